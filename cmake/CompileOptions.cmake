@@ -1,0 +1,11 @@
+# The options of every target of ours.
+function(ptbert_set_compile_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra)
+  if(PTBERT_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(PTBERT_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${PTBERT_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${PTBERT_SANITIZE})
+  endif()
+endfunction()

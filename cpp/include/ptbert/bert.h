@@ -1,0 +1,187 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ptbert/bert_config.h"
+#include "ptbert/layers.h"
+
+/// BERT's trunk, smallest block first. Devlin et al., 2018 (arXiv 1810.04805).
+///
+/// Shapes: batch = sequences, seq = tokens in the longest of them, hidden = config.hidden_size,
+/// heads = config.num_attention_heads, head_size = hidden / heads.
+///
+/// `attention_mask` of the sub-modules is the additive one, [batch, 1, 1, seq]: 0 for a position
+/// that may be attended to, -10000 for one that may not. BertModel makes it from the 0/1 mask that
+/// users give. An undefined one masks nothing.
+
+namespace ptbert {
+
+/// Sum of word, position and segment embeddings, then LayerNorm and dropout.
+class BertEmbeddingsImpl : public Module<BertEmbeddingsImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertEmbeddingsImpl(const BertConfig& config);
+  /// `input_ids` [batch, seq], `token_type_ids` [batch, seq] or undefined (zeros) -> [batch, seq,
+  /// hidden]. On the CPU an id out of range is an IndexError; elsewhere the device reports it in
+  /// its own way.
+  Tensor forward(const Tensor& input_ids, const Tensor& token_type_ids = {});
+
+  BertConfig config;
+  Embedding word_embeddings{nullptr}, position_embeddings{nullptr}, token_type_embeddings{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(BertEmbeddings);
+
+/// softmax(Q K^T / sqrt(head_size) + mask) V for each head.
+class BertSelfAttentionImpl
+    : public Module<BertSelfAttentionImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertSelfAttentionImpl(const BertConfig& config);
+  /// [batch, seq, hidden], mask -> [batch, seq, heads * head_size]
+  Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+
+  BertConfig config;
+  Linear query{nullptr}, key{nullptr}, value{nullptr};
+  Dropout dropout{nullptr};
+  int64_t num_attention_heads, attention_head_size, all_head_size;
+
+private:
+  Tensor split_heads(const Tensor& x) const;
+};
+PTBERT_MODULE(BertSelfAttention);
+
+/// Dense layer, dropout, residual and LayerNorm after self-attention.
+class BertSelfOutputImpl : public Module<BertSelfOutputImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertSelfOutputImpl(const BertConfig& config);
+  /// [batch, seq, hidden] twice -> [batch, seq, hidden]
+  Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  BertConfig config;
+  Linear dense{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(BertSelfOutput);
+
+/// Self-attention and its output.
+class BertAttentionImpl : public Module<BertAttentionImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertAttentionImpl(const BertConfig& config);
+  /// [batch, seq, hidden], mask -> [batch, seq, hidden]
+  Tensor forward(const Tensor& input_tensor, const Tensor& attention_mask = {});
+
+  BertConfig config;
+  BertSelfAttention self_attention{nullptr};
+  BertSelfOutput output{nullptr};
+};
+PTBERT_MODULE(BertAttention);
+
+/// First half of the feed-forward layer.
+class BertIntermediateImpl : public Module<BertIntermediateImpl, Tensor(const Tensor&)> {
+public:
+  explicit BertIntermediateImpl(const BertConfig& config);
+  /// [batch, seq, hidden] -> [batch, seq, intermediate]
+  Tensor forward(const Tensor& hidden_states);
+
+  BertConfig config;
+  Linear dense{nullptr};
+  Activation intermediate_act_fn;
+};
+PTBERT_MODULE(BertIntermediate);
+
+/// Second half of the feed-forward layer, dropout, residual and LayerNorm.
+class BertOutputImpl : public Module<BertOutputImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertOutputImpl(const BertConfig& config);
+  /// [batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]
+  Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  BertConfig config;
+  Linear dense{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(BertOutput);
+
+/// One block of the Transformer: attention and feed-forward.
+class BertLayerImpl : public Module<BertLayerImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertLayerImpl(const BertConfig& config);
+  /// [batch, seq, hidden], mask -> [batch, seq, hidden]
+  Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+
+  BertConfig config;
+  BertAttention attention{nullptr};
+  BertIntermediate intermediate{nullptr};
+  BertOutput output{nullptr};
+};
+PTBERT_MODULE(BertLayer);
+
+/// The layers of an encoder. All start with the weights of the first.
+class BertLayerListImpl : public torch::nn::Module, public ListNode {
+public:
+  explicit BertLayerListImpl(const BertConfig& config);
+  void resize(size_t length) override;
+
+  BertConfig config;
+  std::vector<BertLayer> layers;
+};
+TORCH_MODULE(BertLayerList);
+
+/// The stack of layers.
+class BertEncoderImpl
+    : public Module<BertEncoderImpl, std::vector<Tensor>(const Tensor&, const Tensor&, bool)> {
+public:
+  explicit BertEncoderImpl(const BertConfig& config);
+  /// [batch, seq, hidden], mask -> the output of every layer, or of the last alone, each [batch,
+  /// seq, hidden].
+  std::vector<Tensor> forward(Tensor hidden_states, const Tensor& attention_mask = {},
+                              bool output_all_encoded_layers = true);
+
+  BertConfig config;
+  BertLayerList layer{nullptr};
+};
+PTBERT_MODULE(BertEncoder);
+
+/// Dense layer and tanh on the first token.
+class BertPoolerImpl : public Module<BertPoolerImpl, Tensor(const Tensor&)> {
+public:
+  explicit BertPoolerImpl(const BertConfig& config);
+  /// [batch, seq, hidden] -> [batch, hidden]
+  Tensor forward(const Tensor& hidden_states);
+
+  BertConfig config;
+  Linear dense{nullptr};
+  Tanh activation{nullptr};
+};
+PTBERT_MODULE(BertPooler);
+
+struct BertModelOutput {
+  /// Outputs of the layers asked for, each [batch, seq, hidden]; the last one is the top of the
+  /// model.
+  std::vector<Tensor> encoded_layers;
+  /// [batch, hidden]
+  Tensor pooled_output;
+};
+
+/// BERT without a head.
+class BertModelImpl : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&,
+                                                                   const Tensor&, bool)> {
+public:
+  explicit BertModelImpl(const BertConfig& config);
+  /// `input_ids` [batch, seq], int64 or int32. `token_type_ids` the same shape, or undefined
+  /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
+  /// (ones). Throws ValueError, TypeError or IndexError naming the argument that breaks its rule.
+  BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
+                          const Tensor& attention_mask = {}, bool output_all_encoded_layers = true);
+
+  BertConfig config;
+  BertEmbeddings embeddings{nullptr};
+  BertEncoder encoder{nullptr};
+  BertPooler pooler{nullptr};
+};
+PTBERT_MODULE(BertModel);
+
+} // namespace ptbert

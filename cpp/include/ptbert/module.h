@@ -1,0 +1,126 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace ptbert {
+
+using torch::Tensor;
+
+/// Elementwise function on hidden states, shape kept.
+using Activation = std::function<Tensor(const Tensor&)>;
+
+/// A plain member of a module that may be set from outside between two calls.
+using Attribute = std::variant<double*, int64_t*, Activation*>;
+
+/// The device on which modules allocate their parameters within a scope and thread; the CPU outside
+/// of any scope. On `meta` parameters have shapes only and initialisation is skipped.
+class DefaultDevice {
+public:
+  explicit DefaultDevice(torch::Device device);
+  ~DefaultDevice();
+  DefaultDevice(const DefaultDevice&) = delete;
+  DefaultDevice& operator=(const DefaultDevice&) = delete;
+
+  static torch::Device current();
+
+private:
+  torch::Device previous_;
+};
+
+/// What may be done to any module of ours from outside: point its parameters at other tensors and
+/// set its attributes. The Python bridge is built on it.
+class Node {
+public:
+  Node() = default;
+  virtual ~Node() = default;
+
+  /// Makes `tensor` the parameter `name`; an undefined tensor removes an optional one.
+  virtual void bind(const std::string& name, Tensor tensor) = 0;
+
+  /// Removes the override of this module, if any.
+  virtual void clear_override() {}
+
+  const std::map<std::string, Tensor*>& tensors() const { return tensors_; }
+  const std::map<std::string, Attribute>& attributes() const { return attributes_; }
+
+protected:
+  std::map<std::string, Tensor*> tensors_;
+  std::map<std::string, Attribute> attributes_;
+};
+
+/// A list of equal modules, registered as "0", "1", ..., whose length may be set from outside.
+class ListNode {
+public:
+  virtual ~ListNode() = default;
+  virtual void resize(size_t length) = 0;
+};
+
+/// The call of one signature that may be replaced from outside.
+template <typename Signature> class Overridable {
+public:
+  void set_override(std::function<Signature> function) { override_ = std::move(function); }
+  bool overridden() const { return static_cast<bool>(override_); }
+
+protected:
+  std::function<Signature> override_;
+};
+
+template <typename Derived, typename Signature> class Module;
+
+/// Base of every module: a torch::nn::Module (not a Cloneable, since a clone would tear tied
+/// weights apart) whose parents reach it through call(), which runs the override where there is one
+/// and Derived::forward otherwise.
+template <typename Derived, typename R, typename... Args>
+class Module<Derived, R(Args...)>
+    : public torch::nn::Module, public Node, public Overridable<R(Args...)> {
+public:
+  R call(Args... args) {
+    if (this->override_)
+      return this->override_(args...);
+    return static_cast<Derived*>(this)->forward(args...);
+  }
+
+  void bind(const std::string& name, Tensor tensor) override {
+    *tensors_.at(name) = tensor;
+    this->parameters_[name] = std::move(tensor);
+  }
+
+  void clear_override() override { this->override_ = nullptr; }
+
+protected:
+  /// Registers `value` as the parameter `name`, kept in `member`.
+  void own_parameter(const std::string& name, Tensor& member, Tensor value) {
+    member = this->register_parameter(name, std::move(value));
+    tensors_[name] = &member;
+  }
+
+  template <typename T> void own_attribute(const std::string& name, T& member) {
+    attributes_[name] = &member;
+  }
+};
+
+/// Shared ownership of a module, as torch::nn::ModuleHolder, calling it through Module::call.
+template <typename Impl> class Holder : public torch::nn::ModuleHolder<Impl> {
+public:
+  using torch::nn::ModuleHolder<Impl>::ModuleHolder;
+
+  template <typename... Args> auto operator()(Args&&... args) {
+    return this->impl_->call(std::forward<Args>(args)...);
+  }
+};
+
+} // namespace ptbert
+
+/// Defines the holder `Name` of `NameImpl`, as TORCH_MODULE does.
+#define PTBERT_MODULE(Name)                                                                        \
+  class Name : public ::ptbert::Holder<Name##Impl> {                                               \
+  public:                                                                                          \
+    using ::ptbert::Holder<Name##Impl>::Holder;                                                    \
+    using Impl = Name##Impl;                                                                       \
+  }

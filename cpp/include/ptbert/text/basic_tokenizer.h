@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+namespace ptbert {
+
+/// The tokens that BERT's own vocabularies reserve: kept whole unless the caller names others.
+inline const std::vector<std::string> kBertSpecialTokens = {"[UNK]", "[SEP]", "[PAD]", "[CLS]",
+                                                            "[MASK]"};
+
+/// Returns the white-space separated words of a UTF-8 text, as Python's str.split does.
+std::vector<std::string> whitespace_tokenize(std::string_view text);
+
+/// Drops U+0000, U+FFFD and control characters; turns white space into plain spaces.
+std::u32string clean_text(std::u32string_view text);
+/// Puts a space on both sides of every CJK ideograph.
+std::u32string tokenize_chinese_chars(std::u32string_view text);
+/// Drops the nonspacing marks (category Mn) of the decomposed text.
+std::u32string strip_accents(std::u32string_view text);
+/// Returns the pieces of a word: every punctuation character, and the runs between them. The views
+/// point into `word`.
+std::vector<std::u32string_view> split_on_punctuation(std::u32string_view word);
+
+/// Splits text into words and punctuation, lower-cased and without accents if asked for. In this
+/// order: clean_text, tokenize_chinese_chars, split_whitespace, then for each word to_lower,
+/// strip_accents and split_on_punctuation.
+class BasicTokenizer {
+public:
+  /// Words equal to an entry of `never_split` are left as they are.
+  explicit BasicTokenizer(bool do_lower_case = true,
+                          const std::vector<std::string>& never_split = kBertSpecialTokens);
+
+  /// Takes and returns UTF-8; std::invalid_argument for anything else.
+  std::vector<std::string> tokenize(std::string_view text) const;
+
+private:
+  bool is_never_split(std::u32string_view word) const;
+
+  bool do_lower_case_;
+  std::unordered_set<std::u32string> never_split_;
+};
+
+} // namespace ptbert

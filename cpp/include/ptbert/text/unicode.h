@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+// Character data of Unicode 15.0, whatever the machine's locale or Python: the same text gives the
+// same tokens everywhere. General categories are those of Unicode Standard Annex #44, table 12.
+
+namespace ptbert {
+
+/// U+0009, U+000A, U+000D and category Zs: what BERT's cleaning turns into a space.
+bool is_whitespace(char32_t code);
+/// Categories Cc, Cf, Cs, Co and Cn, without U+0009, U+000A and U+000D: what BERT's cleaning drops.
+bool is_control(char32_t code);
+/// Categories Pc, Pd, Ps, Pe, Pi, Pf and Po, and all of ASCII that is neither letter, digit, space
+/// nor control.
+bool is_punctuation(char32_t code);
+/// The blocks CJK Unified Ideographs with its extensions A to E and CJK Compatibility Ideographs
+/// with its supplement.
+bool is_chinese_char(char32_t code);
+/// Category Mn.
+bool is_nonspacing_mark(char32_t code);
+/// Category Zs or bidirectional class WS, B or S (UAX #9): what separates words for Python's
+/// str.split.
+bool is_word_separator(char32_t code);
+
+/// Returns the words of a text: the longest runs without separator. The views point into `text`.
+std::vector<std::u32string_view> split_whitespace(std::u32string_view text);
+
+/// Full lower-casing without locale (The Unicode Standard, 3.13, R2), the final form of sigma
+/// included.
+std::u32string to_lower(std::u32string_view text);
+
+/// Normalization Form D (Unicode Standard Annex #15).
+std::u32string to_nfd(std::u32string_view text);
+
+} // namespace ptbert

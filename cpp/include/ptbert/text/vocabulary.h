@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace ptbert {
+
+/// The default name of a BERT vocabulary in a model's directory.
+inline constexpr const char* kVocabularyName = "vocab.txt";
+
+/// The tokens of a model and their ids, in both directions.
+class Vocabulary {
+public:
+  struct Entry {
+    std::string token;
+    std::int64_t id;
+  };
+
+  Vocabulary() = default;
+  /// Keeps the order of the entries. The last of several equal tokens gives the id, the first one
+  /// the place.
+  explicit Vocabulary(std::vector<Entry> entries);
+
+  /// Reads one token a line, white space around it stripped, the line's number being its id.
+  /// FileError where the file cannot be read; FormatError where it is empty or not UTF-8.
+  static Vocabulary load(const std::filesystem::path& file);
+  /// Writes one token a line in the order of the ids, which are the same after loading only if
+  /// is_consecutive().
+  void save(const std::filesystem::path& file) const;
+
+  bool contains(std::string_view token) const;
+  /// Returns the id of a token; KeyError for one that is not in the vocabulary.
+  std::int64_t id(std::string_view token) const;
+  /// Returns the token of an id; std::out_of_range for one that is not in the vocabulary.
+  const std::string& token(std::int64_t id) const;
+  /// Whether the ids are 0, 1, 2, ... without gap or repetition.
+  bool is_consecutive() const;
+
+  std::size_t size() const { return entries_.size(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  /// The length of the longest token in bytes.
+  std::size_t max_token_bytes() const { return max_token_bytes_; }
+
+private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view token) const {
+      return std::hash<std::string_view>()(token);
+    }
+  };
+
+  std::vector<Entry> by_id() const;
+
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> positions_;
+  std::unordered_map<std::int64_t, std::size_t> positions_of_ids_;
+  std::size_t max_token_bytes_ = 0;
+};
+
+} // namespace ptbert

@@ -1,0 +1,296 @@
+#include "ptbert/bert_heads.h"
+
+#include "checks.h"
+
+namespace ptbert {
+namespace {
+
+// torch's own default, which the 2019 classifiers used; its language-model heads ignore -1 instead.
+constexpr int64_t kIgnoredClass = -100;
+constexpr int64_t kIgnoredToken = -1;
+
+/// Mean cross-entropy of `logits` [count, classes] at `labels` [count].
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, int64_t ignored) {
+  return torch::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean, ignored);
+}
+
+Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.back(); }
+
+Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
+  check_classes("masked_lm_labels", labels, scores.size(-1), kIgnoredToken);
+  return cross_entropy(
+      scores.view({-1, scores.size(-1)}), // [batch, seq, vocab] -> [batch * seq, vocab]
+      labels.reshape({-1}), kIgnoredToken);
+}
+
+} // namespace
+
+BertPredictionHeadTransformImpl::BertPredictionHeadTransformImpl(const BertConfig& config)
+    : config(config) {
+  dense = register_module("dense", Linear(config.hidden_size, config.hidden_size));
+  transform_act_fn = activation(config.hidden_act);
+  own_attribute("transform_act_fn", transform_act_fn);
+  layer_norm =
+      register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));
+}
+
+Tensor BertPredictionHeadTransformImpl::forward(const Tensor& hidden_states) {
+  return layer_norm(transform_act_fn(dense(hidden_states)));
+}
+
+BertLMPredictionHeadImpl::BertLMPredictionHeadImpl(const BertConfig& config,
+                                                   const Tensor& embedding_weights)
+    : config(config) {
+  transform = register_module("transform", BertPredictionHeadTransform(config));
+  decoder = register_module("decoder", Linear(embedding_weights.size(1), embedding_weights.size(0),
+                                              /*with_bias=*/false));
+  decoder->bind("weight", embedding_weights);
+  own_parameter("bias", bias, torch::zeros(embedding_weights.size(0), decoder->weight.options()));
+}
+
+Tensor BertLMPredictionHeadImpl::forward(const Tensor& hidden_states) {
+  return decoder(transform(hidden_states)) + bias;
+}
+
+BertOnlyMLMHeadImpl::BertOnlyMLMHeadImpl(const BertConfig& config, const Tensor& embedding_weights)
+    : config(config) {
+  predictions = register_module("predictions", BertLMPredictionHead(config, embedding_weights));
+}
+
+Tensor BertOnlyMLMHeadImpl::forward(const Tensor& sequence_output) {
+  return predictions(sequence_output);
+}
+
+BertOnlyNSPHeadImpl::BertOnlyNSPHeadImpl(const BertConfig& config) : config(config) {
+  seq_relationship = register_module("seq_relationship", Linear(config.hidden_size, 2));
+}
+
+Tensor BertOnlyNSPHeadImpl::forward(const Tensor& pooled_output) {
+  return seq_relationship(pooled_output);
+}
+
+BertPreTrainingHeadsImpl::BertPreTrainingHeadsImpl(const BertConfig& config,
+                                                   const Tensor& embedding_weights)
+    : config(config) {
+  predictions = register_module("predictions", BertLMPredictionHead(config, embedding_weights));
+  seq_relationship = register_module("seq_relationship", Linear(config.hidden_size, 2));
+}
+
+BertPreTrainingScores BertPreTrainingHeadsImpl::forward(const Tensor& sequence_output,
+                                                        const Tensor& pooled_output) {
+  return {predictions(sequence_output), seq_relationship(pooled_output)};
+}
+
+BertForPreTrainingImpl::BertForPreTrainingImpl(const BertConfig& config) : config(config) {
+  bert = register_module("bert", BertModel(config));
+  cls = register_module("cls",
+                        BertPreTrainingHeads(config, bert->embeddings->word_embeddings->weight));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertForPreTrainingOutput BertForPreTrainingImpl::forward(const Tensor& input_ids,
+                                                         const Tensor& token_type_ids,
+                                                         const Tensor& attention_mask,
+                                                         const Tensor& masked_lm_labels,
+                                                         const Tensor& next_sentence_label) {
+  check_ids("input_ids", input_ids);
+  if (masked_lm_labels.defined())
+    check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  if (next_sentence_label.defined()) {
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
+    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  BertForPreTrainingOutput output;
+  output.scores = cls(last_layer(trunk), trunk.pooled_output);
+  if (masked_lm_labels.defined() && next_sentence_label.defined()) {
+    output.loss = masked_lm_loss(output.scores.prediction_scores, masked_lm_labels) +
+                  cross_entropy(output.scores.seq_relationship_score,
+                                next_sentence_label.reshape({-1}), kIgnoredToken);
+  }
+  return output;
+}
+
+BertForMaskedLMImpl::BertForMaskedLMImpl(const BertConfig& config) : config(config) {
+  bert = register_module("bert", BertModel(config));
+  cls = register_module("cls", BertOnlyMLMHead(config, bert->embeddings->word_embeddings->weight));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                            const Tensor& attention_mask,
+                                            const Tensor& masked_lm_labels) {
+  check_ids("input_ids", input_ids);
+  if (masked_lm_labels.defined())
+    check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  BertHeadOutput output;
+  output.logits = cls(last_layer(bert(input_ids, token_type_ids, attention_mask, false)));
+  if (masked_lm_labels.defined())
+    output.loss = masked_lm_loss(output.logits, masked_lm_labels);
+  return output;
+}
+
+BertForNextSentencePredictionImpl::BertForNextSentencePredictionImpl(const BertConfig& config)
+    : config(config) {
+  bert = register_module("bert", BertModel(config));
+  cls = register_module("cls", BertOnlyNSPHead(config));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_ids,
+                                                          const Tensor& token_type_ids,
+                                                          const Tensor& attention_mask,
+                                                          const Tensor& next_sentence_label) {
+  check_ids("input_ids", input_ids);
+  if (next_sentence_label.defined()) {
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
+    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
+  }
+  BertHeadOutput output;
+  output.logits = cls(bert(input_ids, token_type_ids, attention_mask, false).pooled_output);
+  if (next_sentence_label.defined()) {
+    output.loss = cross_entropy(output.logits, next_sentence_label.reshape({-1}), kIgnoredToken);
+  }
+  return output;
+}
+
+BertForSequenceClassificationImpl::BertForSequenceClassificationImpl(const BertConfig& config,
+                                                                     int64_t num_labels)
+    : config(config), num_labels(num_labels) {
+  check_count("num_labels", num_labels);
+  own_attribute("num_labels", this->num_labels);
+  bert = register_module("bert", BertModel(config));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_ids,
+                                                          const Tensor& token_type_ids,
+                                                          const Tensor& attention_mask,
+                                                          const Tensor& labels) {
+  check_ids("input_ids", input_ids);
+  if (labels.defined()) {
+    check_sequence_labels("labels", labels, input_ids.size(0));
+    check_classes("labels", labels, num_labels, kIgnoredClass);
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  BertHeadOutput output;
+  output.logits = classifier(dropout(trunk.pooled_output));
+  if (labels.defined()) {
+    output.loss =
+        cross_entropy(output.logits.view({-1, num_labels}), labels.reshape({-1}), kIgnoredClass);
+  }
+  return output;
+}
+
+BertForMultipleChoiceImpl::BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices)
+    : config(config), num_choices(num_choices) {
+  check_count("num_choices", num_choices);
+  own_attribute("num_choices", this->num_choices);
+  bert = register_module("bert", BertModel(config));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, 1));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
+                                                  const Tensor& token_type_ids,
+                                                  const Tensor& attention_mask,
+                                                  const Tensor& labels) {
+  check_choices(input_ids, num_choices);
+  if (token_type_ids.defined())
+    check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  if (labels.defined()) {
+    check_sequence_labels("labels", labels, input_ids.size(0));
+    check_classes("labels", labels, num_choices, kIgnoredClass);
+  }
+  const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
+    return x.defined() ? x.reshape({-1, x.size(-1)}) : x;
+  };
+  const auto trunk = bert(flat(input_ids), flat(token_type_ids), flat(attention_mask), false);
+  BertHeadOutput output;
+  output.logits = classifier(dropout(trunk.pooled_output))
+                      .view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
+  if (labels.defined()) {
+    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
+  }
+  return output;
+}
+
+BertForTokenClassificationImpl::BertForTokenClassificationImpl(const BertConfig& config,
+                                                               int64_t num_labels)
+    : config(config), num_labels(num_labels) {
+  check_count("num_labels", num_labels);
+  own_attribute("num_labels", this->num_labels);
+  bert = register_module("bert", BertModel(config));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
+                                                       const Tensor& token_type_ids,
+                                                       const Tensor& attention_mask,
+                                                       const Tensor& labels) {
+  check_ids("input_ids", input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  Tensor targets;
+  if (labels.defined()) {
+    check_token_labels("labels", labels, input_ids);
+    // Positions that do not count become ignored ones, which keeps every shape independent of the
+    // mask's values.
+    targets =
+        attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
+    check_classes("labels", targets, num_labels, kIgnoredClass);
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  BertHeadOutput output;
+  output.logits = classifier(dropout(last_layer(trunk)));
+  if (targets.defined()) {
+    output.loss = cross_entropy(output.logits.view({-1, num_labels}), // [batch * seq, num_labels]
+                                targets.reshape({-1}), kIgnoredClass);
+  }
+  return output;
+}
+
+BertForQuestionAnsweringImpl::BertForQuestionAnsweringImpl(const BertConfig& config)
+    : config(config) {
+  bert = register_module("bert", BertModel(config));
+  qa_outputs = register_module("qa_outputs", Linear(config.hidden_size, 2));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertForQuestionAnsweringOutput BertForQuestionAnsweringImpl::forward(const Tensor& input_ids,
+                                                                     const Tensor& token_type_ids,
+                                                                     const Tensor& attention_mask,
+                                                                     const Tensor& start_positions,
+                                                                     const Tensor& end_positions) {
+  check_ids("input_ids", input_ids);
+  const auto batch = input_ids.size(0);
+  if (start_positions.defined())
+    check_sequence_labels("start_positions", start_positions, batch);
+  if (end_positions.defined())
+    check_sequence_labels("end_positions", end_positions, batch);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  const auto logits = qa_outputs(last_layer(trunk)); // [batch, seq, 2]
+  BertForQuestionAnsweringOutput output;
+  output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
+  output.end_logits = logits.select(-1, 1);
+  if (start_positions.defined() && end_positions.defined()) {
+    // An answer outside of a window of the text has its positions at or past the end, and does not
+    // count.
+    const auto ignored = input_ids.size(1);
+    const auto loss = [ignored](const Tensor& logits, const Tensor& positions) {
+      return cross_entropy(logits, positions.reshape({-1}).clamp(0, ignored), ignored);
+    };
+    output.loss =
+        (loss(output.start_logits, start_positions) + loss(output.end_logits, end_positions)) / 2;
+  }
+  return output;
+}
+
+} // namespace ptbert

@@ -1,0 +1,44 @@
+#include "ptbert/checkpoint.h"
+
+#include <pybind11/stl.h>
+
+#include "module.h"
+#include "tensors.h"
+
+namespace ptbert::python {
+namespace {
+
+NamedTensors to_named_tensors(const py::dict& state_dict) {
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state_dict) {
+    const auto key = name.cast<std::string>();
+    tensors.emplace_back(key, to_tensor(key.c_str(), tensor));
+  }
+  return tensors;
+}
+
+} // namespace
+
+void register_checkpoint(py::module_& m) {
+  m.def(
+      "load_safetensors",
+      [](const std::string& path) {
+        py::dict state_dict;
+        for (const auto& [name, tensor] : load_safetensors(path)) {
+          state_dict[py::str(name)] = to_python(tensor);
+        }
+        return state_dict;
+      },
+      py::arg("path"), "Reads a .safetensors file.");
+  m.def(
+      "load_weights",
+      [](const py::dict& model, const py::dict& checkpoint) {
+        const auto report = load_weights(to_named_tensors(model), to_named_tensors(checkpoint));
+        return py::make_tuple(report.missing, report.unused);
+      },
+      py::arg("model"), py::arg("checkpoint"),
+      "Copies a checkpoint into the tensors of a model; returns the names that were missing and "
+      "those unused.");
+}
+
+} // namespace ptbert::python

@@ -1,0 +1,61 @@
+#include "ptbert/layers.h"
+
+#include "module.h"
+#include "tensors.h"
+
+namespace ptbert::python {
+namespace {
+
+template <typename Impl> void register_leaf(py::module_& m, const char* name) {
+  py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>(m, name);
+}
+
+/// `with DefaultDevice(device):` in Python.
+class DefaultDeviceContext {
+public:
+  explicit DefaultDeviceContext(torch::Device device) : device_(device) {}
+  void enter() { scope_ = std::make_unique<DefaultDevice>(device_); }
+  void exit(const py::args&) { scope_.reset(); }
+
+private:
+  torch::Device device_;
+  std::unique_ptr<DefaultDevice> scope_;
+};
+
+} // namespace
+
+void register_layers(py::module_& m) {
+  py::class_<DefaultDeviceContext>(m, "DefaultDevice", "Device of the parameters made in a scope.")
+      .def(py::init<torch::Device>(), py::arg("device"))
+      .def("__enter__", &DefaultDeviceContext::enter)
+      .def("__exit__", &DefaultDeviceContext::exit);
+  register_leaf<LinearImpl>(m, "Linear");
+  register_leaf<EmbeddingImpl>(m, "Embedding");
+  register_leaf<DropoutImpl>(m, "Dropout");
+  register_leaf<TanhImpl>(m, "Tanh");
+  py::class_<BertLayerNormImpl, torch::nn::Module, std::shared_ptr<BertLayerNormImpl>>(
+      m, "BertLayerNorm")
+      .def(py::init<int64_t, double>(), py::arg("hidden_size"), py::arg("eps"))
+      .def("forward", [](BertLayerNormImpl& self, const py::object& x) {
+        return run_released([&self, x = to_tensor("x", x)] { return self.forward(x); });
+      });
+  m.def(
+      "attributes",
+      [](torch::nn::Module& module) {
+        py::dict attributes;
+        for (const auto& [name, member] : dynamic_cast<Node&>(module).attributes()) {
+          if (const auto* number = std::get_if<double*>(&member)) attributes[py::str(name)] = **number;
+          if (const auto* integer = std::get_if<int64_t*>(&member)) attributes[py::str(name)] = **integer;
+        }
+        return attributes;
+      },
+      py::arg("module"), "Numbers of a module that may be set from Python.");
+  m.def("gelu", [](const py::object& x) {
+    return run_released([x = to_tensor("x", x)] { return ptbert::gelu(x); });
+  });
+  m.def("swish", [](const py::object& x) {
+    return run_released([x = to_tensor("x", x)] { return swish(x); });
+  });
+}
+
+} // namespace ptbert::python

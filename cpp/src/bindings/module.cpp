@@ -1,0 +1,31 @@
+#include "module.h"
+
+#include <torch/csrc/utils/pybind.h>
+#include <torch/version.h>
+
+#include "ptbert/errors.h"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "The C++ core of ptbert. Private: use the classes of the package.";
+  m.attr("torch_version") = TORCH_VERSION;
+  py::register_local_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer)
+        std::rethrow_exception(pointer);
+    } catch (const ptbert::KeyError& error) {
+      PyErr_SetString(PyExc_KeyError, error.what());
+    } catch (const ptbert::FileError& error) {
+      PyErr_SetString(PyExc_FileNotFoundError, error.what());
+    } catch (const ptbert::FormatError& error) {
+      PyErr_SetString(PyExc_ValueError, error.what());
+    }
+  });
+  ptbert::python::register_layers(m);
+  ptbert::python::register_bert(m);
+  ptbert::python::register_bridge(m);
+  ptbert::python::register_checkpoint(m);
+  ptbert::python::register_optim(m);
+  ptbert::python::register_tokenizers(m);
+}

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+/// One function per file of this folder, each adding its classes to the extension `_C`.
+
+namespace ptbert::python {
+
+void register_bert(pybind11::module_& m);
+void register_bridge(pybind11::module_& m);
+void register_checkpoint(pybind11::module_& m);
+void register_layers(pybind11::module_& m);
+void register_optim(pybind11::module_& m);
+void register_tokenizers(pybind11::module_& m);
+
+} // namespace ptbert::python

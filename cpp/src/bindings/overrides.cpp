@@ -1,0 +1,124 @@
+#include "overrides.h"
+
+#include "tensors.h"
+
+namespace ptbert::python {
+namespace {
+
+/// What a node of Python returned, as the type that its C++ caller expects.
+template <typename R> struct Result;
+
+template <> struct Result<Tensor> {
+  static Tensor from(const py::object& value, const std::string& path) {
+    if (!THPVariable_Check(value.ptr())) {
+      throw py::type_error("The output of `" + path + "` must be a torch.Tensor, but is " +
+                           type_with_article(value) + ".");
+    }
+    return THPVariable_Unpack(value.ptr());
+  }
+};
+
+template <> struct Result<std::vector<Tensor>> {
+  static std::vector<Tensor> from(const py::object& value, const std::string& path) {
+    if (!py::isinstance<py::sequence>(value) || py::len(value) == 0) {
+      throw py::type_error("The output of `" + path + "` must be a list of tensors, but is " +
+                           type_with_article(value) + ".");
+    }
+    std::vector<Tensor> tensors;
+    for (const auto& item : value) {
+      tensors.push_back(Result<Tensor>::from(py::reinterpret_borrow<py::object>(item), path));
+    }
+    return tensors;
+  }
+};
+
+std::pair<py::object, py::object> to_pair(const py::object& value, const std::string& path) {
+  if (!py::isinstance<py::tuple>(value) || py::len(value) != 2) {
+    throw py::type_error("The output of `" + path + "` must be a tuple of two, but is " +
+                         type_with_article(value) + ".");
+  }
+  return {value[py::int_(0)], value[py::int_(1)]};
+}
+
+template <> struct Result<BertModelOutput> {
+  static BertModelOutput from(const py::object& value, const std::string& path) {
+    const auto [encoded_layers, pooled_output] = to_pair(value, path);
+    BertModelOutput output;
+    if (THPVariable_Check(encoded_layers.ptr())) {
+      output.encoded_layers = {THPVariable_Unpack(encoded_layers.ptr())};
+    } else {
+      output.encoded_layers = Result<std::vector<Tensor>>::from(encoded_layers, path);
+    }
+    output.pooled_output = Result<Tensor>::from(pooled_output, path);
+    return output;
+  }
+};
+
+template <> struct Result<BertPreTrainingScores> {
+  static BertPreTrainingScores from(const py::object& value, const std::string& path) {
+    const auto [prediction_scores, seq_relationship_score] = to_pair(value, path);
+    return {Result<Tensor>::from(prediction_scores, path),
+            Result<Tensor>::from(seq_relationship_score, path)};
+  }
+};
+
+template <typename Signature> struct Override;
+
+template <typename R, typename... Args> struct Override<R(Args...)> {
+  /// Sets the override where `module` has this signature.
+  static bool call_python(torch::nn::Module& module, py::handle node, const std::string& path) {
+    auto* overridable = dynamic_cast<Overridable<R(Args...)>*>(&module);
+    if (overridable == nullptr)
+      return false;
+    overridable->set_override([node, path](Args... args) -> R {
+      const py::gil_scoped_acquire gil;
+      return Result<R>::from(node(to_python(args)...), path);
+    });
+    return true;
+  }
+
+  static bool raise(torch::nn::Module& module, const std::string& path) {
+    auto* overridable = dynamic_cast<Overridable<R(Args...)>*>(&module);
+    if (overridable == nullptr)
+      return false;
+    overridable->set_override([path](Args...) -> R {
+      const py::gil_scoped_acquire gil;
+      PyErr_SetString(PyExc_AttributeError, ("The model has no module `" + path + "`.").c_str());
+      throw py::error_already_set();
+    });
+    return true;
+  }
+};
+
+/// The signatures of all modules that are called by others.
+template <template <typename> typename Action, typename Function>
+bool for_any_signature(Function function) {
+  const auto& t = function;
+  return t(Action<Tensor(const Tensor&)>()) || t(Action<Tensor(const Tensor&, const Tensor&)>()) ||
+         t(Action<std::vector<Tensor>(const Tensor&, const Tensor&, bool)>()) ||
+         t(Action<BertModelOutput(const Tensor&, const Tensor&, const Tensor&, bool)>()) ||
+         t(Action<BertPreTrainingScores(const Tensor&, const Tensor&)>());
+}
+
+} // namespace
+
+void override_with_python(torch::nn::Module& module, py::handle node, const std::string& path) {
+  const bool found = for_any_signature<Override>(
+      [&](auto signature) { return decltype(signature)::call_python(module, node, path); });
+  TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
+}
+
+void override_as_missing(torch::nn::Module& module, const std::string& path) {
+  const bool found = for_any_signature<Override>(
+      [&](auto signature) { return decltype(signature)::raise(module, path); });
+  TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
+}
+
+Activation python_activation(py::handle function, const std::string& path) {
+  return [function, path](const Tensor& x) {
+    const py::gil_scoped_acquire gil;
+    return Result<Tensor>::from(function(to_python(x)), path);
+  };
+}
+
+} // namespace ptbert::python

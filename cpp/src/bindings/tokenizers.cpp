@@ -1,0 +1,193 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+#include <pybind11/typing.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "module.h"
+#include "ptbert/text/basic_tokenizer.h"
+#include "ptbert/text/bert_tokenizer.h"
+#include "ptbert/text/unicode.h"
+#include "ptbert/text/vocabulary.h"
+#include "ptbert/text/wordpiece_tokenizer.h"
+
+namespace py = pybind11;
+
+namespace ptbert::python {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+/// "a list", "an int": the type of an object, for messages.
+std::string type_with_article(const py::handle& object) {
+  const std::string name = Py_TYPE(object.ptr())->tp_name;
+  const bool vowel = std::string_view("aeiouAEIOU").find(name[0]) != std::string_view::npos;
+  return (vowel ? "an " : "a ") + name;
+}
+
+/// Returns the UTF-8 form that a str keeps for its own lifetime. A lone surrogate is Python's
+/// UnicodeEncodeError.
+std::string_view utf8(const py::handle& object, const char* name) {
+  if (!PyUnicode_Check(object.ptr())) {
+    throw py::type_error("`" + std::string(name) + "` must be a str, but is " +
+                         type_with_article(object) + ".");
+  }
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (data == nullptr) {
+    throw py::error_already_set();
+  }
+  return {data, static_cast<std::size_t>(size)};
+}
+
+Strings strings(const py::typing::Iterable<py::str>& objects, const char* name) {
+  Strings result;
+  for (const py::handle object : objects) {
+    result.emplace_back(utf8(object, name));
+  }
+  return result;
+}
+
+std::int64_t token_id(const py::handle& object) {
+  if (!PyIndex_Check(object.ptr())) {
+    throw py::type_error("`vocab` must map tokens to ints, but maps one to " +
+                         type_with_article(object) + ".");
+  }
+  const std::int64_t id = PyLong_AsLongLong(object.ptr());
+  if (id == -1 && PyErr_Occurred() != nullptr) {
+    throw py::error_already_set();
+  }
+  return id;
+}
+
+std::shared_ptr<Vocabulary> vocabulary_from_dict(const py::typing::Dict<py::str, py::int_>& vocab) {
+  std::vector<Vocabulary::Entry> entries;
+  entries.reserve(vocab.size());
+  for (const auto& [token, id] : vocab) {
+    entries.push_back({std::string(utf8(token, "vocab[...]")), token_id(id)});
+  }
+  return std::make_shared<Vocabulary>(std::move(entries));
+}
+
+std::vector<std::pair<std::string, std::int64_t>> vocabulary_items(const Vocabulary& vocab) {
+  std::vector<std::pair<std::string, std::int64_t>> items;
+  items.reserve(vocab.size());
+  for (const Vocabulary::Entry& entry : vocab.entries()) {
+    items.emplace_back(entry.token, entry.id);
+  }
+  return items;
+}
+
+/// Runs `tokenize(view of text)` without the GIL.
+template <typename Tokenize> Strings unlocked(const py::object& text, Tokenize tokenize) {
+  const std::string_view view = utf8(text, "text");
+  const py::gil_scoped_release release;
+  return tokenize(view);
+}
+
+void register_predicates(py::module_& m) {
+  m.def(
+      "is_whitespace", [](std::uint32_t code) { return is_whitespace(code); }, py::arg("code"),
+      "White space for BERT's text cleaning.");
+  m.def(
+      "is_control", [](std::uint32_t code) { return is_control(code); }, py::arg("code"),
+      "What BERT's text cleaning drops.");
+  m.def(
+      "is_punctuation", [](std::uint32_t code) { return is_punctuation(code); }, py::arg("code"),
+      "What BERT splits words on.");
+  m.def(
+      "whitespace_tokenize",
+      [](const py::object& text) {
+        return unlocked(text, [](std::string_view view) { return whitespace_tokenize(view); });
+      },
+      py::arg("text"), "The words of a text, as str.split makes them.");
+}
+
+void register_vocabulary(py::module_& m) {
+  py::class_<Vocabulary, std::shared_ptr<Vocabulary>>(m, "Vocabulary",
+                                                      "The tokens of a model and their ids.")
+      .def(py::init(&vocabulary_from_dict), py::arg("vocab"))
+      .def_static(
+          "load",
+          [](const py::object& vocab_file) {
+            return Vocabulary::load(vocab_file.cast<std::filesystem::path>());
+          },
+          py::arg("vocab_file"))
+      .def(
+          "save",
+          [](const Vocabulary& vocab, const py::object& vocab_file) {
+            vocab.save(vocab_file.cast<std::filesystem::path>());
+          },
+          py::arg("vocab_file"))
+      .def("items", &vocabulary_items)
+      .def("is_consecutive", &Vocabulary::is_consecutive)
+      .def("__len__", &Vocabulary::size)
+      .def("__repr__", [](const Vocabulary& vocab) {
+        return "Vocabulary of " + std::to_string(vocab.size()) + " tokens";
+      });
+}
+
+void register_classes(py::module_& m) {
+  py::class_<BasicTokenizer>(m, "BasicTokenizer", "Splits text into words and punctuation.")
+      .def(py::init([](bool do_lower_case, const py::typing::Iterable<py::str>& never_split) {
+             return BasicTokenizer(do_lower_case, strings(never_split, "never_split[...]"));
+           }),
+           py::arg("do_lower_case"), py::arg("never_split"))
+      .def(
+          "tokenize",
+          [](const BasicTokenizer& basic, const py::object& text) {
+            return unlocked(text, [&](std::string_view view) { return basic.tokenize(view); });
+          },
+          py::arg("text"));
+
+  py::class_<WordpieceTokenizer>(m, "WordpieceTokenizer", "Splits words into pieces.")
+      .def(py::init([](const std::shared_ptr<Vocabulary>& vocab, const py::object& unk_token,
+                       std::int64_t max_input_chars_per_word) {
+             return WordpieceTokenizer(vocab, std::string(utf8(unk_token, "unk_token")),
+                                       max_input_chars_per_word);
+           }),
+           py::arg("vocab"), py::arg("unk_token"), py::arg("max_input_chars_per_word"))
+      .def(
+          "tokenize",
+          [](const WordpieceTokenizer& wordpiece, const py::object& text) {
+            return unlocked(text, [&](std::string_view view) { return wordpiece.tokenize(view); });
+          },
+          py::arg("text"));
+
+  m.def(
+      "wordpiece_tokenize",
+      [](const py::object& text, const py::object& vocab, const py::object& unk_token,
+         std::int64_t max_input_chars_per_word) {
+        const WordpieceTokenizer wordpiece(
+            [&](std::string_view piece) { return vocab.contains(py::str(piece)); },
+            std::string(utf8(unk_token, "unk_token")), max_input_chars_per_word);
+        return wordpiece.tokenize(utf8(text, "text"));
+      },
+      py::arg("text"), py::arg("vocab"), py::arg("unk_token"), py::arg("max_input_chars_per_word"),
+      "WordPiece that asks any Python container for its pieces, under the GIL.");
+  m.def(
+      "bert_tokenize",
+      [](const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece, const py::object& text) {
+        return unlocked(text,
+                        [&](std::string_view view) { return tokenize(basic, wordpiece, view); });
+      },
+      py::arg("basic"), py::arg("wordpiece"), py::arg("text"),
+      "Basic tokenization followed by WordPiece.");
+}
+
+} // namespace
+
+void register_tokenizers(py::module_& m) {
+  register_predicates(m);
+  register_vocabulary(m);
+  register_classes(m);
+}
+
+} // namespace ptbert::python

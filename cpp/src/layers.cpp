@@ -1,0 +1,98 @@
+#include "ptbert/layers.h"
+
+#include <cmath>
+
+namespace ptbert {
+namespace {
+
+Tensor new_parameter(torch::IntArrayRef shape) {
+  return torch::empty(shape, torch::TensorOptions().device(DefaultDevice::current()));
+}
+
+} // namespace
+
+Tensor gelu(const Tensor& x) { return torch::gelu(x); }
+
+Tensor swish(const Tensor& x) { return torch::silu(x); }
+
+Activation activation(const std::string& name) {
+  if (name == "gelu")
+    return gelu;
+  if (name == "relu")
+    return [](const Tensor& x) { return torch::relu(x); };
+  if (name == "swish")
+    return swish;
+  TORCH_CHECK_VALUE(false,
+                    "`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"",
+                    name, "\".");
+}
+
+LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias) {
+  own_parameter("weight", weight, new_parameter({out_features, in_features}));
+  if (with_bias)
+    own_parameter("bias", bias, new_parameter({out_features}));
+  if (weight.is_meta())
+    return;
+  // The default of torch.nn.Linear, so that equal seeds give the weights that PyTorch gives.
+  torch::nn::init::kaiming_uniform_(weight, std::sqrt(5.0));
+  if (with_bias) {
+    const double bound = 1 / std::sqrt(static_cast<double>(in_features));
+    torch::nn::init::uniform_(bias, -bound, bound);
+  }
+}
+
+Tensor LinearImpl::forward(const Tensor& x) { return torch::linear(x, weight, bias); }
+
+EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t> padding_idx)
+    : padding_idx(padding_idx.value_or(-1)) {
+  own_parameter("weight", weight, new_parameter({rows, width}));
+  own_attribute("padding_idx", this->padding_idx);
+  if (weight.is_meta())
+    return;
+  torch::NoGradGuard no_grad;
+  torch::nn::init::normal_(weight);
+  if (padding_idx)
+    weight[*padding_idx].zero_();
+}
+
+Tensor EmbeddingImpl::forward(const Tensor& ids) {
+  return torch::embedding(weight, ids, padding_idx);
+}
+
+BertLayerNormImpl::BertLayerNormImpl(int64_t hidden_size, double eps) : eps(eps) {
+  own_parameter("weight", weight, new_parameter({hidden_size}));
+  own_parameter("bias", bias, new_parameter({hidden_size}));
+  own_attribute("eps", this->eps);
+  if (weight.is_meta())
+    return;
+  torch::nn::init::ones_(weight);
+  torch::nn::init::zeros_(bias);
+}
+
+Tensor BertLayerNormImpl::forward(const Tensor& x) {
+  return torch::layer_norm(x, {x.size(-1)}, weight, bias, eps);
+}
+
+DropoutImpl::DropoutImpl(double p) : p(p) { own_attribute("p", this->p); }
+
+Tensor DropoutImpl::forward(const Tensor& x) { return torch::dropout(x, p, is_training()); }
+
+Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
+
+void init_bert_weights(torch::nn::Module& module, double initializer_range) {
+  torch::NoGradGuard no_grad;
+  module.apply([initializer_range](torch::nn::Module& child) {
+    if (auto* linear = child.as<LinearImpl>()) {
+      linear->weight.normal_(0, initializer_range);
+      if (linear->bias.defined())
+        linear->bias.zero_();
+    } else if (auto* embedding = child.as<EmbeddingImpl>()) {
+      embedding->weight.normal_(0, initializer_range);
+    } else if (auto* layer_norm = child.as<BertLayerNormImpl>()) {
+      layer_norm->weight.fill_(1);
+      layer_norm->bias.zero_();
+    }
+  });
+}
+
+} // namespace ptbert

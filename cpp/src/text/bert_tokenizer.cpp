@@ -1,0 +1,54 @@
+#include "ptbert/text/bert_tokenizer.h"
+
+namespace ptbert {
+
+std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
+                                  std::string_view text) {
+  std::vector<std::string> pieces;
+  for (const std::string& token : basic.tokenize(text)) {
+    wordpiece.append_pieces(token, pieces);
+  }
+  return pieces;
+}
+
+BertTokenizer::BertTokenizer(const std::filesystem::path& vocab_file, bool do_lower_case,
+                             std::optional<std::int64_t> max_len, bool do_basic_tokenize,
+                             const std::vector<std::string>& never_split)
+    : vocab_(std::make_shared<const Vocabulary>(Vocabulary::load(vocab_file))), max_len_(max_len),
+      do_basic_tokenize_(do_basic_tokenize), basic_tokenizer_(do_lower_case, never_split),
+      wordpiece_tokenizer_(vocab_) {}
+
+std::vector<std::string> BertTokenizer::tokenize(std::string_view text) const {
+  return do_basic_tokenize_ ? ptbert::tokenize(basic_tokenizer_, wordpiece_tokenizer_, text)
+                            : wordpiece_tokenizer_.tokenize(text);
+}
+
+std::vector<std::int64_t>
+BertTokenizer::convert_tokens_to_ids(const std::vector<std::string>& tokens) const {
+  std::vector<std::int64_t> ids;
+  ids.reserve(tokens.size());
+  for (const std::string& token : tokens) {
+    ids.push_back(vocab_->id(token));
+  }
+  return ids;
+}
+
+std::vector<std::string>
+BertTokenizer::convert_ids_to_tokens(const std::vector<std::int64_t>& ids) const {
+  std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
+  for (const std::int64_t id : ids) {
+    tokens.push_back(vocab_->token(id));
+  }
+  return tokens;
+}
+
+std::filesystem::path
+BertTokenizer::save_vocabulary(const std::filesystem::path& vocab_path) const {
+  const std::filesystem::path file =
+      std::filesystem::is_directory(vocab_path) ? vocab_path / kVocabularyName : vocab_path;
+  vocab_->save(file);
+  return file;
+}
+
+} // namespace ptbert

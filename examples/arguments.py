@@ -1,0 +1,101 @@
+"""Flags of the example scripts, and the checks made before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every fine-tuning script has."""
+    add = parser.add_argument
+    add("--bert_model", required=True, help="shortcut name, folder or archive of a pretrained BERT")
+    add("--output_dir", required=True, type=Path, help="folder for the model and the results")
+    add("--cache_dir", help="folder for downloaded models")
+    add("--feature_cache_dir", type=Path, help="folder for cached features; default: by the data")
+    add("--do_train", action="store_true", help="fine-tune the model")
+    add("--do_lower_case", action="store_true", help="give this for an uncased model")
+    add("--overwrite_output_dir", action="store_true", help="train into a folder that is not empty")
+    add("--train_batch_size", type=int, default=32, help="examples per optimizer step")
+    add("--learning_rate", type=float, default=5e-5, help="peak learning rate of BertAdam")
+    add("--num_train_epochs", type=float, default=3.0, help="passes over the training data")
+    add("--warmup_proportion", type=float, default=0.1, help="share of the steps that warm up")
+    add("--gradient_accumulation_steps", type=int, default=1, help="batches per optimizer step")
+    add("--pad_to_max_seq_length", action="store_true", help="pad to the limit, not per batch")
+    add("--seed", type=int, default=42, help="the same seed gives the same run")
+    add_device_arguments(parser)
+    add("--fp16", action="store_true", help="not in this version yet")
+    add("--loss_scale", type=float, default=0.0, help="not in this version yet")
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where the model runs."""
+    parser.add_argument("--no_cuda", action="store_true", help="run on the CPU even with a GPU")
+    parser.add_argument("--local_rank", type=int, default=-1, help="not in this version yet")
+
+
+def check_device_arguments(args: argparse.Namespace) -> None:
+    """Refuse the distributed flag, which this version only parses."""
+    if args.local_rank != -1:
+        raise NotImplementedError(
+            f"`--local_rank` ({args.local_rank}): distributed training is not in this version yet."
+        )
+
+
+def check_batch_sizes(args: argparse.Namespace) -> None:
+    """Refuse empty batches."""
+    for name, value in vars(args).items():
+        if name.endswith("batch_size") and value < 1:
+            raise ValueError(f"`--{name}` ({value}) must be at least 1.")
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse what cannot work before anything is loaded."""
+    check_device_arguments(args)
+    if args.fp16 or args.loss_scale:
+        flag = "--fp16" if args.fp16 else "--loss_scale"
+        raise NotImplementedError(f"`{flag}`: 16-bit training is not in this version yet.")
+    check_batch_sizes(args)
+    steps = args.gradient_accumulation_steps
+    if steps < 1:
+        raise ValueError(f"`--gradient_accumulation_steps` ({steps}) must be at least 1.")
+    if args.train_batch_size % steps:
+        raise ValueError(
+            f"`--train_batch_size` ({args.train_batch_size}) must be a multiple of "
+            f"`--gradient_accumulation_steps` ({steps})."
+        )
+    if not 0 < args.num_train_epochs < math.inf:
+        raise ValueError(f"`--num_train_epochs` ({args.num_train_epochs}) must be positive.")
+
+
+def prepare_output_dir(directory: Path, *, training: bool, overwrite: bool) -> None:
+    """Create the output folder; never train over the files of another run unasked."""
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"`--output_dir` ({directory}) must be a folder, but is a file.")
+    if training and not overwrite and directory.is_dir() and any(directory.iterdir()):
+        raise ValueError(
+            f"`--output_dir` ({directory}) already exists and is not empty; "
+            "give --overwrite_output_dir to train into it."
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+
+
+def require_file(path: Path, flag: str) -> Path:
+    """`path`, or an error that says which flag pointed at a missing file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"`{flag}`: there is no file {path}.")
+    return path
+
+
+def check_length(max_seq_length: int, model: torch.nn.Module, least: int) -> None:
+    """Refuse a sequence length that holds no text, or more than the model has positions."""
+    config = model.config
+    most: int = config.max_position_embeddings  # type: ignore[union-attr, assignment]
+    if not least <= max_seq_length <= most:
+        raise ValueError(
+            f"`--max_seq_length` ({max_seq_length}) must be between {least} and "
+            f"`max_position_embeddings` ({most})."
+        )

@@ -1,0 +1,258 @@
+"""The nine GLUE tasks: how their files are laid out, their features and their metrics."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import feature_cache
+import numpy as np
+import torch
+from inputs import Batch, encode, model_inputs, read_lines
+from ptbert import BertTokenizer
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+Label = int | float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: columns are counted from 0, and from the end if negative."""
+
+    name: str
+    """Name as GLUE writes it."""
+    text_a: int
+    """Column of the first text."""
+    text_b: int | None
+    """Column of the second text; `None` for single sentences."""
+    label: int
+    """Column of the label."""
+    columns: int
+    """The least number of columns in a line."""
+    labels: tuple[str, ...] = ("0", "1")
+    """Classes in the order of the model's outputs; empty for a regression."""
+    metric: str = "accuracy"
+    """Key of `METRICS`."""
+    has_header: bool = True
+    """Whether the first line names the columns."""
+    skips_short_lines: bool = False
+    """Whether the published file is known to have broken lines."""
+    dev_files: tuple[tuple[str, str], ...] = (("dev.tsv", ""),)
+    """Files to evaluate on, each with what is appended to the name of the output folder."""
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the label is a number to predict."""
+        return not self.labels
+
+    @property
+    def num_labels(self) -> int:
+        """Number of outputs of the model."""
+        return len(self.labels) or 1
+
+
+ENTAILMENT = ("entailment", "not_entailment")
+TASKS = (
+    Task("CoLA", 3, None, 1, columns=4, metric="matthews", has_header=False),
+    Task("SST-2", 0, None, 1, columns=2),
+    Task("MRPC", 3, 4, 0, columns=5, metric="accuracy and F1"),
+    Task("STS-B", 7, 8, -1, columns=10, labels=(), metric="correlation"),
+    Task("QQP", 3, 4, 5, columns=6, metric="accuracy and F1", skips_short_lines=True),
+    Task(
+        "MNLI",
+        8,
+        9,
+        -1,
+        columns=11,
+        labels=("contradiction", "entailment", "neutral"),
+        dev_files=(("dev_matched.tsv", ""), ("dev_mismatched.tsv", "-MM")),
+    ),
+    Task("QNLI", 1, 2, -1, columns=4, labels=ENTAILMENT),
+    Task("RTE", 1, 2, -1, columns=4, labels=ENTAILMENT),
+    Task("WNLI", 1, 2, -1, columns=4),
+)
+
+
+def find_task(name: str) -> Task:
+    """The task of that name, in any case."""
+    for task in TASKS:
+        if task.name.lower() == name.lower():
+            return task
+    names = ", ".join(task.name for task in TASKS)
+    raise ValueError(f"`--task_name` ({name}) must be one of {names}.")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One line of a task's file."""
+
+    text_a: str
+    text_b: str | None
+    label: Label
+
+
+def read_examples(task: Task, path: Path) -> list[Example]:
+    """Read a file of a task; an error names the line it found wrong."""
+    examples = []
+    for number, line in enumerate(read_lines(path), start=1):
+        cells = line.split("\t")
+        if (number == 1 and task.has_header) or cells == [""]:
+            continue
+        if len(cells) < task.columns:
+            problem = (
+                f"{path}, line {number}: {task.name} needs at least {task.columns} "
+                f"tab-separated columns, but there are {len(cells)}."
+            )
+            if not task.skips_short_lines:
+                raise ValueError(problem)
+            logger.warning("%s The line is left out.", problem)
+            continue
+        try:
+            label = read_label(task, cells[task.label])
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        text_b = None if task.text_b is None else cells[task.text_b]
+        examples.append(Example(cells[task.text_a], text_b, label))
+    if not examples:
+        raise ValueError(f"{path} holds no examples.")
+    return examples
+
+
+def read_label(task: Task, text: str) -> Label:
+    """The number of the class, or the value of a regression."""
+    if text in task.labels:
+        return task.labels.index(text)
+    if task.is_regression:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            return value
+        raise ValueError(f"the label ({text!r}) must be a number.")
+    raise ValueError(f"the label ({text!r}) must be one of {', '.join(task.labels)}.")
+
+
+@dataclass(frozen=True)
+class Features:
+    """One example as the model reads it, without padding."""
+
+    input_ids: list[int]
+    segment_ids: list[int]
+    label: Label
+
+
+def make_features(
+    examples: Sequence[Example], tokenizer: BertTokenizer, max_seq_length: int
+) -> list[Features]:
+    """Tokenize the examples and cut them to the length."""
+    features = []
+    for example in tqdm(examples, desc="Features", unit="example"):
+        tokens, segment_ids = encode(tokenizer, example.text_a, example.text_b, max_seq_length)
+        input_ids = tokenizer.convert_tokens_to_ids(tokens)
+        features.append(Features(input_ids, segment_ids, example.label))
+    return features
+
+
+def load_features(
+    task: Task,
+    path: Path,
+    tokenizer: BertTokenizer,
+    bert_model: str,
+    max_seq_length: int,
+    cache_dir: Path | None = None,
+) -> list[Features]:
+    """The features of a file, from the cache if it was made from the same things."""
+    settings = (max_seq_length, task.name.lower())
+    cache = feature_cache.path_for(
+        path.stem, bert_model, *settings, data_file=path, folder=cache_dir
+    )
+    made_from = feature_cache.fingerprint(path, tokenizer, *settings)
+    stored = feature_cache.load(cache, made_from)
+    if stored is None:
+        features = make_features(read_examples(task, path), tokenizer, max_seq_length)
+        arrays = {
+            "lengths": np.array([len(row.input_ids) for row in features]),
+            "input_ids": feature_cache.pack([row.input_ids for row in features]),
+            "segment_ids": feature_cache.pack([row.segment_ids for row in features]),
+            "labels": np.array([row.label for row in features]),
+        }
+        feature_cache.save(cache, made_from, arrays)
+        return features
+    columns = (
+        feature_cache.unpack(stored["input_ids"], stored["lengths"]),
+        feature_cache.unpack(stored["segment_ids"], stored["lengths"]),
+        stored["labels"].tolist(),
+    )
+    return [Features(*row) for row in zip(*columns, strict=True)]
+
+
+def collate(rows: list[Features], length: int | None = None) -> Batch:
+    """A batch of features with its labels, padded to `length` or to its longest member."""
+    batch = model_inputs([row.input_ids for row in rows], [row.segment_ids for row in rows], length)
+    return batch | {"labels": torch.tensor([row.label for row in rows])}
+
+
+def task_loss(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the classes, or the mean squared error of a regression."""
+    if task.is_regression:
+        return torch.nn.functional.mse_loss(logits.view(-1), labels.to(logits.dtype))
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def predictions_of(task: Task, logits: torch.Tensor) -> list[Label]:
+    """The most probable classes, or the values of a regression."""
+    predicted: list[Label] = (logits.view(-1) if task.is_regression else logits.argmax(1)).tolist()
+    return predicted
+
+
+def accuracy(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
+    """Share of right answers."""
+    from sklearn.metrics import accuracy_score
+
+    return {"acc": float(accuracy_score(labels, predicted))}
+
+
+def accuracy_and_f1(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
+    """Accuracy, F1 of class 1, and their mean."""
+    from sklearn.metrics import f1_score
+
+    acc = accuracy(predicted, labels)["acc"]
+    f1 = float(f1_score(labels, predicted, zero_division=0))
+    return {"acc": acc, "f1": f1, "acc_and_f1": (acc + f1) / 2}
+
+
+def matthews(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
+    """Matthews correlation of the classes."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return {"mcc": float(matthews_corrcoef(labels, predicted))}
+
+
+def correlation(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
+    """Pearson and Spearman correlation of the values, and their mean."""
+    from scipy.stats import pearsonr, spearmanr
+
+    pearson = float(pearsonr(predicted, labels)[0])
+    spearman = float(spearmanr(predicted, labels)[0])
+    return {"pearson": pearson, "spearmanr": spearman, "corr": (pearson + spearman) / 2}
+
+
+METRICS = {
+    "accuracy": accuracy,
+    "accuracy and F1": accuracy_and_f1,
+    "matthews": matthews,
+    "correlation": correlation,
+}
+
+
+def compute_metrics(
+    task: Task, predicted: Sequence[Label], labels: Sequence[Label]
+) -> dict[str, float]:
+    """The metrics that GLUE reports for the task."""
+    return METRICS[task.metric](predicted, labels)

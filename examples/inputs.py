@@ -1,0 +1,67 @@
+"""From lines of text to the inputs of a BERT model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from ptbert import BertTokenizer
+
+Batch = dict[str, torch.Tensor]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file without their ends; an error names a line that is not UTF-8."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {number}: the text is not UTF-8.") from None
+    # Not splitlines: it also splits at separators that occur inside a text, such as U+2028.
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def truncate_pair(tokens_a: list[str], tokens_b: list[str], limit: int) -> None:
+    """Shorten the longer of the two, the second if they are equal, until both fit."""
+    while len(tokens_a) + len(tokens_b) > limit:
+        (tokens_a if len(tokens_a) > len(tokens_b) else tokens_b).pop()
+
+
+def encode(
+    tokenizer: BertTokenizer, text_a: str, text_b: str | None, max_seq_length: int
+) -> tuple[list[str], list[int]]:
+    """Tokens `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, and their segment ids."""
+    tokens_a = tokenizer.tokenize(text_a)
+    tokens_b = tokenizer.tokenize(text_b) if text_b else []
+    if not tokens_b:
+        tokens = ["[CLS]", *tokens_a[: max_seq_length - 2], "[SEP]"]
+        return tokens, [0] * len(tokens)
+    truncate_pair(tokens_a, tokens_b, max_seq_length - 3)
+    tokens = ["[CLS]", *tokens_a, "[SEP]", *tokens_b, "[SEP]"]
+    return tokens, [0] * (len(tokens_a) + 2) + [1] * (len(tokens_b) + 1)
+
+
+def pad(rows: Sequence[Sequence[int]], length: int) -> torch.Tensor:
+    """Rows of ids as one tensor `[batch, length]`, filled with 0 on the right."""
+    return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], dtype=torch.long)
+
+
+def model_inputs(
+    input_ids: Sequence[Sequence[int]], segment_ids: Sequence[Sequence[int]], length: int | None
+) -> Batch:
+    """The three inputs of a BERT model, each `[batch, seq]`.
+
+    Args:
+        input_ids: Token ids of each example.
+        segment_ids: 0 for the first text and 1 for the second, of the same lengths.
+        length: The length to pad to; `None` pads to the longest example of the batch.
+    """
+    length = length or max(len(row) for row in input_ids)
+    return {
+        "input_ids": pad(input_ids, length),
+        "token_type_ids": pad(segment_ids, length),
+        "attention_mask": pad([[1] * len(row) for row in input_ids], length),
+    }

@@ -1,0 +1,167 @@
+"""Fine-tune BERT on SQuAD 1.1 or 2.0, and answer its questions."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import arguments
+import squad
+import squad_evaluate
+import torch
+import training
+from inputs import Batch
+from ptbert import BertForQuestionAnswering, BertTokenizer
+from squad import Example, Window
+from squad_answers import AnswerOptions, Predictions, Scores, choose_answers
+from training import Batches, TrainingLog
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--train_file", type=Path, help="SQuAD file to train on")
+    add("--predict_file", type=Path, help="SQuAD file to answer")
+    add("--max_seq_length", type=int, default=384, help="tokens of question and window together")
+    add("--doc_stride", type=int, default=128, help="tokens between the starts of two windows")
+    add("--max_query_length", type=int, default=64, help="tokens of a question")
+    add("--do_predict", action="store_true", help="answer the questions of --predict_file")
+    add("--predict_batch_size", type=int, default=8, help="windows per batch")
+    add("--n_best_size", type=int, default=20, help="answers kept for each question")
+    add("--max_answer_length", type=int, default=30, help="tokens of the longest answer")
+    add("--verbose_logging", action="store_true", help="log answers that cannot be aligned")
+    add("--version_2_with_negative", action="store_true", help="questions may have no answer")
+    add("--null_score_diff_threshold", type=float, default=0.0, help="lead that 'no answer' needs")
+    arguments.add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse wrong arguments and missing files before the first long step."""
+    if not (args.do_train or args.do_predict):
+        raise ValueError("At least one of `--do_train` and `--do_predict` must be given.")
+    arguments.check_arguments(args)
+    for wanted, flag in ((args.do_train, "train_file"), (args.do_predict, "predict_file")):
+        path = getattr(args, flag)
+        if wanted and path is None:
+            purpose = "--do_train" if flag == "train_file" else "--do_predict"
+            raise ValueError(f"`{purpose}` needs `--{flag}`.")
+        if wanted:
+            arguments.require_file(path, f"--{flag}")
+    for flag in ("doc_stride", "max_query_length", "n_best_size", "max_answer_length"):
+        if getattr(args, flag) < 1:
+            raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 1.")
+    arguments.prepare_output_dir(
+        args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir
+    )
+
+
+def load(args: argparse.Namespace) -> tuple[BertForQuestionAnswering, BertTokenizer]:
+    """The pretrained model with a new output layer (seeded), and its tokenizer."""
+    training.seed_everything(args.seed)
+    tokenizer = BertTokenizer.from_pretrained(
+        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
+    )
+    model = BertForQuestionAnswering.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
+    # [CLS], two [SEP] and at least one token of the paragraph stand beside the question.
+    arguments.check_length(args.max_seq_length, model, least=args.max_query_length + 4)
+    return model.to(training.select_device(args.no_cuda)), tokenizer
+
+
+def load_windows(
+    args: argparse.Namespace, tokenizer: BertTokenizer, path: Path, *, for_training: bool
+) -> tuple[list[Example], list[Window]]:
+    """The questions of a file and their windows."""
+    return squad.load(
+        path,
+        tokenizer,
+        args.bert_model,
+        squad.WindowOptions(args.max_seq_length, args.doc_stride, args.max_query_length),
+        training=for_training,
+        with_negative=args.version_2_with_negative,
+        cache_dir=args.feature_cache_dir,
+    )
+
+
+def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:
+    """How windows become batches."""
+    length = args.max_seq_length if args.pad_to_max_seq_length else None
+    return functools.partial(squad.collate, length=length)
+
+
+def span_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """The model's loss for the starts and ends of the answers."""
+    model_inputs = (batch[name] for name in training.MODEL_INPUTS)
+    loss: torch.Tensor = model(*model_inputs, batch["start_positions"], batch["end_positions"])
+    return loss
+
+
+def train(
+    args: argparse.Namespace, model: BertForQuestionAnswering, tokenizer: BertTokenizer
+) -> TrainingLog:
+    """Fine-tune the model in place on --train_file."""
+    _, windows = load_windows(args, tokenizer, args.train_file, for_training=True)
+    batch_size = args.train_batch_size // args.gradient_accumulation_steps
+    batches = Batches(windows, batch_size, collate_for(args), shuffle_seed=args.seed)
+    options = training.TrainingOptions.from_arguments(args)
+    # The loading of a model may draw more or fewer random numbers; dropout must not notice.
+    training.seed_everything(args.seed)
+    # No output depends on the pooler: it has no gradient, and must not decay either.
+    return training.fit(model, batches, span_loss, options, exclude="pooler")
+
+
+def predict(
+    args: argparse.Namespace, model: BertForQuestionAnswering, tokenizer: BertTokenizer
+) -> Predictions:
+    """Answer the questions of --predict_file."""
+    examples, windows = load_windows(args, tokenizer, args.predict_file, for_training=False)
+    batches = Batches(windows, args.predict_batch_size, collate_for(args))
+    scores = []
+    for batch, (starts, ends) in training.predict(model, batches, "Answering"):
+        lengths = batch["attention_mask"].sum(1).tolist()
+        for start, end, length in zip(starts.tolist(), ends.tolist(), lengths, strict=True):
+            scores.append(Scores(start[:length], end[:length]))
+    options = AnswerOptions(
+        n_best_size=args.n_best_size,
+        max_answer_length=args.max_answer_length,
+        do_lower_case=args.do_lower_case,
+        verbose_logging=args.verbose_logging,
+        with_negative=args.version_2_with_negative,
+        null_score_diff_threshold=args.null_score_diff_threshold,
+    )
+    return choose_answers(examples, windows, scores, tokenizer, options)
+
+
+def print_metrics(path: Path, predictions: Predictions) -> None:
+    """Print the official metrics, unless the file has no answers to compare with."""
+    articles = squad.read_articles(path)
+    if not all("answers" in question for question in squad.questions(articles)):
+        return
+    metrics = squad_evaluate.evaluate(
+        articles, predictions.answers, predictions.null_odds or None, predictions.nbest
+    )
+    print(json.dumps(metrics, indent=2))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the script."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    args = parse_arguments(argv)
+    check_arguments(args)
+    model, tokenizer = load(args)
+    if args.do_train:
+        train(args, model, tokenizer)
+        training.save(model, tokenizer, args, args.output_dir)
+    if args.do_predict:
+        predictions = predict(args, model, tokenizer)
+        predictions.write(args.output_dir)
+        print_metrics(args.predict_file, predictions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""What the fine-tuning scripts share: seeds, batches, the training loop and saving."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from inputs import Batch
+from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
+from tqdm import tqdm
+
+ARGUMENTS_NAME = "training_args.bin"
+NO_DECAY = ("bias", "LayerNorm.weight")
+MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+
+Row = TypeVar("Row")
+BatchLoss = Callable[[torch.nn.Module, Batch], torch.Tensor]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def select_device(no_cuda: bool) -> torch.device:
+    """The GPU if there is one and it is wanted, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() and not no_cuda else "cpu")
+
+
+class Batches(Generic[Row]):
+    """Batches of rows, in order or in a new seeded order in every pass.
+
+    Args:
+        rows: The examples' features.
+        batch_size: Rows per batch; the last batch may be smaller.
+        collate: Makes one batch of tensors from some rows.
+        shuffle_seed: Seed of the order; `None` keeps the order of `rows`.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        batch_size: int,
+        collate: Callable[[list[Row]], Batch],
+        shuffle_seed: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` ({batch_size}) must be at least 1.")
+        self._rows = rows
+        self._batch_size = batch_size
+        self._collate = collate
+        # A generator of its own: what else draws random numbers must not change the order.
+        self._generator = (
+            None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+        )
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._rows) / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = list(range(len(self._rows)))
+        if self._generator is not None:
+            order = torch.randperm(len(order), generator=self._generator).tolist()
+        for begin in range(0, len(order), self._batch_size):
+            chosen = order[begin : begin + self._batch_size]
+            yield self._collate([self._rows[index] for index in chosen])
+
+
+def forward(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, ...]:
+    """The model's outputs for the inputs of a batch, without its labels."""
+    outputs = model(*(batch[name] for name in MODEL_INPUTS))
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def to_device(batch: Batch, model: torch.nn.Module) -> Batch:
+    """The batch on the device of the model's parameters."""
+    device = next(model.parameters()).device
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def predict(
+    model: torch.nn.Module, batches: Batches[Row], label: str
+) -> Iterator[tuple[Batch, tuple[torch.Tensor, ...]]]:
+    """Yield each batch with the model's outputs, on the CPU; no gradients, no dropout."""
+    model.eval()
+    for batch in tqdm(batches, desc=label, unit="batch"):
+        with torch.no_grad():
+            outputs = forward(model, to_device(batch, model))
+        yield batch, tuple(output.float().cpu() for output in outputs)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How `fit` trains."""
+
+    learning_rate: float = 5e-5
+    """Peak learning rate."""
+    epochs: float = 3.0
+    """Passes over the data; a fraction ends inside a pass."""
+    warmup_proportion: float = 0.1
+    """Share of all steps over which the learning rate rises."""
+    accumulation_steps: int = 1
+    """Batches whose gradients are averaged for one step."""
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> TrainingOptions:
+        """The options that the flags of `add_arguments` ask for."""
+        return cls(
+            learning_rate=args.learning_rate,
+            epochs=args.num_train_epochs,
+            warmup_proportion=args.warmup_proportion,
+            accumulation_steps=args.gradient_accumulation_steps,
+        )
+
+
+@dataclass
+class TrainingLog:
+    """What happened during `fit`."""
+
+    losses: list[float] = field(default_factory=list)
+    """Loss of every optimizer step."""
+    last_epoch_start: int = 0
+    """Index into `losses` where the last epoch begins."""
+
+    @property
+    def global_step(self) -> int:
+        """Number of optimizer steps taken."""
+        return len(self.losses)
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Mean loss of the last epoch so far; `None` without training."""
+        losses = self.losses[self.last_epoch_start :]
+        return sum(losses) / len(losses) if losses else None
+
+
+def make_optimizer(
+    model: torch.nn.Module, options: TrainingOptions, total_steps: int, exclude: str | None = None
+) -> BertAdam:
+    """BertAdam with weight decay on the weights only.
+
+    Args:
+        model: The model to train.
+        options: Learning rate and warm-up.
+        total_steps: Steps after which the learning rate has fallen to 0.
+        exclude: Parameters with this in their name are left as they are.
+    """
+    named = [
+        (name, parameter)
+        for name, parameter in model.named_parameters()
+        if exclude is None or exclude not in name
+    ]
+    groups = [
+        {
+            "params": [p for n, p in named if not any(s in n for s in NO_DECAY)],
+            "weight_decay": 0.01,
+        },
+        {"params": [p for n, p in named if any(s in n for s in NO_DECAY)], "weight_decay": 0.0},
+    ]
+    return BertAdam(
+        groups, lr=options.learning_rate, warmup=options.warmup_proportion, t_total=total_steps
+    )
+
+
+def fit(
+    model: torch.nn.Module,
+    batches: Batches[Row],
+    batch_loss: BatchLoss,
+    options: TrainingOptions,
+    exclude: str | None = None,
+) -> TrainingLog:
+    """Train the model in place.
+
+    Every step averages the gradients of `accumulation_steps` batches; the batches of an epoch that
+    do not fill a step are left out, as they are from the length of the schedule.
+
+    Args:
+        model: The model to train.
+        batches: The training data.
+        batch_loss: Computes the loss of one batch.
+        options: Learning rate, epochs, warm-up and accumulation.
+        exclude: Parameters with this in their name are not trained.
+    """
+    parts = options.accumulation_steps
+    steps_per_epoch = len(batches) // parts
+    total_steps = int(steps_per_epoch * options.epochs)
+    if total_steps < 1:
+        raise ValueError(
+            f"{len(batches)} batches, {parts} per step, for {options.epochs} epochs "
+            "do not make one training step; give more data, smaller batches or more epochs."
+        )
+    optimizer = make_optimizer(model, options, total_steps, exclude)
+    log = TrainingLog()
+    model.train()
+    epochs = math.ceil(total_steps / steps_per_epoch)
+    for epoch in range(1, epochs + 1):
+        log.last_epoch_start = log.global_step
+        steps = min(steps_per_epoch, total_steps - log.global_step)
+        with tqdm(total=steps, desc=f"Epoch {epoch}/{epochs}", unit="step") as bar:
+            step_loss = 0.0
+            for number, batch in enumerate(itertools.islice(batches, steps * parts), start=1):
+                loss = batch_loss(model, to_device(batch, model)) / parts
+                loss.backward()  # type: ignore[no-untyped-call]
+                step_loss += loss.item()
+                if number % parts == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    log.losses.append(step_loss)
+                    step_loss = 0.0
+                    bar.set_postfix(loss=log.mean_loss)
+                    bar.update()
+    return log
+
+
+def save(
+    model: torch.nn.Module, tokenizer: BertTokenizer, args: argparse.Namespace, directory: Path
+) -> None:
+    """Write a folder that `from_pretrained` reads, and the arguments of the run."""
+    torch.save(model.state_dict(), directory / WEIGHTS_NAME)
+    model.config.to_json_file(str(directory / CONFIG_NAME))  # type: ignore[union-attr, operator]
+    tokenizer.save_vocabulary(str(directory))
+    plain = {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
+    }
+    torch.save(plain, directory / ARGUMENTS_NAME)

@@ -1,0 +1,136 @@
+"""Python nodes whose arithmetic is done by C++ modules. docs/ARCHITECTURE.md explains the design."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from . import _C
+
+
+class CppModule(nn.Module):
+    """A node of the Python tree whose forward runs in C++.
+
+    Parameters, sub-modules and attributes are those of this tree; a C++ twin is bound to them before each forward.
+    Subclasses name their C++ class in `_native_type`, set up their tree with `_adopt` and call `_run` in `forward`.
+    """
+
+    _native_type: ClassVar[type[Any]]
+
+    def _make_native(self) -> Any:
+        """Makes the C++ module for this node, without storage: its parameters are bound from here."""
+        with _C.DefaultDevice(torch.device("meta")):
+            return self._new_native()
+
+    def _new_native(self) -> Any:
+        """Makes the C++ module for this node, with new weights."""
+        raise NotImplementedError
+
+    def _adopt_new(self) -> None:
+        """Makes the parameters and sub-modules of this node, as C++ initialises them."""
+        with _C.DefaultDevice(torch.get_default_device()):
+            native = self._new_native()
+        self._adopt(native, {})
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        """Takes over parameters, attributes and sub-modules of `native`."""
+        for name, value in _C.attributes(native).items():
+            setattr(self, name, value)
+        _adopt_parameters(self, native, shared)
+        for name, child in native.named_children().items():
+            self.add_module(name, self._adopt_child(child, shared))
+
+    def _adopt_child(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> nn.Module:
+        kind = type(native).__name__
+        if kind in _LEAVES:
+            leaf = _LEAVES[kind](native)
+            _adopt_parameters(leaf, native, shared)
+            return leaf
+        if kind in _LISTS:
+            return nn.ModuleList(self._adopt_child(item, shared) for item in native.children())
+        node = object.__new__(_NODES[kind])
+        nn.Module.__init__(node)
+        node._inherit(self)
+        node._adopt(native, shared)
+        return node
+
+    def _inherit(self, parent: CppModule) -> None:
+        """Takes from the node above what `_new_native` needs."""
+
+    def _run(self, *args: Any) -> Any:
+        bridge = self.__dict__.get("_bridge")
+        if bridge is None or not bridge.belongs_to(self):
+            bridge = self.__dict__["_bridge"] = _C.Bridge(self)
+        return bridge(self, *args)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles come without the bridge, and make their own when they are called."""
+        return {name: value for name, value in self.__dict__.items() if name != "_bridge"}
+
+
+def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+    for name, tensor in native.named_parameters(False).items():
+        if isinstance(tensor, nn.Parameter):  # given by the caller, to be tied
+            node.register_parameter(name, tensor)
+            continue
+        if tensor not in shared:
+            shared[tensor] = nn.Parameter(tensor.detach())
+        node.register_parameter(name, shared[tensor])
+
+
+def _make_linear(native: Any) -> nn.Module:
+    parameters = native.named_parameters(False)
+    out_features, in_features = parameters["weight"].shape
+    return nn.Linear(in_features, out_features, bias="bias" in parameters, device="meta")
+
+
+def _make_embedding(native: Any) -> nn.Module:
+    rows, width = native.named_parameters(False)["weight"].shape
+    padding_idx = _C.attributes(native)["padding_idx"]
+    return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, device="meta")
+
+
+# How to make a leaf from its C++ module, and the classes of composite nodes, by the name of the C++ class.
+_LEAVES: dict[str, Callable[[Any], nn.Module]] = {
+    "Linear": _make_linear,
+    "Embedding": _make_embedding,
+    "Dropout": lambda native: nn.Dropout(_C.attributes(native)["p"]),
+    "Tanh": lambda native: nn.Tanh(),
+}
+_NODES: dict[str, type[CppModule]] = {}
+_LISTS = {"BertLayerList"}
+
+# What C++ computes itself. A node of any other class, one with a hook and a leaf with another value of these attributes are
+# called in Python.
+_CLASSES: dict[str, type[nn.Module]] = {
+    "Linear": nn.Linear,
+    "Embedding": nn.Embedding,
+    "Dropout": nn.Dropout,
+    "Tanh": nn.Tanh,
+}
+_REQUIRED: dict[str, dict[str, Any]] = {
+    "Embedding": {"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
+    "Dropout": {"inplace": False},
+}
+_ACTIVATIONS: dict[Callable[[Tensor], Tensor], str] = {}
+_C.register_natives(_CLASSES, _REQUIRED, _ACTIVATIONS)
+
+
+def register_nodes(*nodes: type[CppModule]) -> None:
+    """Makes `nodes` the Python classes of the C++ modules of their `_native_type`."""
+    for node in nodes:
+        _NODES[node._native_type.__name__] = _CLASSES[node._native_type.__name__] = node
+
+
+def register_leaf(native_type: type[Any], leaf: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:
+    """Makes `leaf` the Python class of `native_type`; `make` builds one from its C++ module."""
+    _CLASSES[native_type.__name__] = leaf
+    _LEAVES[native_type.__name__] = make
+
+
+def register_activations(functions: dict[str, Callable[[Tensor], Tensor]]) -> None:
+    """Makes `functions` those that C++ computes itself, by the names that it knows them by."""
+    _ACTIVATIONS.update({function: name for name, function in functions.items()})

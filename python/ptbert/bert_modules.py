@@ -1,0 +1,277 @@
+"""BERT's sub-modules: real `nn.Module` classes over the C++ modules of the same names.
+
+Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`. The attention mask of a
+sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may be attended to, -10000 where not; None masks
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _C
+from ._bridge import CppModule, register_activations, register_leaf, register_nodes
+from .bert_config import BertConfig, native_config
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Gaussian error linear unit, the exact form: x * Phi(x)."""
+    return _C.gelu(x)
+
+
+def swish(x: Tensor) -> Tensor:
+    """Swish: x * sigmoid(x)."""
+    return _C.swish(x)
+
+
+ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "relu": nn.functional.relu,
+    "swish": swish,
+}
+
+
+class BertLayerNorm(nn.LayerNorm):
+    """Layer normalisation over the last dimension with epsilon inside the square root, as in TensorFlow.
+
+    Args:
+        hidden_size: Size of the last dimension.
+        eps: Epsilon; also the attribute `variance_epsilon`.
+
+    Example:
+        >>> BertLayerNorm(8)(torch.ones(2, 8)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
+        super().__init__(hidden_size, eps=eps)
+
+    @property
+    def variance_epsilon(self) -> float:
+        """Epsilon under its name of 2019."""
+        return self.eps
+
+    @variance_epsilon.setter
+    def variance_epsilon(self, value: float) -> None:
+        self.eps = value
+
+
+class BertNode(CppModule):
+    """A node that is made from a configuration."""
+
+    config: BertConfig
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._adopt_new()
+
+    def _inherit(self, parent: CppModule) -> None:
+        self.config = parent.config  # type: ignore[assignment]  # nodes below a node of BERT are of BERT
+
+    def _new_native(self) -> Any:
+        return self._native_type(native_config(self.config))
+
+
+class BertEmbeddings(BertNode):
+    """Sum of word, position and segment embeddings, then LayerNorm and dropout."""
+
+    _native_type = _C.BertEmbeddings
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """[batch, seq] -> [batch, seq, hidden]"""
+        return self._run(input_ids, token_type_ids)
+
+
+class BertSelfAttention(BertNode):
+    """softmax(Q K^T / sqrt(head size) + mask) V for each head."""
+
+    _native_type = _C.BertSelfAttention
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
+        return self._run(hidden_states, attention_mask)
+
+
+class BertSelfOutput(BertNode):
+    """Dense layer, dropout, residual and LayerNorm after self-attention."""
+
+    _native_type = _C.BertSelfOutput
+
+    def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+        """[batch, seq, hidden] twice -> [batch, seq, hidden]"""
+        return self._run(hidden_states, input_tensor)
+
+
+class BertAttention(BertNode):
+    """Self-attention and its output."""
+
+    _native_type = _C.BertAttention
+
+    def forward(self, input_tensor: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
+        return self._run(input_tensor, attention_mask)
+
+
+class BertIntermediate(BertNode):
+    """First half of the feed-forward layer."""
+
+    _native_type = _C.BertIntermediate
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(native, shared)
+        self.intermediate_act_fn = _activation(self.config)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, seq, intermediate]"""
+        return self._run(hidden_states)
+
+
+class BertOutput(BertNode):
+    """Second half of the feed-forward layer, dropout, residual and LayerNorm."""
+
+    _native_type = _C.BertOutput
+
+    def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+        """[batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]"""
+        return self._run(hidden_states, input_tensor)
+
+
+class BertLayer(BertNode):
+    """One block of the Transformer: attention and feed-forward."""
+
+    _native_type = _C.BertLayer
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
+        return self._run(hidden_states, attention_mask)
+
+
+class BertEncoder(BertNode):
+    """The stack of layers."""
+
+    _native_type = _C.BertEncoder
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        output_all_encoded_layers: bool = True,
+    ) -> list[Tensor]:
+        """[batch, seq, hidden], mask -> the output of every layer, or of the last alone"""
+        return self._run(hidden_states, attention_mask, output_all_encoded_layers)
+
+
+class BertPooler(BertNode):
+    """Dense layer and tanh on the first token."""
+
+    _native_type = _C.BertPooler
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, hidden]"""
+        return self._run(hidden_states)
+
+
+class BertPredictionHeadTransform(BertNode):
+    """Dense layer, activation and LayerNorm before the decoder."""
+
+    _native_type = _C.BertPredictionHeadTransform
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(native, shared)
+        self.transform_act_fn = _activation(self.config)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[*, hidden] -> [*, hidden]"""
+        return self._run(hidden_states)
+
+
+class BertOnlyNSPHead(BertNode):
+    """The next-sentence head."""
+
+    _native_type = _C.BertOnlyNSPHead
+
+    def forward(self, pooled_output: Tensor) -> Tensor:
+        """[batch, hidden] -> [batch, 2]"""
+        return self._run(pooled_output)
+
+
+class BertTiedNode(BertNode):
+    """A head whose decoder shares its weight with the word embeddings."""
+
+    def __init__(self, config: BertConfig, bert_model_embedding_weights: nn.Parameter) -> None:
+        """`bert_model_embedding_weights` [vocab, hidden] becomes the decoder's weight itself."""
+        nn.Module.__init__(self)
+        self.config = config
+        native = self._native_type(native_config(config), bert_model_embedding_weights)
+        self._adopt(native, {})
+
+    def _new_native(self) -> Any:
+        # The weight only gives the decoder its shape: it is bound to this tree before it is used.
+        embedding_weights = torch.empty(self.config.vocab_size, self.config.hidden_size, device="meta")
+        return self._native_type(native_config(self.config), embedding_weights)
+
+
+class BertLMPredictionHead(BertTiedNode):
+    """Scores of every token of the vocabulary."""
+
+    _native_type = _C.BertLMPredictionHead
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[*, hidden] -> [*, vocab]"""
+        return self._run(hidden_states)
+
+
+class BertOnlyMLMHead(BertTiedNode):
+    """The masked-LM head under the name that checkpoints give it."""
+
+    _native_type = _C.BertOnlyMLMHead
+
+    def forward(self, sequence_output: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, seq, vocab]"""
+        return self._run(sequence_output)
+
+
+class BertPreTrainingHeads(BertTiedNode):
+    """Both heads of pre-training."""
+
+    _native_type = _C.BertPreTrainingHeads
+
+    def forward(self, sequence_output: Tensor, pooled_output: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], [batch, hidden] -> [batch, seq, vocab], [batch, 2]"""
+        return self._run(sequence_output, pooled_output)
+
+
+def _activation(config: BertConfig) -> Callable[[Tensor], Tensor]:
+    if isinstance(config.hidden_act, str):
+        return ACT2FN[config.hidden_act]
+    return config.hidden_act
+
+
+def _make_layer_norm(native: Any) -> nn.Module:
+    (hidden_size,) = native.named_parameters(False)["weight"].shape
+    return BertLayerNorm(hidden_size, eps=_C.attributes(native)["eps"])
+
+
+register_activations(ACT2FN)
+register_leaf(_C.BertLayerNorm, BertLayerNorm, _make_layer_norm)
+register_nodes(
+    BertEmbeddings,
+    BertSelfAttention,
+    BertSelfOutput,
+    BertAttention,
+    BertIntermediate,
+    BertOutput,
+    BertLayer,
+    BertEncoder,
+    BertPooler,
+    BertPredictionHeadTransform,
+    BertLMPredictionHead,
+    BertOnlyMLMHead,
+    BertOnlyNSPHead,
+    BertPreTrainingHeads,
+)

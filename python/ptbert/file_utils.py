@@ -1,0 +1,165 @@
+"""Files by path or URL: where downloads are cached and how they get there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlparse
+
+logger = logging.getLogger(__name__)
+
+CONFIG_NAME = "config.json"
+BERT_CONFIG_NAME = "bert_config.json"
+WEIGHTS_NAME = "pytorch_model.bin"
+SAFETENSORS_NAME = "model.safetensors"
+
+StrPath = str | os.PathLike[str]
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 10.0
+# Without compression in transit, Content-Length is the size of the file.
+_REQUEST_HEADERS = {"Accept-Encoding": "identity"}
+
+
+def _default_cache_dir(environ: Mapping[str, str]) -> Path:
+    if given := environ.get("PYTORCH_PRETRAINED_BERT_CACHE"):
+        return Path(given)
+    torch_home = environ.get("TORCH_HOME")
+    if not torch_home:
+        torch_home = str(Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch")
+    # Path.expanduser raises for a user without a home directory, which must not break the import.
+    return Path(os.path.expanduser(torch_home)) / "pytorch_pretrained_bert"  # noqa: PTH111
+
+
+PYTORCH_PRETRAINED_BERT_CACHE = _default_cache_dir(os.environ)
+
+
+def url_to_filename(url: str, etag: str | None = None) -> str:
+    """Returns the name of `url` in the cache: sha256(url), or sha256(url).sha256(etag)."""
+    return ".".join(sha256(part.encode()).hexdigest() for part in (url, etag) if part)
+
+
+def filename_to_url(filename: str, cache_dir: StrPath | None = None) -> tuple[str, str | None]:
+    """Returns the URL and the ETag (or None) that a file of the cache was downloaded from.
+
+    Raises:
+        FileNotFoundError: The file, or the .json beside it, is not in the cache.
+    """
+    cached = cache_folder(cache_dir) / filename
+    description = cached.with_name(cached.name + ".json")
+    for path in (cached, description):
+        if not path.exists():
+            raise FileNotFoundError(f"`{path}` must be a file of the cache, but does not exist.")
+    metadata = json.loads(description.read_text(encoding="utf-8"))
+    return metadata["url"], metadata["etag"]
+
+
+def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> str:
+    """Returns a local path for a path (which must exist) or a URL (downloaded once).
+
+    Raises:
+        FileNotFoundError: The path does not exist.
+        OSError: The URL is not in the cache and cannot be downloaded.
+        ValueError: Neither a path nor an http(s) URL.
+    """
+    name = os.fspath(url_or_filename)
+    scheme = urlparse(name).scheme
+    if scheme in ("http", "https"):
+        return get_from_cache(name, cache_dir)
+    if scheme == "s3":
+        raise ValueError(
+            f"`url_or_filename` ({name}) must be an http(s) URL or a local path: s3:// is not "
+            "supported. Download the file with a tool of your own and pass its path."
+        )
+    if Path(name).exists():
+        return name
+    if not scheme:
+        raise FileNotFoundError(f"`url_or_filename` ({name}) does not exist.")
+    raise ValueError(f"`url_or_filename` ({name}) must be an http(s) URL or a local path.")
+
+
+def get_from_cache(url: str, cache_dir: StrPath | None = None) -> str:
+    """Returns the path of `url` in the cache, downloading it where the cache lacks it.
+
+    When the server cannot be asked for its current version (ETag), the newest copy serves.
+    """
+    folder = cache_folder(cache_dir)
+    etag = _server_etag(url)
+    cached = folder / url_to_filename(url, etag)
+    if etag is None:
+        cached = _newest_copy(cached) or cached
+    if not cached.exists():
+        _download(url, etag, cached)
+    return str(cached)
+
+
+def http_get(url: str, temp_file: BinaryIO) -> None:
+    """Writes what `url` holds into an open file, showing a progress bar."""
+    import requests
+    from tqdm import tqdm
+
+    with requests.get(
+        url, stream=True, timeout=_TIMEOUT_SECONDS, headers=_REQUEST_HEADERS
+    ) as response:
+        response.raise_for_status()
+        size = response.headers.get("Content-Length")
+        total = int(size) if size and "Content-Encoding" not in response.headers else None
+        with tqdm(total=total, unit="B", unit_scale=True) as progress:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                temp_file.write(chunk)
+                progress.update(len(chunk))
+        # urllib3 checks this by itself only from version 2 on.
+        if total is not None and progress.n != total:
+            raise requests.ConnectionError(f"{progress.n} of {total} bytes received")
+
+
+def cache_folder(cache_dir: StrPath | None) -> Path:
+    """Returns `cache_dir`, or the default cache for None."""
+    return PYTORCH_PRETRAINED_BERT_CACHE if cache_dir is None else Path(cache_dir)
+
+
+def _server_etag(url: str) -> str | None:
+    import requests
+
+    try:
+        response = requests.head(
+            url, allow_redirects=True, timeout=_TIMEOUT_SECONDS, headers=_REQUEST_HEADERS
+        )
+    except requests.RequestException as error:
+        logger.info("%s cannot be reached: %s", url, error)
+        return None
+    return response.headers.get("ETag") if response.status_code == requests.codes.ok else None
+
+
+def _newest_copy(cached: Path) -> Path | None:
+    copies = [path for path in cached.parent.glob(f"{cached.name}*") if path.suffix != ".json"]
+    return max(copies, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _download(url: str, etag: str | None, target: Path) -> None:
+    import requests
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # One name per download, so that processes that fetch the same file do not meet; open() rather
+    # than tempfile, whose files only their owner can read, would make a shared cache useless.
+    incomplete = target.with_name(f"{uuid.uuid4().hex}.incomplete")
+    logger.info("downloading %s to %s", url, target)
+    try:
+        with incomplete.open("xb") as file:
+            http_get(url, file)
+        metadata = json.dumps({"url": url, "etag": etag})
+        target.with_name(target.name + ".json").write_text(metadata, encoding="utf-8")
+        incomplete.replace(target)
+    except requests.RequestException as error:
+        raise OSError(
+            f"`{url}` could not be downloaded ({error}), and the cache folder `{target.parent}` "
+            "holds no copy. Check the address and the connection, or pass a local path."
+        ) from error
+    finally:
+        incomplete.unlink(missing_ok=True)

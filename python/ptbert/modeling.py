@@ -1,0 +1,466 @@
+"""BERT models. Devlin et al., 2018 (https://arxiv.org/abs/1810.04805).
+
+Inputs of every model, batch = sequences and seq = tokens of the longest:
+
+- `input_ids` [batch, seq]: token ids, int64 or int32.
+- `token_type_ids` [batch, seq]: segment of each token, 0 or 1; None for zeros.
+- `attention_mask` [batch, seq]: 1 for a token, 0 for padding; None for ones.
+
+Bad inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range) with a text that names the argument,
+its rule and the value. With labels a model returns the loss, without them its scores.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from . import _C
+from ._bridge import register_nodes
+from .bert_config import BertConfig, native_config
+from .bert_modules import (
+    ACT2FN,
+    BertAttention,
+    BertEmbeddings,
+    BertEncoder,
+    BertIntermediate,
+    BertLayer,
+    BertLayerNorm,
+    BertLMPredictionHead,
+    BertNode,
+    BertOnlyMLMHead,
+    BertOnlyNSPHead,
+    BertOutput,
+    BertPooler,
+    BertPredictionHeadTransform,
+    BertPreTrainingHeads,
+    BertSelfAttention,
+    BertSelfOutput,
+    gelu,
+    swish,
+)
+from .checkpoint import read_state_dict
+from .file_utils import StrPath
+from .pretrained import archive_map, resolve_model
+
+__all__ = [
+    "ACT2FN",
+    "PRETRAINED_MODEL_ARCHIVE_MAP",
+    "BertAttention",
+    "BertConfig",
+    "BertEmbeddings",
+    "BertEncoder",
+    "BertForMaskedLM",
+    "BertForMultipleChoice",
+    "BertForNextSentencePrediction",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertIntermediate",
+    "BertLMPredictionHead",
+    "BertLayer",
+    "BertLayerNorm",
+    "BertModel",
+    "BertOnlyMLMHead",
+    "BertOnlyNSPHead",
+    "BertOutput",
+    "BertPooler",
+    "BertPreTrainedModel",
+    "BertPreTrainingHeads",
+    "BertPredictionHeadTransform",
+    "BertSelfAttention",
+    "BertSelfOutput",
+    "gelu",
+    "swish",
+]
+
+logger = logging.getLogger(__name__)
+
+PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("bert", "model.safetensors")
+
+_Model = TypeVar("_Model", bound="BertPreTrainedModel")
+
+
+class BertPreTrainedModel(nn.Module):
+    """Initialisation and loading of BERT models; derive from it to put heads of your own on `BertModel`.
+
+    Example:
+        >>> class Scorer(BertPreTrainedModel):
+        ...     def __init__(self, config):
+        ...         super().__init__(config)
+        ...         self.bert = BertModel(config)
+        ...         self.score = nn.Linear(config.hidden_size, 1)
+        ...         self.apply(self.init_bert_weights)
+        ...
+        ...     def forward(self, input_ids):
+        ...         _, pooled_output = self.bert(input_ids, output_all_encoded_layers=False)
+        ...         return self.score(pooled_output)
+    """
+
+    config: BertConfig
+
+    def __init__(self, config: BertConfig, *inputs: Any, **kwargs: Any) -> None:
+        nn.Module.__init__(self)
+        if not isinstance(config, BertConfig):
+            kind = type(config).__name__
+            article = "an" if kind[0].lower() in "aeiou" else "a"
+            raise ValueError(
+                f"`config` must be a BertConfig, but is {article} {kind}; "
+                f"use `{type(self).__name__}.from_pretrained` to load by name."
+            )
+        self.config = config
+
+    def init_bert_weights(self, module: nn.Module) -> None:
+        """Initialises one module, for `self.apply`: normal weights, zero biases, LayerNorms 1 and 0."""
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            module.weight.data.normal_(mean=0.0, std=self.config.initializer_range)
+        elif isinstance(module, BertLayerNorm):
+            module.bias.data.zero_()
+            module.weight.data.fill_(1.0)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            module.bias.data.zero_()
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Model],
+        pretrained_model_name_or_path: StrPath,
+        *inputs: Any,
+        state_dict: Mapping[str, Tensor] | None = None,
+        cache_dir: StrPath | None = None,
+        **kwargs: Any,
+    ) -> _Model:
+        """Makes a model and loads its configuration and weights.
+
+        Args:
+            pretrained_model_name_or_path: A folder with config.json (or bert_config.json) and model.safetensors or
+                pytorch_model.bin; a .tar.gz archive of them, or its URL; a name such as "bert-base-uncased" or an id
+                of the Hugging Face Hub.
+            *inputs: Further arguments of the class, after `config`.
+            state_dict: Weights to load in place of the file's.
+            cache_dir: Where downloads are kept.
+            **kwargs: Further arguments of the class, such as `num_labels`.
+
+        Weights that the checkpoint lacks keep their initial values; those and the weights that the model has no place
+        for are logged as warnings.
+
+        Raises:
+            OSError: The name or path cannot be resolved, or a file is missing.
+            ValueError: A file is damaged, or a weight has another shape than the model's.
+        """
+        with resolve_model(
+            pretrained_model_name_or_path, cache_dir, need_weights=state_dict is None
+        ) as files:
+            config = BertConfig.from_json_file(files.config)
+            model = cls(config, *inputs, **kwargs)
+            if state_dict is None:
+                assert files.weights is not None  # asked for by need_weights
+                state_dict = read_state_dict(files.weights)
+            missing, unused = _C.load_weights(model.state_dict(), dict(state_dict))
+        if missing:
+            logger.warning(
+                "`%s`: weights not in the checkpoint, left at their initial values: %s",
+                cls.__name__,
+                ", ".join(missing),
+            )
+        if unused:
+            logger.warning(
+                "`%s`: weights of the checkpoint that were not used: %s",
+                cls.__name__,
+                ", ".join(unused),
+            )
+        return model
+
+
+class _CppModel(BertPreTrainedModel, BertNode):
+    """A whole model in C++."""
+
+    def __init__(self, config: BertConfig) -> None:
+        BertPreTrainedModel.__init__(self, config)
+        self._adopt_new()
+
+
+class BertModel(_CppModel):
+    """BERT without a head.
+
+    Args:
+        config: The configuration of the new model.
+
+    Example:
+        >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
+        >>> encoded_layers, pooled_output = model(torch.tensor([[1, 2, 3]]))
+        >>> len(encoded_layers), encoded_layers[-1].shape, pooled_output.shape
+        (2, torch.Size([1, 3, 32]), torch.Size([1, 32]))
+    """
+
+    _native_type = _C.BertModel
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        output_all_encoded_layers: bool = True,
+    ) -> tuple[list[Tensor] | Tensor, Tensor]:
+        """Returns the hidden states and the pooled output.
+
+        Hidden states are a list with the output of every layer, or with `output_all_encoded_layers=False` that of the
+        last alone; each is [batch, seq, hidden]. The pooled output is [batch, hidden].
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, output_all_encoded_layers)
+
+
+class BertForPreTraining(_CppModel):
+    """BERT with the masked-LM and the next-sentence head.
+
+    Args:
+        config: The configuration of the new model.
+
+    Example:
+        >>> model = BertForPreTraining(BertConfig(99, 32, 2, 4, 37))
+        >>> prediction_scores, seq_relationship_score = model(torch.tensor([[1, 2, 3]]))
+        >>> prediction_scores.shape, seq_relationship_score.shape
+        (torch.Size([1, 3, 99]), torch.Size([1, 2]))
+    """
+
+    _native_type = _C.BertForPreTraining
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        masked_lm_labels: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Returns the sum of both losses when both labels are given, else the scores of both heads.
+
+        Args:
+            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to predict.
+            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it is random.
+        """
+        return self._run(
+            input_ids, token_type_ids, attention_mask, masked_lm_labels, next_sentence_label
+        )
+
+
+class BertForMaskedLM(_CppModel):
+    """BERT with the masked-LM head.
+
+    Args:
+        config: The configuration of the new model.
+
+    Example:
+        >>> BertForMaskedLM(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 99])
+    """
+
+    _native_type = _C.BertForMaskedLM
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        masked_lm_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, or without labels the scores [batch, seq, vocab].
+
+        Args:
+            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to predict.
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, masked_lm_labels)
+
+
+class BertForNextSentencePrediction(_CppModel):
+    """BERT with the next-sentence head.
+
+    Args:
+        config: The configuration of the new model.
+
+    Example:
+        >>> BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 2])
+    """
+
+    _native_type = _C.BertForNextSentencePrediction
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, or without labels the scores [batch, 2].
+
+        Args:
+            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it is random.
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, next_sentence_label)
+
+
+class BertForSequenceClassification(_CppModel):
+    """BERT with a classifier of sentences or pairs of them.
+
+    Args:
+        config: The configuration of the new model.
+        num_labels: Number of classes.
+
+    Example:
+        >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37), num_labels=3)
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3])
+    """
+
+    _native_type = _C.BertForSequenceClassification
+
+    def __init__(self, config: BertConfig, num_labels: int = 2) -> None:
+        BertPreTrainedModel.__init__(self, config)
+        self.num_labels = num_labels
+        self._adopt_new()
+
+    def _new_native(self) -> Any:
+        return self._native_type(native_config(self.config), self.num_labels)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, or without labels the scores [batch, num_labels].
+
+        Args:
+            labels: [batch], the classes, in [0, num_labels).
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, labels)
+
+
+class BertForMultipleChoice(_CppModel):
+    """BERT with one score for each of several choices; all inputs are [batch, choices, seq].
+
+    Args:
+        config: The configuration of the new model.
+        num_choices: Number of choices.
+
+    Example:
+        >>> model = BertForMultipleChoice(BertConfig(99, 32, 2, 4, 37), num_choices=2)
+        >>> model(torch.tensor([[[1, 2, 3], [1, 2, 4]]])).shape
+        torch.Size([1, 2])
+    """
+
+    _native_type = _C.BertForMultipleChoice
+
+    def __init__(self, config: BertConfig, num_choices: int = 2) -> None:
+        BertPreTrainedModel.__init__(self, config)
+        self.num_choices = num_choices
+        self._adopt_new()
+
+    def _new_native(self) -> Any:
+        return self._native_type(native_config(self.config), self.num_choices)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, or without labels the scores [batch, choices].
+
+        Args:
+            labels: [batch], the right choices, in [0, num_choices).
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, labels)
+
+
+class BertForTokenClassification(_CppModel):
+    """BERT with a classifier of tokens.
+
+    Args:
+        config: The configuration of the new model.
+        num_labels: Number of classes.
+
+    Example:
+        >>> model = BertForTokenClassification(BertConfig(99, 32, 2, 4, 37), num_labels=5)
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 5])
+    """
+
+    _native_type = _C.BertForTokenClassification
+
+    def __init__(self, config: BertConfig, num_labels: int = 2) -> None:
+        BertPreTrainedModel.__init__(self, config)
+        self.num_labels = num_labels
+        self._adopt_new()
+
+    def _new_native(self) -> Any:
+        return self._native_type(native_config(self.config), self.num_labels)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, or without labels the scores [batch, seq, num_labels].
+
+        Args:
+            labels: [batch, seq], the classes, in [0, num_labels). With an `attention_mask` only positions where it is
+                1 count.
+        """
+        return self._run(input_ids, token_type_ids, attention_mask, labels)
+
+
+class BertForQuestionAnswering(_CppModel):
+    """BERT with scores for the start and the end of an answer at every token.
+
+    Args:
+        config: The configuration of the new model.
+
+    Example:
+        >>> start_logits, end_logits = BertForQuestionAnswering(BertConfig(99, 32, 2, 4, 37))(
+        ...     torch.tensor([[1, 2, 3]])
+        ... )
+        >>> start_logits.shape, end_logits.shape
+        (torch.Size([1, 3]), torch.Size([1, 3]))
+    """
+
+    _native_type = _C.BertForQuestionAnswering
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Returns the mean of both losses when both positions are given, else the scores, each [batch, seq].
+
+        Args:
+            start_positions: [batch], index of the first token of the answer; clamped to [0, seq], where seq means
+                "not in this window" and does not count.
+            end_positions: [batch], index of the last token, likewise.
+        """
+        return self._run(
+            input_ids, token_type_ids, attention_mask, start_positions, end_positions
+        )
+
+
+register_nodes(
+    BertModel,
+    BertForPreTraining,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForSequenceClassification,
+    BertForMultipleChoice,
+    BertForTokenClassification,
+    BertForQuestionAnswering,
+)

@@ -1,0 +1,299 @@
+"""BERT's optimizer and the learning-rate schedules."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.optim.optimizer import Optimizer, required
+
+from . import _C
+
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "SCHEDULES",
+    "BertAdam",
+    "ConstantLR",
+    "WarmupConstantSchedule",
+    "WarmupCosineSchedule",
+    "WarmupCosineWithHardRestartsSchedule",
+    "WarmupCosineWithWarmupRestartsSchedule",
+    "WarmupLinearSchedule",
+]
+
+
+class _LRSchedule(ABC):
+    """Multiplier of the learning rate over the course of training.
+
+    Args:
+        warmup: Fraction of `t_total` over which the multiplier rises from 0 to 1; -1 for none.
+        t_total: Number of steps planned; negative for a multiplier of 1 throughout.
+
+    Raises:
+        ValueError: `warmup` is neither in [0, 1) nor -1.
+    """
+
+    warn_t_total: ClassVar[bool] = False
+    """Whether going past `t_total` makes no sense and is warned of."""
+
+    def __init__(self, warmup: float = 0.002, t_total: float = -1, **kw: Any) -> None:
+        super().__init__(**kw)
+        _check(0.0 <= warmup < 1.0 or warmup == -1, "warmup", "in [0, 1) or -1", warmup)
+        if t_total < 0 and not isinstance(self, ConstantLR):
+            logger.warning("`t_total` (%g) is negative: the schedule is not applied.", t_total)
+        self.warmup = max(float(warmup), 0.0)
+        self.t_total = float(t_total)
+        self.warned_for_t_total_at_progress = -1.0
+
+    def get_lr(self, step: float, nowarn: bool = False) -> float:
+        """Returns the multiplier at a step, counted from 0."""
+        if self.t_total < 0:
+            return 1.0
+        progress = step / self.t_total
+        multiplier = self.get_lr_(progress)
+        if (
+            not nowarn
+            and self.warn_t_total
+            and progress > max(1.0, self.warned_for_t_total_at_progress)
+        ):
+            logger.warning(
+                "`t_total` (%g) is exceeded at step %g: %s multiplies the learning rate by %g.",
+                self.t_total,
+                step,
+                type(self).__name__,
+                multiplier,
+            )
+            self.warned_for_t_total_at_progress = progress
+        return multiplier
+
+    @abstractmethod
+    def get_lr_(self, progress: float) -> float:
+        """Returns the multiplier at a progress, step / t_total."""
+
+
+class ConstantLR(_LRSchedule):
+    """1 throughout."""
+
+    def get_lr_(self, progress: float) -> float:
+        return 1.0
+
+
+class WarmupConstantSchedule(_LRSchedule):
+    """Rises from 0 to 1, then stays."""
+
+    def get_lr_(self, progress: float) -> float:
+        return _C.warmup_constant(progress, self.warmup)
+
+
+class WarmupLinearSchedule(_LRSchedule):
+    """Rises from 0 to 1, then falls linearly to 0 at the end."""
+
+    warn_t_total = True
+
+    def get_lr_(self, progress: float) -> float:
+        return _C.warmup_linear(progress, self.warmup)
+
+
+class WarmupCosineSchedule(_LRSchedule):
+    """Rises from 0 to 1, then follows `cycles` periods of a cosine.
+
+    Args:
+        cycles: 0.5, the default, falls to 0 at the end.
+    """
+
+    warn_t_total = True
+
+    def __init__(
+        self, warmup: float = 0.002, t_total: float = -1, cycles: float = 0.5, **kw: Any
+    ) -> None:
+        super().__init__(warmup=warmup, t_total=t_total, **kw)
+        self.cycles = cycles
+
+    def get_lr_(self, progress: float) -> float:
+        return _C.warmup_cosine(progress, self.warmup, self.cycles)
+
+
+class WarmupCosineWithHardRestartsSchedule(WarmupCosineSchedule):
+    """Rises from 0 to 1, then falls `cycles` times from 1 to 0 along half a cosine.
+
+    Raises:
+        ValueError: `cycles` is less than 1.
+    """
+
+    def __init__(
+        self, warmup: float = 0.002, t_total: float = -1, cycles: float = 1.0, **kw: Any
+    ) -> None:
+        _check(cycles >= 1.0, "cycles", "at least 1", cycles)
+        super().__init__(warmup=warmup, t_total=t_total, cycles=cycles, **kw)
+
+    def get_lr_(self, progress: float) -> float:
+        return _C.warmup_cosine_with_hard_restarts(progress, self.warmup, self.cycles)
+
+
+class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedule):
+    """`cycles` times a rise from 0 to 1 and a fall to 0 along half a cosine; all rises together take `warmup` * `cycles`.
+
+    Raises:
+        ValueError: `cycles` is less than 1, or `warmup` * `cycles` is not below 1.
+    """
+
+    def __init__(
+        self, warmup: float = 0.002, t_total: float = -1, cycles: float = 1.0, **kw: Any
+    ) -> None:
+        _check(cycles >= 1.0, "cycles", "at least 1", cycles)
+        if warmup * cycles >= 1.0:
+            raise ValueError(f"`warmup` ({warmup:g}) times `cycles` ({cycles:g}) must be below 1.")
+        # The attribute is the part of a cycle, as in 2019.
+        super().__init__(
+            warmup=warmup * cycles if warmup >= 0 else warmup, t_total=t_total, cycles=cycles, **kw
+        )
+
+    def get_lr_(self, progress: float) -> float:
+        return _C.warmup_cosine_with_warmup_restarts(
+            progress, self.warmup / self.cycles, self.cycles
+        )
+
+
+SCHEDULES: dict[str | None, type[_LRSchedule]] = {
+    None: ConstantLR,
+    "none": ConstantLR,
+    "warmup_cosine": WarmupCosineSchedule,
+    "warmup_constant": WarmupConstantSchedule,
+    "warmup_linear": WarmupLinearSchedule,
+}
+
+
+class BertAdam(Optimizer):
+    """Adam as BERT's authors use it: no bias correction, weight decay apart from the gradient, a norm per parameter.
+
+    One step on a parameter p with gradient g, in C++::
+
+        g      *= min(1, max_grad_norm / (|g| + 1e-6))
+        next_m  = b1 * next_m + (1 - b1) * g
+        next_v  = b2 * next_v + (1 - b2) * g ** 2
+        p      -= lr * schedule(step) * (next_m / (sqrt(next_v) + e) + weight_decay * p)
+
+    Args:
+        params: Parameters, or groups of them with options of their own.
+        lr: Learning rate.
+        warmup: Fraction of `t_total` for the warm-up; -1 for none.
+        t_total: Number of steps planned; -1 for a constant rate.
+        schedule: "warmup_linear", "warmup_constant", "warmup_cosine", "none", None, or a schedule object, which has
+            its own `warmup` and `t_total`.
+        b1: Decay rate of the average of gradients.
+        b2: Decay rate of the average of their squares.
+        e: Added to the root of the latter.
+        weight_decay: Weight decay.
+        max_grad_norm: Largest L2 norm of one parameter's gradient; -1 for no limit.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = BertAdam(model.parameters(), lr=5e-5, warmup=0.1, t_total=100)
+        >>> model(torch.ones(1, 2)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: Any = required,
+        warmup: float = -1,
+        t_total: int = -1,
+        schedule: str | _LRSchedule | None = "warmup_linear",
+        b1: float = 0.9,
+        b2: float = 0.999,
+        e: float = 1e-6,
+        weight_decay: float = 0.01,
+        max_grad_norm: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise TypeError(f"BertAdam has no argument `{next(iter(kwargs))}`.")
+        _check(lr is required or lr >= 0.0, "lr", "at least 0", lr)
+        _check(0.0 <= b1 < 1.0, "b1", "in [0, 1)", b1)
+        _check(0.0 <= b2 < 1.0, "b2", "in [0, 1)", b2)
+        _check(e >= 0.0, "e", "at least 0", e)
+        if isinstance(schedule, _LRSchedule):
+            if warmup != -1 or t_total != -1:
+                logger.warning(
+                    "`warmup` and `t_total` have no effect: `schedule` is a %s with its own.",
+                    type(schedule).__name__,
+                )
+        elif schedule in SCHEDULES:
+            schedule = SCHEDULES[schedule](warmup=warmup, t_total=t_total)
+        else:
+            raise ValueError(
+                '`schedule` must be None, "none", "warmup_constant", "warmup_cosine", '
+                f'"warmup_linear" or an _LRSchedule, but is "{schedule}".'
+            )
+        defaults = {
+            "lr": lr,
+            "schedule": schedule,
+            "b1": b1,
+            "b2": b2,
+            "e": e,
+            "weight_decay": weight_decay,
+            "max_grad_norm": max_grad_norm,
+        }
+        super().__init__(params, defaults)
+
+    def get_lr(self) -> list[float]:
+        """Returns the scheduled rate of each parameter; [0] before the first step."""
+        rates = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                if not state:
+                    return [0]
+                rates.append(group["lr"] * group["schedule"].get_lr(state["step"]))
+        return rates
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Makes one step.
+
+        Args:
+            closure: Computes the loss and its gradients anew.
+
+        Returns:
+            The closure's loss.
+        """
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            states = [self._state_of(parameter) for parameter in parameters]
+            _C.bert_adam_update(
+                parameters,
+                [parameter.grad for parameter in parameters],
+                [state["next_m"] for state in states],
+                [state["next_v"] for state in states],
+                [group["lr"] * group["schedule"].get_lr(state["step"]) for state in states],
+                b1=group["b1"],
+                b2=group["b2"],
+                e=group["e"],
+                weight_decay=group["weight_decay"],
+                max_grad_norm=group["max_grad_norm"],
+            )
+            for state in states:
+                state["step"] += 1
+        return loss
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            raise RuntimeError("`grad` must be dense, but is sparse; use torch.optim.SparseAdam.")
+        state: dict[str, Any] = self.state[parameter]
+        if not state:
+            data = parameter.detach()
+            state.update(step=0, next_m=data.new_zeros(data.shape), next_v=data.new_zeros(data.shape))
+        return state
+
+
+def _check(holds: bool, name: str, rule: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"`{name}` must be {rule}, but is {value}.")

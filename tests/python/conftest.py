@@ -1,0 +1,42 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ptbert
+import pytest
+import torch
+from support import REPOSITORY, TINY_CONFIG
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    """Makes every test start from the same random state and leave none behind."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def tiny_fields() -> dict[str, Any]:
+    """The fields of the tiny configuration, for a test that changes some."""
+    return dict(TINY_CONFIG)
+
+
+@pytest.fixture
+def tiny_config(tiny_fields: dict[str, Any]) -> ptbert.BertConfig:
+    """Hidden size 32, 2 layers, 4 heads, vocabulary 99."""
+    return ptbert.BertConfig.from_dict(tiny_fields)
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data sets named by PTBERT_TEST_DATA; skips where it is absent."""
+    folder = Path(os.environ.get("PTBERT_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}: set PTBERT_TEST_DATA")
+    return folder

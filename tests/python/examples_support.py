@@ -1,0 +1,85 @@
+"""A tiny BERT folder, and small data files, for the tests of the example scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ptbert
+
+VOCABULARY = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog bird sat ran on mat good bad ##s ##ing play who "
+    "where ? . , ( ) is was very film cafe noir lemon - flavour ##ed in park tree it dull fine"
+).split()
+
+
+def write_model(folder: Path, dropout: float = 0.0) -> Path:
+    """A folder with random weights of hidden size 32, always the same, and the vocabulary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = ptbert.BertConfig(
+        len(VOCABULARY),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    torch.manual_seed(1)
+    model = ptbert.BertForPreTraining(config)
+    torch.save(model.state_dict(), folder / ptbert.WEIGHTS_NAME)
+    config.to_json_file(str(folder / ptbert.CONFIG_NAME))
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_tokenizer(folder: Path, do_lower_case: bool = True) -> ptbert.BertTokenizer:
+    """The tokenizer of a model folder."""
+    tokenizer = ptbert.BertTokenizer.from_pretrained(str(folder), do_lower_case=do_lower_case)
+    assert tokenizer is not None
+    return tokenizer
+
+
+def ids(text: str) -> list[int]:
+    """Ids of tokens with spaces between."""
+    return [VOCABULARY.index(token) for token in text.split()]
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> Path:
+    """A text file of these lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_sst2(folder: Path, repeat: int = 8) -> Path:
+    """An SST-2 folder where every good film is good; longer and shorter sentences."""
+    lines = []
+    for number in range(repeat):
+        padding = " ".join(["very"] * (number % 5))
+        lines += [f"the film is {padding} good\t1", f"a bad film {padding}\t0"]
+    write_lines(folder / "train.tsv", ["sentence\tlabel", *lines])
+    write_lines(folder / "dev.tsv", ["sentence\tlabel", *lines[:6]])
+    return folder
+
+
+def squad_file(path: Path, paragraphs: Sequence[tuple[str, list[dict[str, Any]]]]) -> Path:
+    """A SQuAD file of one article; paragraphs are contexts with their questions."""
+    article = {
+        "title": "Test",
+        "paragraphs": [{"context": context, "qas": questions} for context, questions in paragraphs],
+    }
+    path.write_text(json.dumps({"version": "test", "data": [article]}), encoding="utf-8")
+    return path
+
+
+def question(id: str, text: str, *answers: tuple[str, int], **fields: Any) -> dict[str, Any]:
+    """A question; answers are texts with the character where they start."""
+    found = [{"text": answer, "answer_start": start} for answer, start in answers]
+    return {"id": id, "question": text, "answers": found, **fields}
