@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 import demo_data
 import glue
 import run_classifier
-import torch
 import training
 from ptbert import BertForSequenceClassification, BertTokenizer
 from training import Batches

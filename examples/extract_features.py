@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from tqdm import tqdm
+
 import arguments
 import inputs
-import torch
 import training
 from inputs import Batch
 from ptbert import BertModel, BertTokenizer
-from tqdm import tqdm
 from training import Batches
 
 SEPARATOR = " ||| "

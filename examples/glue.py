@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import feature_cache
 import numpy as np
 import torch
+from tqdm import tqdm
+
+import feature_cache
 from inputs import Batch, encode, model_inputs, read_lines
 from ptbert import BertTokenizer
-from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def predictions_of(task: Task, logits: torch.Tensor) -> list[Label]:
 
 def accuracy(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
     """Share of right answers."""
-    from sklearn.metrics import accuracy_score
+    from sklearn.metrics import accuracy_score  # type: ignore[import-untyped]
 
     return {"acc": float(accuracy_score(labels, predicted))}
 
@@ -236,7 +237,7 @@ def matthews(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, f
 
 def correlation(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
     """Pearson and Spearman correlation of the values, and their mean."""
-    from scipy.stats import pearsonr, spearmanr
+    from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
 
     pearson = float(pearsonr(predicted, labels)[0])
     spearman = float(spearmanr(predicted, labels)[0])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+
 from ptbert import BertTokenizer
 
 Batch = dict[str, torch.Tensor]

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 import arguments
 import glue
-import torch
 import training
 from glue import Task
 from inputs import Batch

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 import arguments
 import squad
 import squad_evaluate
-import torch
 import training
 from inputs import Batch
 from ptbert import BertForQuestionAnswering, BertTokenizer

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import feature_cache
 import numpy as np
 import torch
+from tqdm import tqdm
+
+import feature_cache
 from inputs import Batch, model_inputs
 from ptbert import BertTokenizer
-from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
+from tqdm import tqdm
+
 from inputs import Batch
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
-from tqdm import tqdm
 
 ARGUMENTS_NAME = "training_args.bin"
 NO_DECAY = ("bias", "LayerNorm.weight")

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ptbert/errors.h"
+
 namespace ptbert {
 namespace {
 
@@ -22,9 +24,7 @@ Activation activation(const std::string& name) {
     return [](const Tensor& x) { return torch::relu(x); };
   if (name == "swish")
     return swish;
-  TORCH_CHECK_VALUE(false,
-                    "`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"",
-                    name, "\".");
+  throw KeyError("`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"" + name + "\".");
 }
 
 LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias) {

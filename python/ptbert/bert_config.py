@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -56,6 +56,11 @@ class BertConfig:
     initializer_range: float
     layer_norm_eps: float
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Keys that are not among the arguments."""
+
     def __init__(
         self,
         vocab_size_or_config_json_file: int | str | os.PathLike[str],
@@ -75,7 +80,7 @@ class BertConfig:
         if not isinstance(source, (int, str, os.PathLike)) or isinstance(source, bool):
             raise ValueError(
                 "`vocab_size_or_config_json_file` must be a vocabulary size (int) or the path of a "
-                f"JSON file (str or Path), but is {_with_article(source)}."
+                f"JSON file (str or Path), but is {with_article(source)}."
             )
         self.vocab_size = source if isinstance(source, int) else -1
         self.hidden_size = hidden_size
@@ -151,10 +156,15 @@ def native_config(config: BertConfig) -> _C.BertConfig:
     fields = {name: getattr(config, name) for name in (*_INTEGERS, *_NUMBERS)}
     for name in _INTEGERS:
         if not isinstance(fields[name], int) or isinstance(fields[name], bool):
-            raise TypeError(f"`{name}` must be an int, but is {_with_article(fields[name])}.")
+            raise TypeError(f"`{name}` must be an int, but is {with_article(fields[name])}.")
     for name in _NUMBERS:
         if not isinstance(fields[name], (int, float)) or isinstance(fields[name], bool):
-            raise TypeError(f"`{name}` must be a number, but is {_with_article(fields[name])}.")
+            raise TypeError(f"`{name}` must be a number, but is {with_article(fields[name])}.")
+    if not isinstance(config.hidden_act, str) and not callable(config.hidden_act):
+        raise TypeError(
+            '`hidden_act` must be "gelu", "relu", "swish" or a callable, but is '
+            f"{with_article(config.hidden_act)}."
+        )
     # A function of the user's own reaches C++ as an attribute of its module, not by name.
     named = isinstance(config.hidden_act, str)
     return _C.BertConfig.from_json(
@@ -172,11 +182,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(
             f"The configuration file {path} must hold a JSON object, but holds "
-            f"{_with_article(content)}."
+            f"{with_article(content)}."
         )
     return content
 
 
-def _with_article(value: object) -> str:
+def with_article(value: object) -> str:
+    """Returns the type of a value for a message: "a list", "an int"."""
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from . import _C
 from ._bridge import register_nodes
-from .bert_config import BertConfig, native_config
+from .bert_config import BertConfig, native_config, with_article
 from .bert_modules import (
     ACT2FN,
     BertAttention,
@@ -43,11 +43,13 @@ from .bert_modules import (
     swish,
 )
 from .checkpoint import read_state_dict
-from .file_utils import StrPath
+from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, StrPath
 from .pretrained import archive_map, resolve_model
 
 __all__ = [
     "ACT2FN",
+    "BERT_CONFIG_NAME",
+    "CONFIG_NAME",
     "PRETRAINED_MODEL_ARCHIVE_MAP",
     "BertAttention",
     "BertConfig",
@@ -74,6 +76,7 @@ __all__ = [
     "BertPredictionHeadTransform",
     "BertSelfAttention",
     "BertSelfOutput",
+    "WEIGHTS_NAME",
     "gelu",
     "swish",
 ]
@@ -106,10 +109,8 @@ class BertPreTrainedModel(nn.Module):
     def __init__(self, config: BertConfig, *inputs: Any, **kwargs: Any) -> None:
         nn.Module.__init__(self)
         if not isinstance(config, BertConfig):
-            kind = type(config).__name__
-            article = "an" if kind[0].lower() in "aeiou" else "a"
             raise ValueError(
-                f"`config` must be a BertConfig, but is {article} {kind}; "
+                f"`config` must be a BertConfig, but is {with_article(config)}; "
                 f"use `{type(self).__name__}.from_pretrained` to load by name."
             )
         self.config = config

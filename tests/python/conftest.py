@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ptbert
 import pytest
 import torch
+
+import ptbert
 from support import REPOSITORY, TINY_CONFIG
 
 

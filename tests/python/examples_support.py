@@ -11,10 +11,11 @@ import torch
 
 import ptbert
 
-VOCABULARY = (
-    "[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog bird sat ran on mat good bad ##s ##ing play who "
-    "where ? . , ( ) is was very film cafe noir lemon - flavour ##ed in park tree it dull fine"
-).split()
+TOKENS = """
+[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog bird sat ran on mat good bad ##s ##ing play who
+where ? . , ( ) is was very film cafe noir lemon - flavour ##ed in park tree it dull fine
+"""
+VOCABULARY = TOKENS.split()
 
 
 def write_model(folder: Path, dropout: float = 0.0) -> Path:

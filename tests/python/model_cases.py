@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from support import TINY_CONFIG, seeded_ids, seeded_values
 from torch import Tensor
+
+from support import TINY_CONFIG, seeded_ids, seeded_values
 
 # Where outputs of the longest sequence are recorded; all of them would not be worth their size.
 LONGEST = 512

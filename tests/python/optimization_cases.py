@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from support import TINY_CONFIG, seed_weights, seeded_ids, seeded_values
 from torch import Tensor, nn
+
+from support import TINY_CONFIG, seed_weights, seeded_ids, seeded_values
 
 
 @dataclass(frozen=True)

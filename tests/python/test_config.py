@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from ptbert import BertConfig, BertModel
 
 DEFAULTS: dict[str, Any] = {

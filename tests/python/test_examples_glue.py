@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import feature_cache
-import glue
-import inputs
 import numpy as np
 import pytest
 import torch
+
+import feature_cache
+import glue
+import inputs
+import ptbert
 from examples_support import ids, load_tokenizer, write_lines, write_model
 from glue import Example, Features
-
-import ptbert
 
 ENTAILMENT = ("entailment", "not_entailment")
 

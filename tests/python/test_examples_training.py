@@ -7,18 +7,18 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 import arguments
 import glue
 import inputs
-import pytest
-import torch
+import ptbert
 import training
 from examples_support import load_tokenizer, write_model
 from glue import Features
 from support import assert_close, assert_equal
 from training import Batches, TrainingLog, TrainingOptions
-
-import ptbert
 
 TASK = glue.find_task("SST-2")
 

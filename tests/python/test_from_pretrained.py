@@ -11,13 +11,14 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import ptbert
 import pytest
 import torch
+from torch import Tensor, nn
+
+import ptbert
 from model_cases import CASES_BY_KEY, CLASSES, flat_outputs, model_inputs
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertForSequenceClassification, BertModel
 from support import TINY_CONFIG, assert_equal, seed_weights
-from torch import Tensor, nn
 
 LOGGER = "ptbert.modeling"
 State = dict[str, Tensor]

@@ -9,12 +9,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import ptbert
 import pytest
 import torch
+from torch import Tensor
+
+import ptbert
 from model_cases import CASES_BY_KEY, CLASSES, ModelCase, flat_outputs, model_inputs
 from support import assert_close, import_or_skip, minilm_directory, seed_weights
-from torch import Tensor
 
 # What the other libraries warn about is not this project's business.
 pytestmark = pytest.mark.filterwarnings("ignore")

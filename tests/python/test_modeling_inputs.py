@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import ptbert
 import pytest
 import torch
+from torch import Tensor, nn
+
+import ptbert
 from model_cases import CASES_BY_KEY, CLASSES, ModelCase, model_inputs, model_labels
 from support import seed_weights
-from torch import Tensor, nn
 
 every_class = pytest.mark.parametrize("class_name", CLASSES)
 

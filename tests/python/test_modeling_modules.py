@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import ptbert
 import pytest
 import torch
+from torch import Tensor, nn
+
+import ptbert
 from model_cases import CASES_BY_KEY, model_inputs
 from ptbert import BertConfig, modeling
 from support import assert_close, assert_equal, seed_weights, seeded_values
-from torch import Tensor, nn
 
 
 def pretraining_model(config: BertConfig) -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import ptbert
 import pytest
 import torch
+from torch import Tensor, nn
+
+import ptbert
 from model_cases import (
     CASES,
     CASES_BY_KEY,
@@ -35,7 +37,6 @@ from support import (
     minilm_directory,
     seed_weights,
 )
-from torch import Tensor, nn
 
 Arrays = dict[str, npt.NDArray[Any]]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import ptbert
 import pytest
 import torch
+from torch import nn
+
+import ptbert
 from optimization_cases import (
     SCHEDULE_CASES,
     STEPS,
@@ -27,7 +29,6 @@ from optimization_cases import (
 from ptbert import optimization
 from ptbert.optimization import BertAdam, WarmupConstantSchedule, WarmupLinearSchedule
 from support import GOLDEN, assert_close, assert_equal
-from torch import nn
 
 RESTARTS = ["WarmupCosineWithHardRestartsSchedule", "WarmupCosineWithWarmupRestartsSchedule"]
 DECAYING = ["WarmupLinearSchedule", "WarmupCosineSchedule", *RESTARTS]

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 import pytest
+
 from support import GOLDEN, REPOSITORY
 
 TABLE = REPOSITORY / "PARITY.md"

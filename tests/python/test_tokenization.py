@@ -18,10 +18,9 @@ import pytest
 import tokenization_reference as reference
 from hypothesis import given
 from hypothesis import strategies as st
-from support import GOLDEN
-
 from ptbert import tokenization
 from ptbert.tokenization import BasicTokenizer, BertTokenizer, Vocabulary, WordpieceTokenizer
+from support import GOLDEN
 
 VOCABULARY = GOLDEN.parent / "data" / "vocab.txt"
 RECORD = json.loads((GOLDEN / "tokenization.json").read_text())

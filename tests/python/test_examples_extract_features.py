@@ -1,0 +1,114 @@
+"""extract_features.py: one JSON record for every line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import extract_features
+import ptbert
+from examples_support import ids, load_tokenizer, write_lines, write_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder with a tiny model."""
+    return write_model(tmp_path / "model", dropout=0.1)
+
+
+def run(tmp_path: Path, lines: list[str], *more: str) -> list[dict[str, Any]]:
+    """The records for the lines."""
+    output = tmp_path / "output.jsonl"
+    text = write_lines(tmp_path / "input.txt", lines)
+    argv = ["--bert_model", str(tmp_path / "model"), "--input_file", str(text)]
+    argv += ["--output_file", str(output), "--do_lower_case", "--max_seq_length", "12", *more]
+    extract_features.main(argv)
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def test_flags_have_the_defaults_of_2019() -> None:
+    required = ["--input_file", "i", "--output_file", "o", "--bert_model", "m"]
+    assert vars(extract_features.parse_arguments(required)) == {
+        "input_file": Path("i"),
+        "output_file": Path("o"),
+        "bert_model": "m",
+        "cache_dir": None,
+        "do_lower_case": False,
+        "layers": "-1,-2,-3,-4",
+        "max_seq_length": 128,
+        "batch_size": 32,
+        "pad_to_max_seq_length": False,
+        "no_cuda": False,
+        "local_rank": -1,
+    }
+
+
+def test_records_hold_the_hidden_states_of_the_layers(tmp_path: Path, model: Path) -> None:
+    records = run(tmp_path, ["The cats", "Who ran ? ||| A dog"], "--layers=-1,0")
+    assert [record["linex_index"] for record in records] == [0, 1]
+    assert [list(record) for record in records] == [["linex_index", "features"]] * 2
+    tokens = [[feature["token"] for feature in record["features"]] for record in records]
+    assert tokens[0] == ["[CLS]", "the", "cat", "##s", "[SEP]"]
+    assert tokens[1] == ["[CLS]", "who", "ran", "?", "[SEP]", "a", "dog", "[SEP]"]
+
+    reference = ptbert.BertModel.from_pretrained(str(model)).eval()
+    input_ids = torch.tensor([ids("[CLS] who ran ? [SEP] a dog [SEP]")])
+    segment_ids = torch.tensor([[0, 0, 0, 0, 0, 1, 1, 1]])
+    with torch.no_grad():
+        hidden_states, _ = reference(input_ids, segment_ids)
+    for position, feature in enumerate(records[1]["features"]):
+        assert list(feature) == ["token", "layers"]
+        assert [layer["index"] for layer in feature["layers"]] == [-1, 0]
+        for layer in feature["layers"]:
+            expected = hidden_states[layer["index"]][0, position].tolist()
+            assert layer["values"] == pytest.approx(expected, abs=2e-6)
+            assert layer["values"] == [round(value, 6) for value in layer["values"]]
+
+
+def test_records_do_not_depend_on_batches_or_padding(tmp_path: Path, model: Path) -> None:
+    lines = ["the cat", "the cat sat on the very good mat", "", "a ||| dog"]
+    first = run(tmp_path, lines, "--layers=-1")
+    for more in (["--batch_size", "1"], ["--pad_to_max_seq_length"]):
+        for record, again in zip(first, run(tmp_path, lines, "--layers=-1", *more), strict=True):
+            pairs = zip(record["features"], again["features"], strict=True)
+            for left, right in pairs:
+                assert left["token"] == right["token"]
+                values = right["layers"][0]["values"]
+                assert left["layers"][0]["values"] == pytest.approx(values, abs=3e-6)
+    assert [feature["token"] for feature in first[2]["features"]] == ["[CLS]", "[SEP]"]
+
+
+def test_the_last_separator_divides_a_line(tmp_path: Path, model: Path) -> None:
+    tokenizer = load_tokenizer(model)
+    path = write_lines(tmp_path / "input.txt", ["a ||| b ||| dog", "a|||dog"])
+    first, second = extract_features.read_input(path, tokenizer, 20)
+    assert first.segment_ids.count(1) == 2
+    assert second.segment_ids.count(1) == 0
+
+
+def test_long_lines_are_cut(tmp_path: Path, model: Path) -> None:
+    (record,) = run(tmp_path, ["cat " * 30], "--layers=-1")
+    assert len(record["features"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("-3", r"`--layers` \(-3\) must be between -2 and 1\."),
+        ("2", r"`--layers` \(2\) must be between -2 and 1\."),
+        ("a", r"`--layers` \(a\) must be numbers with commas between\."),
+    ],
+)
+def test_wrong_layers_are_refused(layers: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        extract_features.parse_layers(layers, 2)
+
+
+def test_missing_input_is_refused(tmp_path: Path) -> None:
+    argv = ["--input_file", str(tmp_path / "none"), "--output_file", "o", "--bert_model", "m"]
+    with pytest.raises(FileNotFoundError, match=r"`--input_file`: there is no file .*none\."):
+        extract_features.main(argv)
