@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,10 +25,10 @@ FORMAT = 1
 
 def fingerprint(data_file: Path, tokenizer: BertTokenizer, *settings: object) -> str:
     """A hash of everything that the features depend on: data, vocabulary, casing and settings."""
-    digest = hashlib.sha256(data_file.read_bytes())
-    digest.update("\n".join(tokenizer.vocab).encode())
-    digest.update(repr((tokenizer.basic_tokenizer.do_lower_case, FORMAT, *settings)).encode())
-    return digest.hexdigest()
+    data = hashlib.sha256(data_file.read_bytes()).hexdigest()
+    vocabulary = hashlib.sha256("\n".join(tokenizer.vocab).encode()).hexdigest()
+    lower = tokenizer.basic_tokenizer.do_lower_case
+    return hashlib.sha256(repr((FORMAT, data, vocabulary, lower, *settings)).encode()).hexdigest()
 
 
 def path_for(
@@ -72,7 +73,7 @@ def save(path: Path, made_from: str, arrays: Mapping[str, Array]) -> None:
 
 def pack(rows: Sequence[Sequence[int]]) -> Array:
     """Rows of different lengths one behind the other."""
-    return np.array([value for row in rows for value in row], dtype=np.int32)
+    return np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32)
 
 
 def unpack(values: Array, lengths: Array) -> list[list[int]]:

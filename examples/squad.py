@@ -39,9 +39,9 @@ class Example:
     """Last word of the answer."""
 
     @property
-    def is_impossible(self) -> bool:
-        """Whether there is no answer to train on."""
-        return self.start == NO_WORD
+    def has_answer(self) -> bool:
+        """Whether there is an answer to train on."""
+        return self.start != NO_WORD
 
 
 def read_articles(path: Path) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def read_examples(path: Path, *, training: bool, with_negative: bool) -> list[Ex
                         example = with_answer(example, question, word_of_character)
                     except ValueError as error:
                         raise ValueError(f"{path}, question {example.id}: {error}") from None
-                    if example.is_impossible:
+                    if not example.has_answer:
                         continue
                 examples.append(example)
     if not examples:
@@ -247,7 +247,7 @@ class WindowMaker:
         Words are coarser than answers, such as "lemon" in "lemon-flavoured,": if the tokens of the
         answer itself stand among those of its words, they are the span.
         """
-        if example.is_impossible:
+        if not example.has_answer:
             return None
         inside = [i for i, word in enumerate(words) if example.start <= word <= example.end]
         if not inside:

@@ -1,4 +1,4 @@
-"""BERT as real `torch.nn.Module` trees over a C++/LibTorch core, with the names of pytorch-pretrained-bert."""
+"""BERT as real `torch.nn.Module` trees over a C++ core, under the names of 2019."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Python nodes whose arithmetic is done by C++ modules. docs/ARCHITECTURE.md explains the design."""
+"""Python nodes whose arithmetic C++ modules do. docs/ARCHITECTURE.md explains the design."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from . import _C
 class CppModule(nn.Module):
     """A node of the Python tree whose forward runs in C++.
 
-    Parameters, sub-modules and attributes are those of this tree; a C++ twin is bound to them before each forward.
-    Subclasses name their C++ class in `_native_type`, set up their tree with `_adopt` and call `_run` in `forward`.
+    Parameters, sub-modules and attributes are those of this tree; a C++ twin is bound to them
+    before each forward. Subclasses name their C++ class in `_native_type`, set up their tree with
+    `_adopt` and call `_run` in `forward`.
     """
 
     _native_type: ClassVar[type[Any]]
+    config: Any
 
     def _make_native(self) -> Any:
-        """Makes the C++ module for this node, without storage: its parameters are bound from here."""
+        """Makes the C++ module for this node without storage, to be bound to this tree."""
         with _C.DefaultDevice(torch.device("meta")):
             return self._new_native()
 
@@ -53,12 +55,9 @@ class CppModule(nn.Module):
             return nn.ModuleList(self._adopt_child(item, shared) for item in native.children())
         node = object.__new__(_NODES[kind])
         nn.Module.__init__(node)
-        node._inherit(self)
+        node.config = self.config
         node._adopt(native, shared)
         return node
-
-    def _inherit(self, parent: CppModule) -> None:
-        """Takes from the node above what `_new_native` needs."""
 
     def _run(self, *args: Any) -> Any:
         bridge = self.__dict__.get("_bridge")
@@ -93,7 +92,7 @@ def _make_embedding(native: Any) -> nn.Module:
     return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, device="meta")
 
 
-# How to make a leaf from its C++ module, and the classes of composite nodes, by the name of the C++ class.
+# By the name of the C++ class: how to make a leaf, and the classes of composite nodes.
 _LEAVES: dict[str, Callable[[Any], nn.Module]] = {
     "Linear": _make_linear,
     "Embedding": _make_embedding,
@@ -103,8 +102,8 @@ _LEAVES: dict[str, Callable[[Any], nn.Module]] = {
 _NODES: dict[str, type[CppModule]] = {}
 _LISTS = {"BertLayerList"}
 
-# What C++ computes itself. A node of any other class, one with a hook and a leaf with another value of these attributes are
-# called in Python.
+# What C++ computes itself. A node of any other class, one with a hook and a leaf with another value
+# of these attributes are called in Python.
 _CLASSES: dict[str, type[nn.Module]] = {
     "Linear": nn.Linear,
     "Embedding": nn.Embedding,
@@ -125,7 +124,9 @@ def register_nodes(*nodes: type[CppModule]) -> None:
         _NODES[node._native_type.__name__] = _CLASSES[node._native_type.__name__] = node
 
 
-def register_leaf(native_type: type[Any], leaf: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:
+def register_leaf(
+    native_type: type[Any], leaf: type[nn.Module], make: Callable[[Any], nn.Module]
+) -> None:
     """Makes `leaf` the Python class of `native_type`; `make` builds one from its C++ module."""
     _CLASSES[native_type.__name__] = leaf
     _LEAVES[native_type.__name__] = make

@@ -18,13 +18,14 @@ class BertConfig:
     """Configuration of a BERT model: each attribute has the name of its key in config.json.
 
     Args:
-        vocab_size_or_config_json_file: Number of tokens in the vocabulary, or the path of a JSON file.
+        vocab_size_or_config_json_file: Number of tokens in the vocabulary, or the path of a JSON
+            file.
         hidden_size: Width of the hidden states.
         num_hidden_layers: Number of layers in the encoder.
         num_attention_heads: Number of attention heads per layer; must divide `hidden_size`.
         intermediate_size: Width of the feed-forward layer.
-        hidden_act: Activation of the feed-forward layer and the masked-LM head: "gelu", "relu", "swish" or a
-            function of a tensor.
+        hidden_act: Activation of the feed-forward layer and the masked-LM head: "gelu", "relu",
+            "swish" or a function of a tensor.
         hidden_dropout_prob: Dropout probability of the embeddings and of each sub-layer's output.
         attention_probs_dropout_prob: Dropout probability of the attention weights.
         max_position_embeddings: Longest sequence, in tokens.
@@ -32,8 +33,8 @@ class BertConfig:
         initializer_range: Standard deviation of the initial weights.
         layer_norm_eps: Epsilon of every LayerNorm.
 
-    Keys of a file that are not among these become attributes too and are written back. Values are checked when a model
-    is built.
+    Keys of a file that are not among these become attributes too and are written back. Values are
+    checked when a model is built.
 
     Raises:
         ValueError: The first argument is neither an int nor a path.

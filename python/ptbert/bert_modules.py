@@ -1,8 +1,8 @@
 """BERT's sub-modules: real `nn.Module` classes over the C++ modules of the same names.
 
-Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`. The attention mask of a
-sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may be attended to, -10000 where not; None masks
-nothing.
+Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`.
+The attention mask of a sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may
+be attended to, -10000 where not; None masks nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class BertLayerNorm(nn.LayerNorm):
-    """Layer normalisation over the last dimension with epsilon inside the square root, as in TensorFlow.
+    """Layer normalisation with epsilon inside the square root, as in TensorFlow.
 
     Args:
         hidden_size: Size of the last dimension.
@@ -69,9 +69,6 @@ class BertNode(CppModule):
         super().__init__()
         self.config = config
         self._adopt_new()
-
-    def _inherit(self, parent: CppModule) -> None:
-        self.config = parent.config  # type: ignore[assignment]  # nodes below a node of BERT are of BERT
 
     def _new_native(self) -> Any:
         return self._native_type(native_config(self.config))
@@ -212,8 +209,8 @@ class BertTiedNode(BertNode):
 
     def _new_native(self) -> Any:
         # The weight only gives the decoder its shape: it is bound to this tree before it is used.
-        embedding_weights = torch.empty(self.config.vocab_size, self.config.hidden_size, device="meta")
-        return self._native_type(native_config(self.config), embedding_weights)
+        shape = (self.config.vocab_size, self.config.hidden_size)
+        return self._native_type(native_config(self.config), torch.empty(shape, device="meta"))
 
 
 class BertLMPredictionHead(BertTiedNode):

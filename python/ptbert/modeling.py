@@ -6,8 +6,9 @@ Inputs of every model, batch = sequences and seq = tokens of the longest:
 - `token_type_ids` [batch, seq]: segment of each token, 0 or 1; None for zeros.
 - `attention_mask` [batch, seq]: 1 for a token, 0 for padding; None for ones.
 
-Bad inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range) with a text that names the argument,
-its rule and the value. With labels a model returns the loss, without them its scores.
+Bad inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range) with a text
+that names the argument, its rule and the value. With labels a model returns the loss, without them
+its scores.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ __all__ = [
     "BERT_CONFIG_NAME",
     "CONFIG_NAME",
     "PRETRAINED_MODEL_ARCHIVE_MAP",
+    "WEIGHTS_NAME",
     "BertAttention",
     "BertConfig",
     "BertEmbeddings",
@@ -76,7 +78,6 @@ __all__ = [
     "BertPredictionHeadTransform",
     "BertSelfAttention",
     "BertSelfOutput",
-    "WEIGHTS_NAME",
     "gelu",
     "swish",
 ]
@@ -89,7 +90,8 @@ _Model = TypeVar("_Model", bound="BertPreTrainedModel")
 
 
 class BertPreTrainedModel(nn.Module):
-    """Initialisation and loading of BERT models; derive from it to put heads of your own on `BertModel`.
+    """Initialisation and loading of BERT models; derive from it to put heads of your own on
+    `BertModel`.
 
     Example:
         >>> class Scorer(BertPreTrainedModel):
@@ -116,7 +118,7 @@ class BertPreTrainedModel(nn.Module):
         self.config = config
 
     def init_bert_weights(self, module: nn.Module) -> None:
-        """Initialises one module, for `self.apply`: normal weights, zero biases, LayerNorms 1 and 0."""
+        """Initialises one module, for `self.apply`, with the configuration's spread."""
         if isinstance(module, (nn.Linear, nn.Embedding)):
             module.weight.data.normal_(mean=0.0, std=self.config.initializer_range)
         elif isinstance(module, BertLayerNorm):
@@ -137,16 +139,16 @@ class BertPreTrainedModel(nn.Module):
         """Makes a model and loads its configuration and weights.
 
         Args:
-            pretrained_model_name_or_path: A folder with config.json (or bert_config.json) and model.safetensors or
-                pytorch_model.bin; a .tar.gz archive of them, or its URL; a name such as "bert-base-uncased" or an id
-                of the Hugging Face Hub.
+            pretrained_model_name_or_path: A folder with config.json (or bert_config.json) and
+                model.safetensors or pytorch_model.bin; a .tar.gz archive of them, or its URL; a
+                name such as "bert-base-uncased" or an id of the Hugging Face Hub.
             *inputs: Further arguments of the class, after `config`.
             state_dict: Weights to load in place of the file's.
             cache_dir: Where downloads are kept.
             **kwargs: Further arguments of the class, such as `num_labels`.
 
-        Weights that the checkpoint lacks keep their initial values; those and the weights that the model has no place
-        for are logged as warnings.
+        Weights that the checkpoint lacks keep their initial values; those and the weights that the
+        model has no place for are logged as warnings.
 
         Raises:
             OSError: The name or path cannot be resolved, or a file is missing.
@@ -208,8 +210,9 @@ class BertModel(_CppModel):
     ) -> tuple[list[Tensor] | Tensor, Tensor]:
         """Returns the hidden states and the pooled output.
 
-        Hidden states are a list with the output of every layer, or with `output_all_encoded_layers=False` that of the
-        last alone; each is [batch, seq, hidden]. The pooled output is [batch, hidden].
+        Hidden states are a list with the output of every layer, or with
+        `output_all_encoded_layers=False` that of the last alone; each is [batch, seq, hidden]. The
+        pooled output is [batch, hidden].
         """
         return self._run(input_ids, token_type_ids, attention_mask, output_all_encoded_layers)
 
@@ -240,8 +243,10 @@ class BertForPreTraining(_CppModel):
         """Returns the sum of both losses when both labels are given, else the scores of both heads.
 
         Args:
-            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to predict.
-            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it is random.
+            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to
+                predict.
+            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it
+                is random.
         """
         return self._run(
             input_ids, token_type_ids, attention_mask, masked_lm_labels, next_sentence_label
@@ -271,7 +276,8 @@ class BertForMaskedLM(_CppModel):
         """Returns the loss, or without labels the scores [batch, seq, vocab].
 
         Args:
-            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to predict.
+            masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to
+                predict.
         """
         return self._run(input_ids, token_type_ids, attention_mask, masked_lm_labels)
 
@@ -283,8 +289,8 @@ class BertForNextSentencePrediction(_CppModel):
         config: The configuration of the new model.
 
     Example:
-        >>> BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2, 3]])).shape
-        torch.Size([1, 2])
+        >>> BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2,
+        3]])).shape torch.Size([1, 2])
     """
 
     _native_type = _C.BertForNextSentencePrediction
@@ -299,7 +305,8 @@ class BertForNextSentencePrediction(_CppModel):
         """Returns the loss, or without labels the scores [batch, 2].
 
         Args:
-            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it is random.
+            next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it
+                is random.
         """
         return self._run(input_ids, token_type_ids, attention_mask, next_sentence_label)
 
@@ -413,8 +420,8 @@ class BertForTokenClassification(_CppModel):
         """Returns the loss, or without labels the scores [batch, seq, num_labels].
 
         Args:
-            labels: [batch, seq], the classes, in [0, num_labels). With an `attention_mask` only positions where it is
-                1 count.
+            labels: [batch, seq], the classes, in [0, num_labels). With an `attention_mask` only
+                positions where it is 1 count.
         """
         return self._run(input_ids, token_type_ids, attention_mask, labels)
 
@@ -443,16 +450,15 @@ class BertForQuestionAnswering(_CppModel):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Returns the mean of both losses when both positions are given, else the scores, each [batch, seq].
+        """Returns the mean of both losses when both positions are given, else the scores, each
+        [batch, seq].
 
         Args:
-            start_positions: [batch], index of the first token of the answer; clamped to [0, seq], where seq means
-                "not in this window" and does not count.
+            start_positions: [batch], index of the first token of the answer; clamped to [0, seq],
+                where seq means "not in this window" and does not count.
             end_positions: [batch], index of the last token, likewise.
         """
-        return self._run(
-            input_ids, token_type_ids, attention_mask, start_positions, end_positions
-        )
+        return self._run(input_ids, token_type_ids, attention_mask, start_positions, end_positions)
 
 
 register_nodes(

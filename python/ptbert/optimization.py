@@ -135,7 +135,8 @@ class WarmupCosineWithHardRestartsSchedule(WarmupCosineSchedule):
 
 
 class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedule):
-    """`cycles` times a rise from 0 to 1 and a fall to 0 along half a cosine; all rises together take `warmup` * `cycles`.
+    """`cycles` times a rise from 0 to 1 and a fall to 0 along half a cosine; all rises together
+    take `warmup` * `cycles`.
 
     Raises:
         ValueError: `cycles` is less than 1, or `warmup` * `cycles` is not below 1.
@@ -168,7 +169,8 @@ SCHEDULES: dict[str | None, type[_LRSchedule]] = {
 
 
 class BertAdam(Optimizer):
-    """Adam as BERT's authors use it: no bias correction, weight decay apart from the gradient, a norm per parameter.
+    """Adam as BERT's authors use it: no bias correction, weight decay apart from the gradient, a
+    norm per parameter.
 
     One step on a parameter p with gradient g, in C++::
 
@@ -182,8 +184,8 @@ class BertAdam(Optimizer):
         lr: Learning rate.
         warmup: Fraction of `t_total` for the warm-up; -1 for none.
         t_total: Number of steps planned; -1 for a constant rate.
-        schedule: "warmup_linear", "warmup_constant", "warmup_cosine", "none", None, or a schedule object, which has
-            its own `warmup` and `t_total`.
+        schedule: "warmup_linear", "warmup_constant", "warmup_cosine", "none", None, or a schedule
+            object, which has its own `warmup` and `t_total`.
         b1: Decay rate of the average of gradients.
         b2: Decay rate of the average of their squares.
         e: Added to the root of the latter.
@@ -255,7 +257,7 @@ class BertAdam(Optimizer):
                 rates.append(group["lr"] * group["schedule"].get_lr(state["step"]))
         return rates
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Makes one step.
 
         Args:
@@ -290,7 +292,9 @@ class BertAdam(Optimizer):
         state: dict[str, Any] = self.state[parameter]
         if not state:
             data = parameter.detach()
-            state.update(step=0, next_m=data.new_zeros(data.shape), next_v=data.new_zeros(data.shape))
+            state.update(
+                step=0, next_m=data.new_zeros(data.shape), next_v=data.new_zeros(data.shape)
+            )
         return state
 
 

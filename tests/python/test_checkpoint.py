@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from ptbert.checkpoint import read_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from ptbert.checkpoint import read_state_dict
 
 STATE = OrderedDict(
     [

@@ -65,7 +65,7 @@ def test_unanswerable_questions_need_version_2(tmp_path: Path) -> None:
     asked = question("q1", "Who flew?", is_impossible=True)
     path = squad_file(tmp_path / "train.json", [(CONTEXT, [asked])])
     (example,) = read(path, with_negative=True)
-    assert example.is_impossible
+    assert not example.has_answer
     message = "question q1: training needs exactly one answer, but there are 0; give --version_2"
     with pytest.raises(ValueError, match=message):
         read(path)

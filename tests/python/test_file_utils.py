@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from ptbert import file_utils
 from ptbert.file_utils import cached_path, filename_to_url, get_from_cache, url_to_filename
 

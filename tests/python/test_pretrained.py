@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
+
 from ptbert import file_utils, pretrained
 from ptbert.pretrained import (
     PRETRAINED,

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenization_reference as reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tokenization_reference as reference
 from ptbert import tokenization
 from ptbert.tokenization import BasicTokenizer, BertTokenizer, Vocabulary, WordpieceTokenizer
 from support import GOLDEN

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import tokenization_reference as reference
 from ptbert.tokenization import BertTokenizer
 from support import import_or_skip

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 import tokenization_reference as reference
 from ptbert.tokenization import (
     BasicTokenizer,
