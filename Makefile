@@ -3,7 +3,8 @@
 PYTHON ?= python3
 # Installed unless PYTHON has a torch already.
 TORCH ?= torch==2.13.0
-TEXT ?=
+# A sentence for `make demo` to classify.
+export TEXT ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +23,7 @@ $(VENV)/.created:
 	@if $(PYTHON) -c "import torch" 2>/dev/null; \
 	then $(PYTHON) -m venv --system-site-packages $(VENV); \
 	else $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q $(TORCH); fi
+	$(BIN)/python -m pip install -q "pip>=25.1"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml
@@ -30,11 +32,11 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(BUILD)/.built: $(VENV)/.installed $(BUILD_FILES)
-	$(BIN)/python -m pip install -q --no-build-isolation -e .
+	PTBERT_BUILD_TESTS=ON $(BIN)/python -m pip install -q --no-build-isolation -e .
 	@touch $@
 
 demo: build
-	$(BIN)/python examples/demo.py $(if $(TEXT),--text "$(TEXT)")
+	$(BIN)/python examples/demo.py --text "$$TEXT"
 
 test: lint test-cpp test-py
 

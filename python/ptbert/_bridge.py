@@ -82,14 +82,21 @@ def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Para
 
 def _make_linear(native: Any) -> nn.Module:
     parameters = native.named_parameters(False)
-    out_features, in_features = parameters["weight"].shape
-    return nn.Linear(in_features, out_features, bias="bias" in parameters, device="meta")
+    # Without nn.Linear's own initialisation: C++ has done it.
+    linear = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(linear)
+    linear.out_features, linear.in_features = parameters["weight"].shape
+    if "bias" not in parameters:
+        linear.register_parameter("bias", None)
+    return linear
 
 
 def _make_embedding(native: Any) -> nn.Module:
-    rows, width = native.named_parameters(False)["weight"].shape
+    weight = native.named_parameters(False)["weight"]
+    rows, width = weight.shape
     padding_idx = _C.attributes(native)["padding_idx"]
-    return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, device="meta")
+    # `_weight` keeps nn.Embedding from drawing one.
+    return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, _weight=weight)
 
 
 # By the name of the C++ class: how to make a leaf, and the classes of composite nodes.
