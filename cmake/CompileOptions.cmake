@@ -1,6 +1,6 @@
 # The options of every target of ours.
 function(ptbert_set_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -fno-math-errno)
   if(PTBERT_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

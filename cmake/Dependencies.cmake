@@ -22,7 +22,7 @@ endfunction()
 
 ptbert_ask_python(torch_prefix "import torch; print(torch.utils.cmake_prefix_path)")
 list(APPEND CMAKE_PREFIX_PATH ${torch_prefix})
-find_package(Torch CONFIG QUIET)
+find_package(Torch CONFIG QUIET GLOBAL)  # GLOBAL for programs that add this folder to theirs
 if(NOT Torch_FOUND)
   message(FATAL_ERROR "LibTorch is missing: install torch into the Python environment or set CMAKE_PREFIX_PATH.")
 endif()

@@ -3,14 +3,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <torch/csrc/jit/serialization/pickle.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -75,7 +72,7 @@ torch::ScalarType safetensors_dtype(const std::string& name) {
 torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
                           const nlohmann::json& entry) {
   const auto dtype = safetensors_dtype(entry.at("dtype").get<std::string>());
-  const auto shape = entry.at("shape").get<std::vector<uint64_t>>();
+  const auto shape = entry.at("shape").get<std::vector<int64_t>>();
   const auto offsets = entry.at("data_offsets").get<std::vector<uint64_t>>();
   const uint64_t available = file->size() - begin;
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available) {
@@ -83,20 +80,19 @@ torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
   }
   uint64_t bytes = torch::elementSize(dtype);
   for (const auto extent : shape) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes))
-      throw FormatError("its shape is too large");
+    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
+      throw FormatError("its shape has an extent of " + std::to_string(extent));
   }
   if (bytes != offsets[1] - offsets[0]) {
     throw FormatError("its shape needs " + std::to_string(bytes) + " bytes, but it has " +
                       std::to_string(offsets[1] - offsets[0]));
   }
-  const std::vector<int64_t> sizes(shape.begin(), shape.end());
   char* data = file->data() + begin + offsets[0];
-  const auto tensor = torch::from_blob(data, sizes, [file](void*) {}, torch::dtype(dtype));
+  const auto tensor = torch::from_blob(data, shape, [file](void*) {}, torch::dtype(dtype));
   const bool aligned = reinterpret_cast<uintptr_t>(data) % torch::elementSize(dtype) == 0;
   if (aligned)
     return tensor;
-  auto copy = torch::empty(sizes, dtype);
+  auto copy = torch::empty(shape, dtype);
   std::memcpy(copy.data_ptr(), data, bytes);
   return copy;
 }
@@ -163,33 +159,6 @@ NamedTensors load_safetensors(const std::string& path) {
   return tensors;
 }
 
-NamedTensors load_pytorch_bin(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw FileError("The file " + path + " cannot be opened: " + std::strerror(errno) + ".");
-  const std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
-  if (bytes.size() < 4 || std::memcmp(bytes.data(), "PK\x03\x04", 4) != 0) {
-    throw FormatError("The file " + path +
-                      " is not in the zip format of torch.save. If it is a checkpoint of torch "
-                      "before 1.6, convert it once: "
-                      "python -c \"import torch; f = '" +
-                      path +
-                      "'; torch.save(torch.load(f, map_location='cpu', weights_only=True), f)\"");
-  }
-  NamedTensors tensors;
-  try {
-    const auto value = torch::jit::pickle_load(bytes);
-    for (const auto& item : value.toGenericDict()) {
-      tensors.emplace_back(item.key().toStringRef(), item.value().toTensor());
-    }
-  } catch (const c10::Error& error) {
-    throw FormatError("The file " + path +
-                      " is not a whole dictionary of tensors saved by torch.save: " +
-                      error.what_without_backtrace());
-  }
-  return tensors;
-}
-
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint) {
   std::map<std::string, size_t> index_of;
   for (size_t i = 0; i < checkpoint.size(); ++i)
@@ -233,22 +202,22 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   return report;
 }
 
-LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
+NamedTensors load_checkpoint(const std::string& directory) {
   const auto folder = std::filesystem::path(directory);
-  NamedTensors tensors;
-  if (std::filesystem::exists(folder / "model.safetensors")) {
-    tensors = load_safetensors((folder / "model.safetensors").string());
-  } else if (std::filesystem::exists(folder / "pytorch_model.bin")) {
-    tensors = load_pytorch_bin((folder / "pytorch_model.bin").string());
-  } else {
-    throw FileError("The folder " + directory +
-                    " holds neither model.safetensors nor pytorch_model.bin.");
-  }
+  if (std::filesystem::exists(folder / "model.safetensors"))
+    return load_safetensors((folder / "model.safetensors").string());
+  if (std::filesystem::exists(folder / "pytorch_model.bin"))
+    return load_pytorch_bin((folder / "pytorch_model.bin").string());
+  throw FileError("The folder " + directory +
+                  " holds neither model.safetensors nor pytorch_model.bin.");
+}
+
+LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
   NamedTensors parameters;
   for (const auto& parameter : model.named_parameters()) {
     parameters.emplace_back(parameter.key(), parameter.value());
   }
-  return load_weights(parameters, tensors);
+  return load_weights(parameters, load_checkpoint(directory));
 }
 
 } // namespace ptbert

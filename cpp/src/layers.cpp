@@ -80,6 +80,7 @@ Tensor DropoutImpl::forward(const Tensor& x) { return torch::dropout(x, p, is_tr
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
+  if (DefaultDevice::current().is_meta()) return;
   torch::NoGradGuard no_grad;
   module.apply([initializer_range](torch::nn::Module& child) {
     if (auto* linear = child.as<LinearImpl>()) {

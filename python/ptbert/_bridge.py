@@ -111,11 +111,8 @@ _LISTS = {"BertLayerList"}
 
 # What C++ computes itself. A node of any other class, one with a hook and a leaf with another value
 # of these attributes are called in Python.
-_CLASSES: dict[str, type[nn.Module]] = {
-    "Linear": nn.Linear,
-    "Embedding": nn.Embedding,
-    "Dropout": nn.Dropout,
-    "Tanh": nn.Tanh,
+_CLASSES: dict[str, tuple[type[nn.Module], Callable[..., Any]]] = {
+    node.__name__: (node, node.forward) for node in (nn.Linear, nn.Embedding, nn.Dropout, nn.Tanh)
 }
 _REQUIRED: dict[str, dict[str, Any]] = {
     "Embedding": {"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
@@ -128,14 +125,15 @@ _C.register_natives(_CLASSES, _REQUIRED, _ACTIVATIONS)
 def register_nodes(*nodes: type[CppModule]) -> None:
     """Makes `nodes` the Python classes of the C++ modules of their `_native_type`."""
     for node in nodes:
-        _NODES[node._native_type.__name__] = _CLASSES[node._native_type.__name__] = node
+        _NODES[node._native_type.__name__] = node
+        _CLASSES[node._native_type.__name__] = (node, node.forward)
 
 
 def register_leaf(
     native_type: type[Any], leaf: type[nn.Module], make: Callable[[Any], nn.Module]
 ) -> None:
     """Makes `leaf` the Python class of `native_type`; `make` builds one from its C++ module."""
-    _CLASSES[native_type.__name__] = leaf
+    _CLASSES[native_type.__name__] = (leaf, leaf.forward)
     _LEAVES[native_type.__name__] = make
 
 

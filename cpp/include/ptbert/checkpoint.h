@@ -16,10 +16,15 @@ using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 /// offsets or sizes do not fit together.
 NamedTensors load_safetensors(const std::string& path);
 
-/// Reads a pytorch_model.bin in zip format: a dictionary of tensors saved by torch.save. Throws
-/// FileError when the file cannot be opened, FormatError for anything else than such a file; for
-/// the format of torch before 1.6 the text says how to convert it.
+/// Reads a pytorch_model.bin in zip format: a dictionary of tensors saved by torch.save. Nothing
+/// that the file may contain is run. Tensors that shared memory still do. Throws FileError when the
+/// file cannot be opened, FormatError for anything else than such a file; for the format of torch
+/// before 1.6 the text says how to convert it.
 NamedTensors load_pytorch_bin(const std::string& path);
+
+/// Reads model.safetensors, or else pytorch_model.bin, of `directory`. Throws FileError when there
+/// is neither.
+NamedTensors load_checkpoint(const std::string& directory);
 
 /// What loading left undone.
 struct LoadReport {
@@ -34,8 +39,7 @@ struct LoadReport {
 /// LayerNorm. Throws FormatError naming every tensor of another shape, before anything is copied.
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint);
 
-/// Loads model.safetensors, or else pytorch_model.bin, of `directory` into `model`. Throws
-/// FileError when there is neither.
+/// Loads the checkpoint of `directory` into `model`.
 LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory);
 
 } // namespace ptbert

@@ -13,7 +13,7 @@ namespace {
 
 /// What Python told about itself by register_natives().
 struct Natives {
-  py::dict classes;     // name of a C++ module -> the Python class of its nodes
+  py::dict classes;     // name of a C++ module -> (the Python class of its nodes, its forward)
   py::dict required;    // name of a C++ module -> {attribute: the only value that C++ knows}
   py::dict activations; // Python function -> name of the C++ one
   py::object parameter, tensor, module_list;
@@ -34,8 +34,23 @@ PyObject* bridge_key() {
   return key;
 }
 
+py::handle type_of(py::handle value) { return reinterpret_cast<PyObject*>(Py_TYPE(value.ptr())); }
+
+py::object forward_of(py::handle type) {
+  static PyObject* key = PyUnicode_InternFromString("forward");
+  return py::getattr(type, key);
+}
+
 py::dict dict_of(py::handle node) {
   return py::reinterpret_steal<py::dict>(PyObject_GenericGetDict(node.ptr(), nullptr));
+}
+
+/// Drops the bridge that a node has from being called on its own. It would keep alive what is
+/// replaced in the node later; the next call of its own makes another.
+void forget_bridge(py::handle node) {
+  const auto attributes = dict_of(node);
+  if (PyDict_GetItemWithError(attributes.ptr(), bridge_key()) != nullptr)
+    PyDict_DelItem(attributes.ptr(), bridge_key());
 }
 
 bool any(const std::array<py::dict, 4>& hooks) {
@@ -51,15 +66,28 @@ std::string class_name(const torch::nn::Module& module) {
 }
 
 bool is_plain_tensor(py::handle value) {
-  const auto type = py::handle(reinterpret_cast<PyObject*>(Py_TYPE(value.ptr())));
+  const auto type = type_of(value);
   return type.is(natives().parameter) || type.is(natives().tensor);
+}
+
+/// Whether `parameters` are those of `module`, none missing and none besides, and plain tensors.
+bool can_bind(const py::dict& parameters, const Node& module) {
+  const auto& tensors = module.tensors();
+  for (const auto& [name, value] : parameters) {
+    const bool known = tensors.count(name.cast<std::string>()) > 0;
+    if (!value.is_none() && !(known && is_plain_tensor(value)))
+      return false;
+  }
+  return std::all_of(tensors.begin(), tensors.end(), [&parameters](const auto& tensor) {
+    return parameters.contains(tensor.first);
+  });
 }
 
 /// Whether C++ may do the arithmetic of `node` itself, by `module`.
 bool is_native(py::handle node, const torch::nn::Module& module) {
   const auto name = class_name(module);
-  const auto type = py::handle(reinterpret_cast<PyObject*>(Py_TYPE(node.ptr())));
-  if (!type.is(natives().classes[name.c_str()]))
+  const auto known = natives().classes[name.c_str()].cast<py::tuple>();
+  if (!type_of(node).is(known[0]) || !forward_of(known[0]).is(known[1]))
     return false;
   const auto attributes = dict_of(node);
   if (attributes.contains("forward"))
@@ -76,17 +104,7 @@ bool is_native(py::handle node, const torch::nn::Module& module) {
         return false;
     }
   }
-  if (!module.children().empty())
-    return true;
-  const auto parameters = attributes["_parameters"].cast<py::dict>();
-  for (const auto& [parameter, member] : dynamic_cast<const Node&>(module).tensors()) {
-    if (!parameters.contains(parameter))
-      return false;
-    const py::object value = parameters[parameter.c_str()];
-    if (!value.is_none() && !is_plain_tensor(value))
-      return false;
-  }
-  return true;
+  return can_bind(attributes["_parameters"], dynamic_cast<const Node&>(module));
 }
 
 /// Sets an attribute of a C++ module to the value that its node has.
@@ -118,32 +136,28 @@ struct SetAttribute {
 
 DictSnapshot::DictSnapshot(py::handle dict) {
   for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(dict)) {
-    if (key.ptr() == bridge_key())
-      continue;
-    keys_.push_back(py::reinterpret_borrow<py::object>(key));
-    values_.push_back(py::reinterpret_borrow<py::object>(value));
+    if (key.ptr() != bridge_key())
+      entries_.emplace_back(py::reinterpret_borrow<py::object>(key), value.ptr());
   }
 }
 
 bool DictSnapshot::same(py::handle dict) const {
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t position = 0;
-  size_t i = 0;
+  auto entry = entries_.begin();
   while (PyDict_Next(dict.ptr(), &position, &key, &value) != 0) {
     if (key == bridge_key())
       continue;
-    if (i == keys_.size() || key != keys_[i].ptr() || value != values_[i].ptr())
+    if (entry == entries_.end() || key != entry->first.ptr() || value != entry->second)
       return false;
-    ++i;
+    ++entry;
   }
-  return i == keys_.size();
+  return entry == entries_.end();
 }
 
 int DictSnapshot::visit(visitproc visit, void* arg) const {
-  for (const auto& key : keys_)
+  for (const auto& [key, value] : entries_)
     Py_VISIT(key.ptr());
-  for (const auto& value : values_)
-    Py_VISIT(value.ptr());
   return 0;
 }
 
@@ -175,6 +189,8 @@ bool NativeNode::bind(Node& module) {
   module_ = &module;
   parameter_values_ = DictSnapshot(parameters_);
   bound_.clear();
+  if (keep_alive_ && !can_bind(parameters_, module))
+    return false;
   for (const auto& [name, member] : module.tensors()) {
     // Replicas of DataParallel hold their tensors as plain attributes.
     const py::object value = parameters_.contains(name) ? py::object(parameters_[name.c_str()])
@@ -183,8 +199,6 @@ bool NativeNode::bind(Node& module) {
       module.bind(name, Tensor());
       continue;
     }
-    if (keep_alive_ && !is_plain_tensor(value))
-      return false;
     const auto tensor = to_tensor(name.c_str(), value);
     if (parameters_.contains(name))
       bound_.emplace_back(value, tensor.unsafeGetTensorImpl());
@@ -199,6 +213,10 @@ int NativeNode::visit(visitproc visit, void* arg) const {
   Py_VISIT(parameters_.ptr());
   for (const auto& hooks : hooks_)
     Py_VISIT(hooks.ptr());
+  for (const auto& value : kept_)
+    Py_VISIT(value.ptr());
+  for (const auto& [parameter, tensor] : bound_)
+    Py_VISIT(parameter.ptr());
   for (const auto* snapshot : {&attributes_, &children_, &parameter_values_}) {
     if (const int result = snapshot->visit(visit, arg))
       return result;
@@ -223,7 +241,9 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
     return path.empty() ? name : path + "." + name;
   };
   for (const auto& [name, member] : target.attributes()) {
-    std::visit(SetAttribute{node.attr(name.c_str()), full_name(name)}, member);
+    const py::object value = node.attr(name.c_str());
+    std::visit(SetAttribute{value, full_name(name)}, member);
+    natives_.back().keep(value);
   }
   if (module.children().empty())
     module.train(node.attr("training").cast<bool>());
@@ -246,6 +266,8 @@ void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::stri
   }
   natives_.emplace_back(node, /*is_root=*/false);
   const auto items = node.attr("_modules").cast<py::dict>();
+  if (items.empty())
+    throw py::value_error("`" + path + "` must hold at least one module, but is empty.");
   dynamic_cast<ListNode&>(module).resize(items.size());
   const auto modules = module.children();
   size_t i = 0;
@@ -260,14 +282,27 @@ void Twin::attach(py::handle child, torch::nn::Module& module, const std::string
     return walk_list(child, module, path);
   if (!global_hooks_ && is_native(child, module)) {
     dynamic_cast<Node&>(module).clear_override();
+    remember_class(child);
+    forget_bridge(child);
     return walk(child, module, path, /*is_root=*/false);
   }
   override_with_python(module, child, path);
   foreigners_.push_back({py::reinterpret_borrow<py::object>(child), &module});
 }
 
+void Twin::remember_class(py::handle node) {
+  const auto type = type_of(node);
+  const auto found = std::find_if(classes_.begin(), classes_.end(),
+                                  [type](const auto& known) { return known.type.is(type); });
+  if (found == classes_.end())
+    classes_.push_back({py::reinterpret_borrow<py::object>(type), forward_of(type)});
+}
+
 bool Twin::same_structure() const {
   return global_hooks_ == any(natives().global_hooks) &&
+         std::all_of(
+             classes_.begin(), classes_.end(),
+             [](const NativeClass& known) { return forward_of(known.type).is(known.forward); }) &&
          std::all_of(natives_.begin(), natives_.end(),
                      [](const NativeNode& native) { return native.same_structure(); }) &&
          (global_hooks_ ||
@@ -298,30 +333,27 @@ int Twin::visit(visitproc visit, void* arg) const {
   }
   for (const auto& foreign : foreigners_)
     Py_VISIT(foreign.node.ptr());
+  for (const auto& known : classes_) {
+    Py_VISIT(known.type.ptr());
+    Py_VISIT(known.forward.ptr());
+  }
   return 0;
 }
 
 py::object Bridge::call(const py::object& node, const py::args& args) {
-  const bool same = twin_ && twin_->same_structure();
-  if (!same || !twin_->same_parameters()) {
-    // A pass that another thread or an outer call has under way keeps the twin it started with.
-    auto twin = twin_ && twin_->in_flight == 0 ? std::move(twin_) : nullptr;
+  auto twin = twin_;
+  const bool same = twin && twin->same_structure();
+  if (!same || !twin->same_parameters()) {
     twin_.reset();
-    if (!twin)
+    // A pass that another thread or an outer call has under way keeps the twin it started with.
+    const bool fresh = !twin || twin.use_count() > 1;
+    if (fresh)
       twin = std::make_shared<Twin>(node.attr("_make_native")());
-    if (!same || !twin->rebind())
+    if (fresh || !same || !twin->rebind())
       twin->rebuild(node);
-    twin_ = std::move(twin);
+    twin_ = twin;
   }
-  struct InFlight {
-    explicit InFlight(std::shared_ptr<Twin> twin) : twin(std::move(twin)) {
-      ++this->twin->in_flight;
-    }
-    ~InFlight() { --twin->in_flight; }
-    std::shared_ptr<Twin> twin;
-  };
-  const InFlight running(twin_);
-  return running.twin->forward(args);
+  return twin->forward(args);
 }
 
 void register_bridge(py::module_& m) {
@@ -351,10 +383,14 @@ void register_bridge(py::module_& m) {
                        type->tp_flags |= Py_TPFLAGS_HAVE_GC;
                        type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
                          Py_VISIT(Py_TYPE(self));
+                         // The collector may come by before __init__ has run.
+                         if (!py::detail::is_holder_constructed(self))
+                           return 0;
                          return py::cast<Bridge&>(py::handle(self)).visit(visit, arg);
                        };
                        type->tp_clear = [](PyObject* self) {
-                         py::cast<Bridge&>(py::handle(self)).clear();
+                         if (py::detail::is_holder_constructed(self))
+                           py::cast<Bridge&>(py::handle(self)).clear();
                          return 0;
                        };
                      }))

@@ -18,7 +18,8 @@ namespace ptbert::python {
 
 namespace py = pybind11;
 
-/// The entries of a dict at one moment, by identity.
+/// The entries of a dict at one moment, by identity. Values are not kept alive: a value that
+/// matters has to be by the owner of the snapshot, so that no other one gets its address.
 class DictSnapshot {
 public:
   explicit DictSnapshot(py::handle dict);
@@ -26,7 +27,7 @@ public:
   int visit(visitproc visit, void* arg) const;
 
 private:
-  std::vector<py::object> keys_, values_;
+  std::vector<std::pair<py::object, const PyObject*>> entries_;
 };
 
 /// What a twin knows of one Python node whose arithmetic is done in C++.
@@ -39,10 +40,12 @@ public:
   /// Whether the node is as it was, but for the values of its parameters.
   bool same_structure() const;
   bool same_parameters() const;
-  /// Points the tensors of `module` at the node's parameters; false when one of them is not a plain
-  /// tensor.
+  /// Points the tensors of `module` at the node's parameters; false when they are not
+  /// what it can take.
   bool bind(Node& module);
   bool rebind() { return bind(*module_); }
+  /// Keeps a value that C++ has read from the node.
+  void keep(py::object value) { kept_.push_back(std::move(value)); }
   int visit(visitproc visit, void* arg) const;
 
 private:
@@ -53,8 +56,9 @@ private:
   py::dict modules_, parameters_;
   std::array<py::dict, 4> hooks_;
   DictSnapshot children_, parameter_values_;
+  std::vector<py::object> kept_;
   Node* module_ = nullptr;
-  std::vector<std::pair<py::handle, const void*>> bound_; // parameters and their TensorImpls
+  std::vector<std::pair<py::object, const void*>> bound_; // parameters and their TensorImpls
 };
 
 /// A Python node that C++ calls in place of `module`.
@@ -63,7 +67,13 @@ struct ForeignNode {
   const torch::nn::Module* module;
 };
 
-/// A C++ module tree bound to a Python tree. Immutable while a forward pass runs in it.
+/// A class of native nodes and the forward that it had.
+struct NativeClass {
+  py::object type, forward;
+};
+
+/// A C++ module tree bound to a Python tree. Bound anew only by the one who holds it alone: a
+/// forward pass that runs in it keeps what it started with.
 class Twin {
 public:
   explicit Twin(py::object module);
@@ -77,17 +87,17 @@ public:
   py::object forward(const py::args& args) const;
   int visit(visitproc visit, void* arg) const;
 
-  int in_flight = 0;
-
 private:
   void walk(py::handle node, torch::nn::Module& module, const std::string& path, bool is_root);
   void walk_list(py::handle node, torch::nn::Module& module, const std::string& path);
   void attach(py::handle child, torch::nn::Module& module, const std::string& path);
+  void remember_class(py::handle node);
 
   py::object module_; // the C++ module as Python sees it
   py::object forward_;
   std::vector<NativeNode> natives_;
   std::vector<ForeignNode> foreigners_;
+  std::vector<NativeClass> classes_;
   bool global_hooks_ = false;
 };
 

@@ -20,9 +20,13 @@ template <> struct Result<Tensor> {
 
 template <> struct Result<std::vector<Tensor>> {
   static std::vector<Tensor> from(const py::object& value, const std::string& path) {
-    if (!py::isinstance<py::sequence>(value) || py::len(value) == 0) {
+    if (!py::isinstance<py::sequence>(value)) {
       throw py::type_error("The output of `" + path + "` must be a list of tensors, but is " +
                            type_with_article(value) + ".");
+    }
+    if (py::len(value) == 0) {
+      throw py::value_error("The output of `" + path +
+                            "` must hold at least one tensor, but is empty.");
     }
     std::vector<Tensor> tensors;
     for (const auto& item : value) {

@@ -1,5 +1,10 @@
 #include "ptbert/optim/bert_adam.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/TensorSubclassLikeUtils.h>
+
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace ptbert {
@@ -14,13 +19,61 @@ void check_options(const BertAdamOptions& options) {
   TORCH_CHECK_VALUE(options.e() >= 0, "`e` must be at least 0, but is ", options.e(), ".");
 }
 
+/// Optimizer::add_param_group() merges the options of torch's own optimizers; for others it puts
+/// the defaults in the place of what the group came with.
+void keep_own_options(torch::optim::OptimizerParamGroup& group,
+                      const torch::optim::OptimizerParamGroup& given) {
+  if (given.has_options())
+    group.set_options(given.options().clone());
+  check_options(static_cast<const BertAdamOptions&>(group.options()));
+}
+
+torch::Tensor clip_factor(const BertAdamOptions& options, const torch::Tensor& gradient) {
+  return (options.max_grad_norm() / (gradient.norm() + 1e-6)).clamp_max(1.0);
+}
+
+bool is_dense_float(const torch::Tensor& tensor) {
+  return tensor.is_cpu() && tensor.scalar_type() == torch::kFloat && tensor.is_contiguous() &&
+         !at::isTensorSubclassLike(tensor);
+}
+
+/// bert_adam_update() with each element read and written once: the step is bound by memory.
+void update_in_one_pass(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
+                        torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v) {
+  const float clip =
+      options.max_grad_norm() > 0 ? clip_factor(options, gradient).item<float>() : 1.0f;
+  const auto b1 = static_cast<float>(options.b1()), rest1 = static_cast<float>(1 - options.b1());
+  const auto b2 = static_cast<float>(options.b2()), rest2 = static_cast<float>(1 - options.b2());
+  const auto e = static_cast<float>(options.e()), rate = static_cast<float>(lr);
+  const auto decay = static_cast<float>(std::max(options.weight_decay(), 0.0));
+  auto* p = parameter.mutable_data_ptr<float>();
+  auto* g = gradient.mutable_data_ptr<float>();
+  auto* m = next_m.mutable_data_ptr<float>();
+  auto* v = next_v.mutable_data_ptr<float>();
+  constexpr int64_t kGrain = 16384;
+  at::parallel_for(0, parameter.numel(), kGrain, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float gradient_i = g[i] *= clip;
+      m[i] = b1 * m[i] + rest1 * gradient_i;
+      v[i] = b2 * v[i] + rest2 * gradient_i * gradient_i;
+      p[i] -= rate * (m[i] / (std::sqrt(v[i]) + e) + decay * p[i]);
+    }
+  });
+  for (auto* tensor : {&parameter, &gradient, &next_m, &next_v}) {
+    tensor->unsafeGetTensorImpl()->bump_version(); // as in-place operations do
+  }
+}
+
 } // namespace
 
 void bert_adam_update(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
                       torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v) {
-  if (options.max_grad_norm() > 0) {
-    gradient.mul_((options.max_grad_norm() / (gradient.norm() + 1e-6)).clamp_max(1.0));
+  if (is_dense_float(parameter) && is_dense_float(gradient) && is_dense_float(next_m) &&
+      is_dense_float(next_v)) {
+    return update_in_one_pass(options, lr, parameter, gradient, next_m, next_v);
   }
+  if (options.max_grad_norm() > 0)
+    gradient.mul_(clip_factor(options, gradient));
   next_m.mul_(options.b1()).add_(gradient, 1 - options.b1());
   next_v.mul_(options.b2()).addcmul_(gradient, gradient, 1 - options.b2());
   auto update = next_m / (next_v.sqrt().add_(options.e()));
@@ -33,14 +86,18 @@ BertAdam::BertAdam(const std::vector<torch::optim::OptimizerParamGroup>& groups,
                    BertAdamOptions defaults)
     : Optimizer(groups, std::make_unique<BertAdamOptions>(std::move(defaults))) {
   check_options(static_cast<BertAdamOptions&>(*defaults_));
-  for (const auto& group : param_groups_) {
-    check_options(static_cast<const BertAdamOptions&>(group.options()));
-  }
+  for (size_t i = 0; i < groups.size(); ++i)
+    keep_own_options(param_groups_[i], groups[i]);
 }
 
 BertAdam::BertAdam(std::vector<torch::Tensor> parameters, BertAdamOptions defaults)
     : BertAdam(std::vector<torch::optim::OptimizerParamGroup>{std::move(parameters)},
                std::move(defaults)) {}
+
+void BertAdam::add_param_group(const torch::optim::OptimizerParamGroup& group) {
+  Optimizer::add_param_group(group);
+  keep_own_options(param_groups_.back(), group);
+}
 
 torch::Tensor BertAdam::step(LossClosure closure) {
   torch::NoGradGuard no_grad;

@@ -51,6 +51,8 @@ class BertAdam : public torch::optim::Optimizer {
 public:
   BertAdam(const std::vector<torch::optim::OptimizerParamGroup>& groups, BertAdamOptions defaults);
   BertAdam(std::vector<torch::Tensor> parameters, BertAdamOptions defaults);
+  /// Adds a group; its options, where it has any, take the place of the defaults as a whole.
+  void add_param_group(const torch::optim::OptimizerParamGroup& group);
   torch::Tensor step(LossClosure closure = nullptr) override;
 };
 

@@ -1,0 +1,89 @@
+#include "ptbert/bert_config.h"
+
+#include <cstdio>
+
+#include "ptbert/errors.h"
+#include "support.h"
+
+namespace ptbert {
+namespace {
+
+TEST(BertConfigTest, MissingKeysKeepTheirDefaults) {
+  const auto config = BertConfig::from_json(R"({"vocab_size": 99})");
+  EXPECT_EQ(config.vocab_size, 99);
+  EXPECT_EQ(config.hidden_size, 768);
+  EXPECT_EQ(config.hidden_act, "gelu");
+  EXPECT_EQ(config.layer_norm_eps, 1e-12);
+}
+
+TEST(BertConfigTest, IsTheSameAfterWritingAndReading) {
+  auto config = tiny_config();
+  config.hidden_act = "swish";
+  config.hidden_dropout_prob = 0.25;
+  config.attention_probs_dropout_prob = 0;
+  config.max_position_embeddings = 64;
+  config.type_vocab_size = 3;
+  config.initializer_range = 0.1;
+  config.layer_norm_eps = 1e-5;
+  const auto read = BertConfig::from_json(config.to_json());
+  EXPECT_EQ(read.to_json(), config.to_json());
+  EXPECT_EQ(read.intermediate_size, 37);
+  EXPECT_EQ(read.hidden_act, "swish");
+  EXPECT_EQ(read.layer_norm_eps, 1e-5);
+}
+
+TEST(BertConfigTest, WritesSortedKeysAndAFinalNewline) {
+  EXPECT_EQ(BertConfig().to_json(), R"({
+  "attention_probs_dropout_prob": 0.1,
+  "hidden_act": "gelu",
+  "hidden_dropout_prob": 0.1,
+  "hidden_size": 768,
+  "initializer_range": 0.02,
+  "intermediate_size": 3072,
+  "layer_norm_eps": 1e-12,
+  "max_position_embeddings": 512,
+  "num_attention_heads": 12,
+  "num_hidden_layers": 12,
+  "type_vocab_size": 2,
+  "vocab_size": 30522
+}
+)");
+}
+
+TEST(BertConfigTest, KeepsUnknownKeys) {
+  const auto config = BertConfig::from_json(R"({"id2label": {"0": "no"}, "model_type": "bert"})");
+  EXPECT_EQ(config.unknown_keys.at("id2label"), R"({"0":"no"})");
+  EXPECT_EQ(config.unknown_keys.at("model_type"), R"("bert")");
+  const auto written = nlohmann::json::parse(config.to_json());
+  EXPECT_EQ(written["id2label"]["0"], "no");
+}
+
+TEST(BertConfigTest, NamesTheFieldOfTheWrongType) {
+  EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_size": "big"})"); }),
+            "`hidden_size` has a value of the wrong type: \"big\".");
+  EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_act": null})"); }),
+            "`hidden_act` has a value of the wrong type: null.");
+}
+
+TEST(BertConfigTest, RejectsWhatIsNoJsonObject) {
+  EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json("[1]"); }),
+            "The configuration must be a JSON object, but is a JSON array.");
+  for (const auto* text : {"", "{", "vocab_size: 99"}) {
+    EXPECT_EQ(message_of<FormatError>([text] {
+                BertConfig::from_json(text);
+              }).rfind("The configuration must be JSON, but is not: ", 0),
+              0U);
+  }
+}
+
+TEST(BertConfigTest, ReadsFiles) {
+  const auto path = testing::TempDir() + "ptbert_config.json";
+  std::ofstream(path) << tiny_config().to_json();
+  EXPECT_EQ(BertConfig::from_json_file(path).hidden_size, 32);
+  std::remove(path.c_str());
+  EXPECT_EQ(message_of<FileError>([&path] { BertConfig::from_json_file(path); }),
+            "There is no configuration file " + path + ".");
+}
+
+} // namespace
+} // namespace ptbert

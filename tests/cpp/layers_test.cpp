@@ -1,0 +1,98 @@
+#include "ptbert/layers.h"
+
+#include <cmath>
+
+#include "ptbert/errors.h"
+#include "support.h"
+
+namespace ptbert {
+namespace {
+
+class LayersTest : public SeededTest {};
+
+TEST_F(LayersTest, ActivationsAreThoseOfTheirNames) {
+  const auto x = torch::linspace(-4, 4, 33);
+  expect_close(activation("gelu")(x), x * 0.5 * (1 + torch::erf(x / std::sqrt(2.0))));
+  expect_close(activation("swish")(x), x * torch::sigmoid(x));
+  expect_close(activation("relu")(x), x.clamp_min(0));
+  EXPECT_EQ(message_of<KeyError>([] { activation("tanh"); }),
+            "`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"tanh\".");
+}
+
+TEST_F(LayersTest, LinearMultipliesAndAdds) {
+  Linear linear(3, 2);
+  const auto x = torch::randn({4, 5, 3});
+  expect_close(linear(x), torch::matmul(x, linear->weight.t()) + linear->bias);
+  Linear without_bias(3, 2, false);
+  EXPECT_FALSE(without_bias->bias.defined());
+  EXPECT_EQ(without_bias->parameters().size(), 1U);
+  expect_close(without_bias(x), torch::matmul(x, without_bias->weight.t()));
+}
+
+TEST_F(LayersTest, StartAsThoseOfTorch) {
+  torch::manual_seed(3);
+  Linear linear(5, 4);
+  Embedding embedding(6, 4, 0);
+  torch::manual_seed(3);
+  torch::nn::Linear torch_linear(5, 4);
+  torch::nn::Embedding torch_embedding(torch::nn::EmbeddingOptions(6, 4).padding_idx(0));
+  expect_equal(linear->weight.detach(), torch_linear->weight.detach());
+  expect_equal(linear->bias.detach(), torch_linear->bias.detach());
+  expect_equal(embedding->weight.detach(), torch_embedding->weight.detach());
+}
+
+TEST_F(LayersTest, EmbeddingGivesPaddingNoGradient) {
+  const auto ids = torch::tensor({0, 2, 2}, torch::kLong);
+  Embedding padded(4, 3, 0);
+  padded(ids).sum().backward();
+  expect_close(padded->weight.grad().sum(1), torch::tensor({0, 0, 6, 0}));
+  Embedding plain(4, 3);
+  plain(ids).sum().backward();
+  expect_close(plain->weight.grad().sum(1), torch::tensor({3, 0, 6, 0}));
+}
+
+TEST_F(LayersTest, LayerNormPutsEpsilonInsideTheRoot) {
+  BertLayerNorm layer_norm(4, 0.5);
+  {
+    torch::NoGradGuard no_grad;
+    layer_norm->weight.copy_(torch::randn({4}));
+    layer_norm->bias.copy_(torch::randn({4}));
+  }
+  const auto x = torch::randn({2, 3, 4});
+  const auto centered = x - x.mean(-1, true);
+  const auto variance = centered.square().mean(-1, true);
+  expect_close(layer_norm(x),
+               layer_norm->weight * centered / torch::sqrt(variance + 0.5) + layer_norm->bias);
+}
+
+TEST_F(LayersTest, DropoutActsInTrainingOnly) {
+  Dropout dropout(0.5);
+  const auto x = torch::ones({1000});
+  const auto dropped = dropout(x);
+  EXPECT_NEAR(dropped.eq(0).sum().item<double>(), 500, 80);
+  EXPECT_EQ(dropped.max().item<double>(), 2);
+  dropout->eval();
+  expect_equal(dropout(x), x);
+}
+
+TEST_F(LayersTest, InitFollowsTheRange) {
+  Linear linear(100, 100);
+  Embedding embedding(100, 100, 0);
+  BertLayerNorm layer_norm(8);
+  torch::nn::Sequential modules(linear, embedding, layer_norm);
+  {
+    torch::NoGradGuard no_grad;
+    layer_norm->weight.fill_(7);
+    layer_norm->bias.fill_(7);
+  }
+  init_bert_weights(*modules, 0.3);
+  EXPECT_NEAR(linear->weight.std().item<double>(), 0.3, 0.01);
+  EXPECT_NEAR(embedding->weight.std().item<double>(), 0.3, 0.01);
+  EXPECT_GT(embedding->weight[0].norm().item<double>(), 0); // the padding's row as the others
+  EXPECT_EQ(linear->bias.abs().max().item<double>(), 0);
+  expect_close(layer_norm->weight, torch::ones({8}));
+  expect_close(layer_norm->bias, torch::zeros({8}));
+}
+
+} // namespace
+} // namespace ptbert

@@ -1,0 +1,108 @@
+#include "ptbert/module.h"
+
+#include <thread>
+
+#include "ptbert/bert_heads.h"
+#include "support.h"
+
+namespace ptbert {
+namespace {
+
+class ModuleTest : public SeededTest {
+protected:
+  Tensor ids_ = random_ids({2, 5});
+};
+
+TEST_F(ModuleTest, OverrideReplacesTheCallOfAChild) {
+  BertModel model(tiny_config());
+  model->eval();
+  const auto before = model->forward(ids_).pooled_output;
+  auto& pooler = model->pooler;
+  EXPECT_FALSE(pooler->overridden());
+  pooler->set_override([](const Tensor& hidden_states) { return hidden_states.sum(1); });
+  EXPECT_TRUE(pooler->overridden());
+  const auto output = model->forward(ids_);
+  expect_equal(output.pooled_output.detach(), output.encoded_layers.back().sum(1).detach());
+  pooler->clear_override();
+  EXPECT_FALSE(pooler->overridden());
+  expect_equal(model->forward(ids_).pooled_output.detach(), before.detach());
+}
+
+TEST_F(ModuleTest, OverrideMayCallTheModuleItReplaces) {
+  BertModel model(tiny_config());
+  model->eval();
+  int calls = 0;
+  auto& attention = model->encoder->layer->layers[1]->attention->self_attention;
+  attention->set_override([&, inner = attention.get()](const Tensor& x, const Tensor& mask) {
+    ++calls;
+    return inner->forward(x, mask) * 0;
+  });
+  model->forward(ids_);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(ModuleTest, OverriddenEmbeddingTakesAnyIds) {
+  BertModel model(tiny_config());
+  model->embeddings->word_embeddings->set_override(
+      [](const Tensor& ids) { return torch::zeros({ids.size(0), ids.size(1), 32}); });
+  EXPECT_NO_THROW(model->forward(torch::full({2, 5}, 1000, torch::kLong)));
+}
+
+TEST_F(ModuleTest, BindPointsAParameterAtAnotherTensor) {
+  Linear linear(3, 2);
+  const auto weight = torch::ones({2, 3}).requires_grad_();
+  linear->bind("weight", weight);
+  EXPECT_EQ(linear->named_parameters()["weight"].unsafeGetTensorImpl(),
+            weight.unsafeGetTensorImpl());
+  linear->bind("bias", {});
+  expect_close(linear(torch::ones({1, 3})), torch::full({1, 2}, 3.0));
+  linear(torch::ones({1, 3})).sum().backward();
+  EXPECT_TRUE(weight.grad().defined());
+  EXPECT_THROW(linear->bind("weights", weight), std::out_of_range);
+}
+
+TEST_F(ModuleTest, AttributesAreReadAtEveryCall) {
+  BertModel model(tiny_config());
+  *std::get<double*>(model->embeddings->dropout->attributes().at("p")) = 1;
+  expect_close(model->embeddings(ids_, Tensor()), torch::zeros({2, 5, 32}));
+  auto& intermediate = model->encoder->layer->layers[0]->intermediate;
+  *std::get<Activation*>(intermediate->attributes().at("intermediate_act_fn")) =
+      [](const Tensor& x) { return x * 2; };
+  const auto x = torch::randn({2, 5, 32});
+  expect_close(intermediate(x), intermediate->dense(x) * 2);
+}
+
+TEST_F(ModuleTest, EveryModuleListsItsTensors) {
+  BertForPreTraining model(tiny_config());
+  size_t listed = 0;
+  for (const auto& module : model->modules()) {
+    if (const auto* node = dynamic_cast<Node*>(module.get()))
+      listed += node->tensors().size();
+  }
+  EXPECT_EQ(listed, model->parameters().size());
+}
+
+TEST_F(ModuleTest, HoldersShareTheirModule) {
+  Linear linear(3, 2);
+  Linear same = linear;
+  EXPECT_EQ(same.get(), linear.get());
+  EXPECT_TRUE(Linear(nullptr).is_empty());
+}
+
+TEST_F(ModuleTest, DefaultDeviceEndsWithItsScopeAndThread) {
+  EXPECT_TRUE(DefaultDevice::current().is_cpu());
+  {
+    const DefaultDevice meta(torch::kMeta);
+    EXPECT_TRUE(Linear(2, 2)->weight.is_meta());
+    {
+      const DefaultDevice cpu(torch::kCPU);
+      EXPECT_TRUE(Linear(2, 2)->weight.is_cpu());
+    }
+    EXPECT_TRUE(DefaultDevice::current().is_meta());
+    std::thread([] { EXPECT_TRUE(DefaultDevice::current().is_cpu()); }).join();
+  }
+  EXPECT_TRUE(Linear(2, 2)->weight.is_cpu());
+}
+
+} // namespace
+} // namespace ptbert

@@ -1,0 +1,345 @@
+"""What users do to a model's tree takes effect in the next call, as in plain PyTorch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
+
+import twin
+from ptbert import BertConfig
+from support import seeded_values
+
+Change = Callable[[Any], None]
+CHANGES: list[Change] = []
+
+
+def change(function: Change) -> Change:
+    CHANGES.append(function)
+    return function
+
+
+def values(name: str, *shape: int) -> Tensor:
+    return torch.from_numpy(seeded_values(name, shape)).float()
+
+
+def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    module = nn.Linear(inputs, outputs, bias)
+    with torch.no_grad():
+        for key, parameter in module.named_parameters():
+            parameter.copy_(values(f"{name}.{key}", *parameter.shape))
+    return module
+
+
+class LowRank(nn.Module):
+    """A linear layer with a trained correction of low rank, as in LoRA."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = linear("down", base.in_features, 2, bias=False)
+        self.up = linear("up", 2, base.out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + self.up(self.down(x))
+
+
+class LayerOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = linear("user", 32, 32)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        assert attention_mask is not None
+        return hidden_states + self.dense(hidden_states) * (attention_mask[:, 0, 0, :, None] == 0)
+
+
+class DoubledLinear(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input)
+
+
+class Doubled(nn.Module):
+    """A parametrization."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+def head(model: Any) -> str:
+    return "classifier" if hasattr(model, "classifier") else "qa_outputs"
+
+
+@change
+def replace_parameter(model: Any) -> None:
+    model.bert.pooler.dense.weight = nn.Parameter(values("pooler", 32, 32))
+    model.bert.encoder.layer[1].attention.self.key.weight = nn.Parameter(values("key", 32, 32))
+
+
+@change
+def assign_data(model: Any) -> None:
+    model.bert.encoder.layer[0].output.dense.weight.data = values("data", 32, 37)
+
+
+@change
+def remove_bias(model: Any) -> None:
+    model.bert.encoder.layer[0].attention.self.query.bias = None
+
+
+@change
+def replace_head_by_sequence(model: Any) -> None:
+    setattr(
+        model,
+        head(model),
+        nn.Sequential(
+            linear("a", 32, 8), nn.Tanh(), linear("b", 8, getattr(model, "num_labels", 2))
+        ),
+    )
+
+
+@change
+def replace_head_by_other_width(model: Any) -> None:
+    if head(model) == "classifier":
+        model.classifier = linear("wide", 32, 7)
+        model.num_labels = 7
+    else:
+        model.qa_outputs = linear("wide", 32, 2, bias=False)
+
+
+@change
+def replace_by_subclass(model: Any) -> None:
+    model.bert.pooler.dense = DoubledLinear(32, 32)
+    with torch.no_grad():
+        model.bert.pooler.dense.weight.copy_(values("subclass", 32, 32))
+        model.bert.pooler.dense.bias.zero_()
+
+
+@change
+def add_low_rank(model: Any) -> None:
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.query = LowRank(layer.attention.self.query)
+        layer.attention.self.value = LowRank(layer.attention.self.value)
+
+
+@change
+def dropouts_to_identity(model: Any) -> None:
+    for layer in model.bert.encoder.layer:
+        layer.output.dropout = nn.Identity()
+        layer.attention.self.dropout = nn.Identity()
+
+
+@change
+def widen_feed_forward(model: Any) -> None:
+    model.bert.encoder.layer[0].intermediate.dense = linear("into", 32, 50)
+    model.bert.encoder.layer[0].output.dense = linear("out", 50, 32)
+
+
+@change
+def change_activation(model: Any) -> None:
+    model.bert.encoder.layer[0].intermediate.intermediate_act_fn = torch.tanh
+    model.bert.encoder.layer[1].intermediate.intermediate_act_fn = nn.Softplus()
+
+
+@change
+def change_heads(model: Any) -> None:
+    attention = model.bert.encoder.layer[0].attention.self
+    attention.num_attention_heads = 2
+    attention.attention_head_size = 16
+
+
+@change
+def cut_layers(model: Any) -> None:
+    model.bert.encoder.layer = model.bert.encoder.layer[:1]
+
+
+@change
+def delete_layer(model: Any) -> None:
+    del model.bert.encoder.layer[0]
+
+
+@change
+def extend_layers(model: Any) -> None:
+    model.bert.encoder.layer.extend(copy.deepcopy(model.bert.encoder.layer[1]) for _ in range(2))
+
+
+@change
+def insert_layer(model: Any) -> None:
+    model.bert.encoder.layer.insert(1, LayerOfTheUser())
+
+
+@change
+def share_layers(model: Any) -> None:
+    model.bert.encoder.layer = nn.ModuleList([model.bert.encoder.layer[0]] * 4)
+
+
+@change
+def replace_layer(model: Any) -> None:
+    model.bert.encoder.layer[0] = LayerOfTheUser()
+
+
+@change
+def swap_embeddings(model: Any) -> None:
+    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(
+        values("words", 120, 32), freeze=False, padding_idx=0
+    )
+
+
+@change
+def resize_embeddings(model: Any) -> None:
+    model.bert.embeddings.position_embeddings.weight = nn.Parameter(values("positions", 9, 32))
+
+
+@change
+def scale_by_frequency(model: Any) -> None:
+    model.bert.embeddings.token_type_embeddings.scale_grad_by_freq = True
+
+
+@change
+def limit_norms(model: Any) -> None:
+    model.bert.embeddings.word_embeddings.max_norm = 0.1
+
+
+@change
+def change_padding_row(model: Any) -> None:
+    model.bert.embeddings.word_embeddings.padding_idx = 7
+
+
+@change
+def change_dropout(model: Any) -> None:
+    model.bert.encoder.layer[0].output.dropout.p = 0.7
+    model.bert.embeddings.dropout.p = 0.0
+
+
+@change
+def dropout_in_place(model: Any) -> None:
+    model.bert.encoder.layer[0].output.dropout.inplace = True
+
+
+@change
+def change_epsilon(model: Any) -> None:
+    model.bert.encoder.layer[0].output.LayerNorm.eps = 0.5
+
+
+@change
+def evaluate_one_dropout(model: Any) -> None:
+    model.bert.encoder.layer[0].attention.self.dropout.eval()
+
+
+@change
+def train_one_layer(model: Any) -> None:
+    model.eval()
+    model.bert.encoder.layer[1].train()
+
+
+@change
+def patch_forward_of_leaf(model: Any) -> None:
+    dense = model.bert.encoder.layer[0].intermediate.dense
+    forward = dense.forward
+    dense.forward = lambda x: 3 * forward(x)
+
+
+@change
+def patch_forward_of_layer(model: Any) -> None:
+    layer = model.bert.encoder.layer[0]
+    forward = layer.forward
+    layer.forward = lambda hidden_states, mask: 0.5 * forward(hidden_states, mask)
+
+
+@change
+def patch_forward_of_trunk(model: Any) -> None:
+    forward = model.bert.forward
+
+    def patched(*args: Any) -> tuple[Tensor, Tensor]:
+        hidden, pooled = forward(*args)
+        return 2 * hidden, 2 * pooled
+
+    model.bert.forward = patched
+
+
+@change
+def patch_forward_of_encoder(model: Any) -> None:
+    forward = model.bert.encoder.forward
+    model.bert.encoder.forward = lambda *args: [2 * x for x in forward(*args)]
+
+
+@change
+def freeze_embeddings(model: Any) -> None:
+    model.bert.embeddings.requires_grad_(False)
+
+
+@change
+def add_parametrization(model: Any) -> None:
+    parametrize.register_parametrization(model.bert.pooler.dense, "weight", Doubled())
+    parametrize.register_parametrization(
+        model.bert.encoder.layer[0].output.LayerNorm, "bias", Doubled()
+    )
+
+
+@change
+def normalise_weight(model: Any) -> None:
+    nn.utils.parametrizations.weight_norm(model.bert.encoder.layer[0].intermediate.dense)
+
+
+@change
+def prune_weight(model: Any) -> None:
+    dense = model.bert.encoder.layer[0].output.dense
+    prune.l1_unstructured(dense, "weight", amount=0.5)
+
+
+@change
+def prune_for_good(model: Any) -> None:
+    dense = model.bert.encoder.layer[0].output.dense
+    prune.l1_unstructured(dense, "weight", amount=0.5)
+    model(torch.tensor([[1, 2, 3]]))
+    prune.remove(dense, "weight")
+
+
+@change
+def set_attributes(model: Any) -> None:
+    for module in model.modules():
+        module.note = object()
+
+
+@change
+def add_unused_parts(model: Any) -> None:
+    layer = model.bert.encoder.layer[0]
+    layer.register_buffer("statistics", torch.zeros(3))
+    layer.attention.self.query.add_module("unused", nn.Linear(2, 2))
+    model.bert.pooler.dense.register_parameter("unused", nn.Parameter(torch.zeros(3)))
+
+
+@change
+def to_double(model: Any) -> None:
+    model.double()
+
+
+@change
+def to_half(model: Any) -> None:
+    model.half()
+
+
+@change
+def to_bfloat16(model: Any) -> None:
+    model.to(torch.bfloat16)
+
+
+TOLERANCES = {"to_half": 2e-3, "to_bfloat16": 2e-2}
+
+
+@pytest.mark.parametrize("called_before", [False, True])
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("class_name", twin.CLASSES)
+def test_change_takes_effect(
+    class_name: str, change: Change, called_before: bool, tiny_config: BertConfig
+) -> None:
+    model, plain = twin.make_pair(class_name, tiny_config)
+    if called_before:
+        twin.assert_agree(model, plain, class_name)
+    change(model)
+    change(plain)
+    twin.assert_agree(model, plain, class_name, TOLERANCES.get(change.__name__, 1e-5))

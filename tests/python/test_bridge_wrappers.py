@@ -1,0 +1,237 @@
+"""What torch wraps around modules works around models: functional calls, replicas, compilers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
+
+import twin
+from ptbert import BertConfig
+from support import assert_close, assert_equal, seeded_ids
+
+IDS = seeded_ids("ids", (4, 6), 1, 99)
+
+
+@pytest.fixture(params=twin.CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
+    model, plain = twin.make_pair(class_name, tiny_config)
+    model(IDS)
+    return model.eval(), plain.eval()
+
+
+def scores(model: Any, ids: Tensor = IDS) -> Tensor:
+    return twin.flat_outputs(model(ids))[0]
+
+
+def test_functional_call_uses_the_given_parameters(pair: tuple[Any, Any]) -> None:
+    model, plain = pair
+    before = scores(model)
+    given = {name: (0.5 * p.detach()).requires_grad_() for name, p in model.named_parameters()}
+    outputs = [twin.flat_outputs(functional_call(tree, given, (IDS,)))[0] for tree in pair]
+    assert_close(outputs[0], outputs[1])
+    outputs[0].sum().backward()  # type: ignore[no-untyped-call]
+    assert given["bert.encoder.layer.0.output.dense.weight"].grad is not None
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert_equal(scores(model), before)
+
+
+def test_grad_over_functional_call(pair: tuple[Any, Any], class_name: str) -> None:
+    results = []
+    for tree in pair:
+
+        def loss(parameters: dict[str, Tensor], tree: Any = tree) -> Tensor:
+            named = {**twin.batch(class_name), **twin.labels(class_name)}
+            return functional_call(tree, parameters, (), named)
+
+        results.append(grad(loss)(dict(tree.named_parameters())))
+    for name, gradient in results[1].items():
+        assert_close(results[0][name], gradient)
+
+
+def test_vmap_over_parameters_and_inputs(pair: tuple[Any, Any]) -> None:
+    model, _ = pair
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.5)
+    parameters, _ = stack_module_state([model, other])
+
+    def one(parameters: dict[str, Tensor], ids: Tensor) -> Tensor:
+        return twin.flat_outputs(functional_call(model, parameters, (ids,)))[0]
+
+    both = vmap(one, in_dims=(0, None))(parameters, IDS)
+    assert_close(both, torch.stack([scores(model), scores(other)]))
+    rows = vmap(one, in_dims=(None, 0))(dict(model.named_parameters()), IDS[:, None])
+    assert_close(rows[:, 0], scores(model))
+
+
+def test_gradients_per_sample(pair: tuple[Any, Any]) -> None:
+    results = []
+    for tree in pair:
+
+        def loss(parameters: dict[str, Tensor], ids: Tensor, tree: Any = tree) -> Tensor:
+            return twin.flat_outputs(functional_call(tree, parameters, (ids[None],)))[0].sum()
+
+        results.append(vmap(grad(loss), in_dims=(None, 0))(dict(tree.named_parameters()), IDS))
+    for name, gradient in results[1].items():
+        assert_close(results[0][name], gradient, atol=1e-4)
+
+
+def test_parametrization_can_be_removed(pair: tuple[Any, Any], class_name: str) -> None:
+    for tree in pair:
+        parametrize.register_parametrization(
+            tree.bert.encoder.layer[0].attention.self.value, "weight", nn.Identity()
+        )
+    twin.assert_agree(*pair, class_name)
+    for tree in pair:
+        parametrize.remove_parametrizations(
+            tree.bert.encoder.layer[0].attention.self.value, "weight"
+        )
+    twin.assert_agree(*pair, class_name)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_no_graph_is_made_on_request(mode: Any, pair: tuple[Any, Any]) -> None:
+    model, _ = pair
+    expected = scores(model)
+    with mode():
+        output = scores(model)
+    assert not output.requires_grad
+    assert_equal(output, expected.detach())
+    assert scores(model).requires_grad
+
+
+def test_autocast_is_that_of_plain_pytorch(pair: tuple[Any, Any], class_name: str) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert scores(pair[0]).dtype == torch.bfloat16
+        twin.assert_agree(*pair, class_name, atol=3e-2)
+    twin.assert_agree(*pair, class_name)
+
+
+def test_checkpointed_layers_give_the_same_gradients(
+    pair: tuple[Any, Any], class_name: str
+) -> None:
+    for layer in pair[0].train().bert.encoder.layer:
+        forward = layer.forward
+        layer.forward = lambda *inputs, forward=forward: checkpoint(
+            forward, *inputs, use_reentrant=False
+        )
+    pair[1].train()
+    twin.assert_agree(*pair, class_name)
+
+
+def test_averaged_model_follows(pair: tuple[Any, Any]) -> None:
+    model, _ = pair
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    first = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    averaged.update_parameters(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    averaged.update_parameters(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(2 * first[name])
+    assert_close(scores(averaged), scores(model), atol=1e-4)
+
+
+def replica_of(model: Any) -> Any:
+    """A copy as torch.nn.parallel.replicate makes them, of the same tensors."""
+    replicas = {module: module._replicate_for_data_parallel() for module in model.modules()}
+    for module, replica in replicas.items():
+        for name, child in module.named_children():
+            setattr(replica, name, replicas[child])
+            replica._modules[name] = replicas[child]
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(replica, name, parameter.view_as(parameter))
+    return replicas[model]
+
+
+def test_replica_of_data_parallel(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    replica = replica_of(model)
+    named = {**twin.batch(class_name), **twin.labels(class_name)}
+    for _ in range(2):
+        assert_close(scores(replica), scores(model))
+        replica(**named).backward()
+    expected = twin.gradients_of(plain, class_name)
+    for name, parameter in model.named_parameters():
+        gradient = expected[name]
+        assert (parameter.grad is None) == (gradient is None), name
+        if parameter.grad is not None and gradient is not None:
+            assert_close(parameter.grad, 2 * gradient)
+    assert_close(scores(model), scores(plain))
+
+
+@pytest.fixture
+def process_group(tmp_path: Path) -> Iterator[None]:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("find_unused", [False, True])
+def test_distributed_data_parallel(
+    find_unused: bool, pair: tuple[Any, Any], class_name: str
+) -> None:
+    model, plain = pair
+    wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=find_unused)
+    named = {**twin.batch(class_name), **twin.labels(class_name)}
+    with wrapped.no_sync():
+        wrapped(**named).backward()
+    if class_name == "BertForSequenceClassification" or find_unused:
+        wrapped(**named).backward()
+    else:
+        model(**named).backward()
+    for name, gradient in twin.gradients_of(plain, class_name).items():
+        mine = model.get_parameter(name).grad
+        if gradient is not None:
+            assert_close(mine, 2 * gradient)
+
+
+def test_export_without_strictness_sees_the_arithmetic(pair: tuple[Any, Any]) -> None:
+    model, plain = pair
+    program = torch.export.export(model, (IDS,), strict=False)
+    assert_close(scores(program.module()), scores(plain))
+    names = {str(node.target) for node in program.graph.nodes}
+    assert "aten.linear.default" in names
+
+
+# Dynamo warns of what it cannot trace, and of tensors that it touches.
+@pytest.mark.filterwarnings("default")
+def test_compiled_model_gives_equal_results(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    compiled = torch.compile(model, backend="eager")
+    for _ in range(2):
+        assert_close(scores(compiled), scores(plain))
+    twin.assert_agree(copy.deepcopy(model).train(), plain.train(), class_name)
+    torch.manual_seed(1)
+    compiled.train()(**twin.batch(class_name), **twin.labels(class_name)).backward()
+    for name, gradient in twin.gradients_of(plain, class_name).items():
+        if gradient is not None:
+            assert_close(model.get_parameter(name).grad, gradient)
+
+
+@pytest.mark.filterwarnings("default")
+def test_compiled_part_is_used(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    model.bert.encoder.layer[0].compile(backend="eager")
+    model.bert.encoder.layer[1].output.dense.compile(backend="eager")
+    twin.assert_agree(model, plain, class_name)
