@@ -211,7 +211,7 @@ def fit(
             step_loss = 0.0
             for number, batch in enumerate(itertools.islice(batches, steps * parts), start=1):
                 loss = batch_loss(model, to_device(batch, model)) / parts
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 step_loss += loss.item()
                 if number % parts == 0:
                     optimizer.step()

@@ -24,7 +24,8 @@ Activation activation(const std::string& name) {
     return [](const Tensor& x) { return torch::relu(x); };
   if (name == "swish")
     return swish;
-  throw KeyError("`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"" + name + "\".");
+  throw KeyError("`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"" +
+                 name + "\".");
 }
 
 LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias) {
@@ -80,7 +81,8 @@ Tensor DropoutImpl::forward(const Tensor& x) { return torch::dropout(x, p, is_tr
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
-  if (DefaultDevice::current().is_meta()) return;
+  if (DefaultDevice::current().is_meta())
+    return;
   torch::NoGradGuard no_grad;
   module.apply([initializer_range](torch::nn::Module& child) {
     if (auto* linear = child.as<LinearImpl>()) {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import ptbert
 import twin
-from model_cases import probe_loss
+from model_cases import flat_outputs, probe_loss
 from ptbert import BertConfig, modeling
 from support import assert_close, assert_equal
 
@@ -105,16 +105,21 @@ def test_every_part_can_be_called_alone(tiny_config: BertConfig) -> None:
         module.register_forward_pre_hook(
             lambda _, given, name=name: inputs.__setitem__(name, given)
         )
-    plain(**twin.batch("BertForSequenceClassification"))
+    with torch.no_grad():
+        plain(**twin.batch("BertForSequenceClassification"))
     for module in plain.modules():
         module._forward_pre_hooks.clear()
+    for given in inputs.values():
+        for tensor in given:
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                tensor.requires_grad_()
     del inputs[""]
     assert set(inputs) == {name for name, _ in plain.named_modules()} - {"", "bert.encoder.layer"}
     for name, given in inputs.items():
         outputs = []
         for tree in (model.eval(), plain.eval()):
             tree.zero_grad()
-            output = twin.flat_outputs(tree.get_submodule(name)(*given))
+            output = flat_outputs(tree.get_submodule(name)(*given))
             probe_loss(output).backward()
             outputs.append((output, {n: p.grad for n, p in tree.named_parameters()}))
         for left, right in zip(outputs[0][0], outputs[1][0], strict=True):
@@ -175,7 +180,7 @@ def copies_of(model: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch.save"])
 def test_copy_is_equal_and_independent(way: str, class_name: str, tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair(class_name, tiny_config)
+    model, _ = twin.make_pair(class_name, tiny_config)
     model(IDS)
     model.bert.embeddings.requires_grad_(False)
     model.bert.note = "kept"
@@ -241,7 +246,7 @@ def test_loading_names_what_does_not_fit(assign: bool, model: Any) -> None:
     assert (missing, unexpected) == (["classifier.bias"], ["stranger"])
     assert_equal(model(IDS), before)
     state["classifier.weight"] = torch.zeros(4, 32)
-    with pytest.raises(RuntimeError, match="size mismatch for classifier.weight"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for classifier\.weight"):
         model.load_state_dict(state, strict=False, assign=assign)
 
 
@@ -265,9 +270,9 @@ def test_deleted_part_is_missed_only_when_called(class_name: str, tiny_config: B
         hidden = torch.zeros(1, 3, 32)
         assert model.bert.encoder(hidden)[0].shape == (1, 3, 32)
         for _ in range(2):
-            with pytest.raises(AttributeError, match="^The model has no module `bert.pooler`.$"):
+            with pytest.raises(AttributeError, match=r"^The model has no module `bert\.pooler`\.$"):
                 model(IDS)
-            with pytest.raises(AttributeError, match="^The model has no module `pooler`.$"):
+            with pytest.raises(AttributeError, match=r"^The model has no module `pooler`\.$"):
                 model.bert(IDS)
         model.bert.pooler = pooler
         model(IDS)
@@ -300,7 +305,11 @@ class Returns(nn.Module):
             torch.zeros(2, 3, 32),
             "The output of `bert.encoder` must be a list of tensors, but is a Tensor.",
         ),
-        ("bert.encoder", [], "The output of `bert.encoder` must hold at least one tensor, but is empty."),
+        (
+            "bert.encoder",
+            [],
+            "The output of `bert.encoder` must hold at least one tensor, but is empty.",
+        ),
         (
             "bert.encoder",
             [1],
@@ -323,7 +332,9 @@ def test_part_that_returns_something_else_is_named(
 ) -> None:
     model.set_submodule(path, Returns(value))
     for _ in range(2):
-        with pytest.raises(ValueError if isinstance(value, list) and not value else TypeError) as error:
+        with pytest.raises(
+            ValueError if isinstance(value, list) and not value else TypeError
+        ) as error:
             model(IDS)
         assert str(error.value) == message
 
@@ -337,7 +348,8 @@ def test_part_that_returns_something_else_is_named(
             "num_attention_heads",
             2.0,
             TypeError,
-            "`bert.encoder.layer.0.attention.self.num_attention_heads` must be an int, but is a float.",
+            "`bert.encoder.layer.0.attention.self.num_attention_heads` must be an int, "
+            "but is a float.",
         ),
         (
             "bert.encoder",
@@ -415,7 +427,7 @@ class Scaled(ptbert.BertForSequenceClassification):
 
 def test_model_of_the_user_around_bert(tiny_config: BertConfig) -> None:
     model = OwnHead(tiny_config)
-    model(IDS).sum().backward()  # type: ignore[no-untyped-call]
+    model(IDS).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
     assert_equal(model.score.bias.detach(), torch.zeros(1))

@@ -215,7 +215,7 @@ def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
     for _ in range(2):
         handle = model.get_submodule(path).register_forward_hook(fail)
         for _ in range(2):
-            with pytest.raises(LookupError, match="^'?of the user'?$"):
+            with pytest.raises(LookupError, match=r"^'?of the user'?$"):
                 model(ids)
         handle.remove()
         assert_equal(model(ids), expected)
@@ -226,7 +226,7 @@ def test_hook_may_call_the_model_itself(inner: str, tiny_config: BertConfig) -> 
     class_name = "BertForSequenceClassification"
     model, plain = twin.make_pair(class_name, tiny_config)
     for tree in (model.eval(), plain.eval()):
-        active = []
+        active: list[nn.Module] = []
 
         def again(
             node: nn.Module, inputs: Any, output: Any, tree: Any = tree, active: Any = active
@@ -283,7 +283,7 @@ def test_user_attributes_set_by_hooks_do_not_hide_changes(tiny_config: BertConfi
 def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: BertConfig) -> None:
     model = ptbert.BertModel(tiny_config)
     calls: list[str] = []
-    layer: Any = model.encoder.layer[0]  # type: ignore[union-attr, index, operator]
+    layer: Any = model.encoder.layer[0]  # type: ignore[union-attr, index]
     layer.intermediate.register_forward_hook(lambda *_: calls.append("intermediate"))
     layer(torch.zeros(1, 3, 32), None)
     model(torch.tensor([[1, 2, 3]]))

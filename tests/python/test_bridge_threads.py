@@ -20,6 +20,9 @@ import twin
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seeded_ids
 
+# The activations of a pass, and the C++ modules of a twin, take about 100 kB: were they kept, 100
+# repeats would leave more than twice this.
+LEAK = 4 * 2**20
 IDS = seeded_ids("ids", (4, 6), 1, 99)
 
 
@@ -151,8 +154,7 @@ def test_passes_leave_nothing_behind(model: Any) -> None:
 
     objects, memory = growth(work, 300)
     assert objects < 50
-    # One kept output or graph node of 300 passes would be more than this.
-    assert memory < 2**20
+    assert memory < LEAK
 
 
 def test_hooks_come_and_go_without_a_trace(model: Any) -> None:
@@ -164,7 +166,7 @@ def test_hooks_come_and_go_without_a_trace(model: Any) -> None:
 
     objects, memory = growth(work, 200)
     assert objects < 50
-    assert memory < 2**20
+    assert memory < LEAK
 
 
 def test_replaced_parts_and_copies_are_freed(model: Any) -> None:
@@ -177,7 +179,7 @@ def test_replaced_parts_and_copies_are_freed(model: Any) -> None:
 
     objects, memory = growth(work, 100)
     assert objects < 50
-    assert memory < 2**20
+    assert memory < LEAK
 
 
 @pytest.mark.parametrize("path", ["", "bert", "bert.encoder.layer.0.output.dense"])

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 import twin
+from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seeded_ids
 
@@ -34,16 +35,16 @@ def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
 
 
 def scores(model: Any, ids: Tensor = IDS) -> Tensor:
-    return twin.flat_outputs(model(ids))[0]
+    return flat_outputs(model(ids))[0]
 
 
 def test_functional_call_uses_the_given_parameters(pair: tuple[Any, Any]) -> None:
-    model, plain = pair
+    model, _ = pair
     before = scores(model)
     given = {name: (0.5 * p.detach()).requires_grad_() for name, p in model.named_parameters()}
-    outputs = [twin.flat_outputs(functional_call(tree, given, (IDS,)))[0] for tree in pair]
+    outputs = [flat_outputs(functional_call(tree, given, (IDS,)))[0] for tree in pair]
     assert_close(outputs[0], outputs[1])
-    outputs[0].sum().backward()  # type: ignore[no-untyped-call]
+    outputs[0].sum().backward()
     assert given["bert.encoder.layer.0.output.dense.weight"].grad is not None
     assert all(parameter.grad is None for parameter in model.parameters())
     assert_equal(scores(model), before)
@@ -71,7 +72,7 @@ def test_vmap_over_parameters_and_inputs(pair: tuple[Any, Any]) -> None:
     parameters, _ = stack_module_state([model, other])
 
     def one(parameters: dict[str, Tensor], ids: Tensor) -> Tensor:
-        return twin.flat_outputs(functional_call(model, parameters, (ids,)))[0]
+        return flat_outputs(functional_call(model, parameters, (ids,)))[0]
 
     both = vmap(one, in_dims=(0, None))(parameters, IDS)
     assert_close(both, torch.stack([scores(model), scores(other)]))
@@ -84,7 +85,7 @@ def test_gradients_per_sample(pair: tuple[Any, Any]) -> None:
     for tree in pair:
 
         def loss(parameters: dict[str, Tensor], ids: Tensor, tree: Any = tree) -> Tensor:
-            return twin.flat_outputs(functional_call(tree, parameters, (ids[None],)))[0].sum()
+            return flat_outputs(functional_call(tree, parameters, (ids[None],)))[0].sum()
 
         results.append(vmap(grad(loss), in_dims=(None, 0))(dict(tree.named_parameters()), IDS))
     for name, gradient in results[1].items():
@@ -218,12 +219,13 @@ def test_export_without_strictness_sees_the_arithmetic(pair: tuple[Any, Any]) ->
 @pytest.mark.filterwarnings("default")
 def test_compiled_model_gives_equal_results(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     for _ in range(2):
         assert_close(scores(compiled), scores(plain))
     twin.assert_agree(copy.deepcopy(model).train(), plain.train(), class_name)
     torch.manual_seed(1)
-    compiled.train()(**twin.batch(class_name), **twin.labels(class_name)).backward()
+    model.train()
+    compiled(**twin.batch(class_name), **twin.labels(class_name)).backward()
     for name, gradient in twin.gradients_of(plain, class_name).items():
         if gradient is not None:
             assert_close(model.get_parameter(name).grad, gradient)

@@ -112,7 +112,7 @@ def test_loss_and_gradients_equal_the_reference(
     # BertModel's probe sums thousands of outputs, so its rounding grows with its value.
     scale = 1.0 if model_labels(case) else max(1.0, abs(float(expected)))
     assert_close(loss, expected, atol=1e-5 * scale)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert_gradient_norms_close(model, golden_norms(arrays, case.key, model))
     unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert unused == record["without_gradient"][case.class_name]
@@ -122,7 +122,7 @@ def test_loss_and_gradients_equal_the_reference(
 def test_every_gradient_equals_the_reference(class_name: str, arrays: Arrays) -> None:
     case = CASES_BY_KEY[f"{class_name}/full"]
     model = build(case)
-    case_loss(model, case).backward()  # type: ignore[no-untyped-call]
+    case_loss(model, case).backward()
     flat = arrays[f"{case.key}/gradients"]
     gradients, start = {}, 0
     for name, parameter in model.named_parameters():

@@ -290,7 +290,7 @@ def test_step_returns_what_the_closure_returns() -> None:
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = parameter.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     loss = optimizer.step(closure)

@@ -241,7 +241,7 @@ def gradients_of(model: Any, class_name: str) -> dict[str, Tensor | None]:
 
 
 def assert_agree(model: Any, plain: Any, class_name: str, atol: float = 1e-5) -> None:
-    """Fails unless both give equal outputs and gradients; dropout draws the same numbers in both."""
+    """Fails unless both give equal outputs and gradients; dropout draws alike in both."""
     outputs, expected = outputs_of(model, class_name), outputs_of(plain, class_name)
     assert len(outputs) == len(expected)
     for output, other in zip(outputs, expected, strict=True):

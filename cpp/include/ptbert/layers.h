@@ -12,7 +12,8 @@ namespace ptbert {
 Tensor gelu(const Tensor& x);
 /// x * sigmoid(x). Ramachandran et al., 2017 (arXiv 1710.05941).
 Tensor swish(const Tensor& x);
-/// The activation of a configuration: "gelu", "relu" or "swish"; throws KeyError for any other name.
+/// The activation of a configuration: "gelu", "relu" or "swish"; throws KeyError for any other
+/// name.
 Activation activation(const std::string& name);
 
 /// y = x W^T + b; weight [out, in], bias [out].

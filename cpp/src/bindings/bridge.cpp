@@ -45,6 +45,15 @@ py::dict dict_of(py::handle node) {
   return py::reinterpret_steal<py::dict>(PyObject_GenericGetDict(node.ptr(), nullptr));
 }
 
+/// A number that no dict had before its last change, or 0 where Python does not tell (PEP 699).
+uint64_t version_of([[maybe_unused]] py::handle dict) {
+#if PY_VERSION_HEX < 0x030C0000
+  return reinterpret_cast<PyDictObject*>(dict.ptr())->ma_version_tag;
+#else
+  return 0;
+#endif
+}
+
 /// Drops the bridge that a node has from being called on its own. It would keep alive what is
 /// replaced in the node later; the next call of its own makes another.
 void forget_bridge(py::handle node) {
@@ -55,7 +64,7 @@ void forget_bridge(py::handle node) {
 
 bool any(const std::array<py::dict, 4>& hooks) {
   return std::any_of(hooks.begin(), hooks.end(),
-                     [](const py::dict& dict) { return PyDict_Size(dict.ptr()) > 0; });
+                     [](const py::dict& dict) { return PyDict_GET_SIZE(dict.ptr()) > 0; });
 }
 
 /// "ptbert::BertLayerImpl" -> "BertLayer"
@@ -142,6 +151,9 @@ DictSnapshot::DictSnapshot(py::handle dict) {
 }
 
 bool DictSnapshot::same(py::handle dict) const {
+  const auto version = version_of(dict);
+  if (version != 0 && version == version_)
+    return true;
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t position = 0;
   auto entry = entries_.begin();
@@ -152,7 +164,10 @@ bool DictSnapshot::same(py::handle dict) const {
       return false;
     ++entry;
   }
-  return entry == entries_.end();
+  if (entry != entries_.end())
+    return false;
+  version_ = version;
+  return true;
 }
 
 int DictSnapshot::visit(visitproc visit, void* arg) const {

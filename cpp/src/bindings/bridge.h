@@ -28,6 +28,7 @@ public:
 
 private:
   std::vector<std::pair<py::object, const PyObject*>> entries_;
+  mutable uint64_t version_ = 0; // at which the entries were last seen to be the same
 };
 
 /// What a twin knows of one Python node whose arithmetic is done in C++.

@@ -44,8 +44,10 @@ void register_layers(py::module_& m) {
       [](torch::nn::Module& module) {
         py::dict attributes;
         for (const auto& [name, member] : dynamic_cast<Node&>(module).attributes()) {
-          if (const auto* number = std::get_if<double*>(&member)) attributes[py::str(name)] = **number;
-          if (const auto* integer = std::get_if<int64_t*>(&member)) attributes[py::str(name)] = **integer;
+          if (const auto* number = std::get_if<double*>(&member))
+            attributes[py::str(name)] = **number;
+          if (const auto* integer = std::get_if<int64_t*>(&member))
+            attributes[py::str(name)] = **integer;
         }
         return attributes;
       },
