@@ -12,7 +12,7 @@ BUILD := build/release
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' 'examples/cpp/*.cpp')
-BUILD_FILES := $(shell find cpp cmake tests/cpp -type f) CMakeLists.txt pyproject.toml
+BUILD_FILES := $(shell find cpp cmake tests/cpp examples/cpp -type f) CMakeLists.txt pyproject.toml
 
 .PHONY: build demo test test-cpp test-py lint format stubs clean
 
@@ -32,7 +32,12 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(BUILD)/.built: $(VENV)/.installed $(BUILD_FILES)
-	PTBERT_BUILD_TESTS=ON $(BIN)/python -m pip install -q --no-build-isolation -e .
+	$(BIN)/python -m pip install -q --no-build-isolation -e .
+	@touch $@
+
+$(BUILD)/.tests-built: $(BUILD)/.built
+	$(BIN)/cmake -B $(BUILD) -DPTBERT_BUILD_TESTS=ON > /dev/null
+	$(BIN)/cmake --build $(BUILD)
 	@touch $@
 
 demo: build
@@ -40,12 +45,12 @@ demo: build
 
 test: lint test-cpp test-py
 
-test-cpp: build
+test-cpp: $(BUILD)/.tests-built
 	@if [ -f $(BUILD)/tests/cpp/CTestTestfile.cmake ]; \
 	then $(BIN)/ctest --test-dir $(BUILD) --output-on-failure; \
 	else echo "C++ tests skipped: GoogleTest is missing (Debian: apt-get install libgtest-dev)."; fi
 
-test-py: build
+test-py: $(BUILD)/.tests-built
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.installed

@@ -51,11 +51,11 @@ Tensor BertEmbeddingsImpl::forward(const Tensor& input_ids, const Tensor& token_
   } else {
     types = torch::zeros_like(input_ids);
   }
-  const auto embeddings =
-      word_embeddings(input_ids) +
-      position_embeddings(position_ids.unsqueeze(0).expand_as(input_ids)) + // [seq] -> [batch, seq]
-      token_type_embeddings(types); // [batch, seq] -> [batch, seq, hidden]
-  return dropout(layer_norm(embeddings));
+  // One statement each: hooks fire in this order.
+  const auto words = word_embeddings(input_ids); // [batch, seq] -> [batch, seq, hidden]
+  const auto positions = position_embeddings(position_ids.unsqueeze(0).expand_as(input_ids));
+  const auto segments = token_type_embeddings(types);
+  return dropout(layer_norm(words + positions + segments));
 }
 
 BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config) : config(config) {

@@ -215,3 +215,20 @@ def test_parts_called_alone_do_not_keep_what_was_replaced(model: Any) -> None:
     layer.output.dense.weight = nn.Parameter(torch.zeros(32, 37))
     model(IDS)
     assert old() is None
+
+
+def test_model_is_freed_at_once(tiny_config: BertConfig) -> None:
+    gc.disable()
+    try:
+        model, _ = twin.make_pair("BertForSequenceClassification", tiny_config)
+        twin.gradients_of(model, "BertForSequenceClassification")
+        model.bert.encoder.layer[0](torch.zeros(1, 2, 32))
+        model.classifier = nn.Linear(32, 3)
+        model.bert.pooler.register_forward_hook(lambda *_: None)
+        model(IDS)
+        alive = [weakref.ref(module) for module in model.modules()]
+        alive += [weakref.ref(parameter) for parameter in model.parameters()]
+        del model
+        assert not any(reference() is not None for reference in alive)
+    finally:
+        gc.enable()

@@ -1,0 +1,152 @@
+"""What the C++ core cannot follow is an error that names the part, and is never ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import twin
+from ptbert import BertConfig
+from support import assert_equal
+
+IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.fixture(params=twin.CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def model(tiny_config: BertConfig) -> Any:
+    """A sequence classifier that has been called."""
+    made = twin.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
+    made(IDS)
+    return made
+
+
+def test_deleted_part_is_missed_only_when_called(class_name: str, tiny_config: BertConfig) -> None:
+    model, _ = twin.make_pair(class_name, tiny_config)
+    model(IDS)
+    pooler = model.bert.pooler
+    for removed in (True, False):
+        if removed:
+            del model.bert.pooler
+        else:
+            model.bert.pooler = None
+        hidden = torch.zeros(1, 3, 32)
+        assert model.bert.encoder(hidden)[0].shape == (1, 3, 32)
+        for _ in range(2):
+            with pytest.raises(AttributeError, match=r"^The model has no module `bert\.pooler`\.$"):
+                model(IDS)
+            with pytest.raises(AttributeError, match=r"^The model has no module `pooler`\.$"):
+                model.bert(IDS)
+        model.bert.pooler = pooler
+        model(IDS)
+
+
+class Returns(nn.Module):
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            "classifier",
+            None,
+            "The output of `classifier` must be a torch.Tensor, but is a NoneType.",
+        ),
+        (
+            "bert.encoder.layer.1",
+            (torch.zeros(1),),
+            "The output of `bert.encoder.layer.1` must be a torch.Tensor, but is a tuple.",
+        ),
+        (
+            "bert.encoder",
+            torch.zeros(2, 3, 32),
+            "The output of `bert.encoder` must be a list of tensors, but is a Tensor.",
+        ),
+        (
+            "bert.encoder",
+            [],
+            "The output of `bert.encoder` must hold at least one tensor, but is empty.",
+        ),
+        (
+            "bert.encoder",
+            [1],
+            "The output of `bert.encoder` must be a torch.Tensor, but is an int.",
+        ),
+        (
+            "bert",
+            torch.zeros(2, 32),
+            "The output of `bert` must be a tuple of two, but is a Tensor.",
+        ),
+        (
+            "bert",
+            (None, None),
+            "The output of `bert` must be a list of tensors, but is a NoneType.",
+        ),
+    ],
+)
+def test_part_that_returns_something_else_is_named(
+    path: str, value: Any, message: str, model: Any
+) -> None:
+    model.set_submodule(path, Returns(value))
+    for _ in range(2):
+        with pytest.raises(
+            ValueError if isinstance(value, list) and not value else TypeError
+        ) as error:
+            model(IDS)
+        assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("path", "attribute", "value", "kind", "message"),
+    [
+        ("dropout", "p", "much", TypeError, "`dropout.p` must be a number, but is a str."),
+        (
+            "bert.encoder.layer.0.attention.self",
+            "num_attention_heads",
+            2.0,
+            TypeError,
+            "`bert.encoder.layer.0.attention.self.num_attention_heads` must be an int, "
+            "but is a float.",
+        ),
+        (
+            "bert.encoder",
+            "layer",
+            nn.Sequential(nn.Identity()),
+            TypeError,
+            "`bert.encoder.layer` must be an nn.ModuleList, but is a Sequential.",
+        ),
+        (
+            "bert.encoder",
+            "layer",
+            nn.ModuleList(),
+            ValueError,
+            "`bert.encoder.layer` must hold at least one module, but is empty.",
+        ),
+    ],
+)
+def test_change_that_the_core_cannot_follow_is_refused(
+    path: str, attribute: str, value: Any, kind: type[Exception], message: str, model: Any
+) -> None:
+    node = model.get_submodule(path)
+    before = getattr(node, attribute)
+    expected = model(IDS)
+    setattr(node, attribute, value)
+    for _ in range(2):
+        with pytest.raises(kind) as error:
+            model(IDS)
+        assert str(error.value) == message
+    setattr(node, attribute, before)
+    assert_equal(model(IDS), expected)
