@@ -51,11 +51,12 @@ class SelfAttention(nn.Module):
             return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
         query, key = split(self.query(hidden_states)), split(self.key(hidden_states))
+        value = split(self.value(hidden_states))
         scores = query @ key.transpose(-1, -2) / query.size(-1) ** 0.5
         if attention_mask is not None:
             scores = scores + attention_mask
         probabilities = self.dropout(scores.softmax(-1))
-        return (probabilities @ split(self.value(hidden_states))).transpose(1, 2).flatten(2)
+        return (probabilities @ value).transpose(1, 2).flatten(2)
 
 
 class AddAndNorm(nn.Module):
