@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warmup_proportion", type=float, default=0.1, help="share of the steps that warm up")
     add("--gradient_accumulation_steps", type=int, default=1, help="batches per optimizer step")
     add("--pad_to_max_seq_length", action="store_true", help="pad to the limit, not per batch")
+    add("--no_length_buckets", action="store_true", help="mix all lengths in a training batch")
     add("--seed", type=int, default=42, help="the same seed gives the same run")
     add_device_arguments(parser)
     add("--fp16", action="store_true", help="not in this version yet")

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from ptbert import BertTokenizer
 
 Batch = dict[str, torch.Tensor]
+
+
+class Encoded(Protocol):
+    """An example as the model reads it."""
+
+    @property
+    def input_ids(self) -> Sequence[int]: ...
+
+
+def length_of(example: Encoded) -> int:
+    """Number of tokens, without padding."""
+    return len(example.input_ids)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -84,8 +84,7 @@ def load_batches(
     length = args.max_seq_length if args.pad_to_max_seq_length else None
     collate = functools.partial(glue.collate, length=length)
     if name == "train.tsv":
-        batch_size = args.train_batch_size // args.gradient_accumulation_steps
-        return Batches(features, batch_size, collate, shuffle_seed=args.seed)
+        return training.training_batches(args, features, collate)
     return Batches(features, args.eval_batch_size, collate)
 
 

@@ -107,8 +107,7 @@ def train(
 ) -> TrainingLog:
     """Fine-tune the model in place on --train_file."""
     _, windows = load_windows(args, tokenizer, args.train_file, for_training=True)
-    batch_size = args.train_batch_size // args.gradient_accumulation_steps
-    batches = Batches(windows, batch_size, collate_for(args), shuffle_seed=args.seed)
+    batches = training.training_batches(args, windows, collate_for(args))
     options = training.TrainingOptions.from_arguments(args)
     # The loading of a model may draw more or fewer random numbers; dropout must not notice.
     training.seed_everything(args.seed)

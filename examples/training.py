@@ -15,14 +15,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import inputs
 from inputs import Batch
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
 
 ARGUMENTS_NAME = "training_args.bin"
 NO_DECAY = ("bias", "LayerNorm.weight")
+# Rows are sorted by length among so many batches.
+MOST_BATCHES_PER_BUCKET = 16
 MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
 
 Row = TypeVar("Row")
+Example = TypeVar("Example", bound=inputs.Encoded)
 BatchLoss = Callable[[torch.nn.Module, Batch], torch.Tensor]
 
 
@@ -46,6 +50,8 @@ class Batches(Generic[Row]):
         batch_size: Rows per batch; the last batch may be smaller.
         collate: Makes one batch of tensors from some rows.
         shuffle_seed: Seed of the order; `None` keeps the order of `rows`.
+        length_of: Length of a row. When shuffling, rows of like lengths then share a batch, which
+            saves padding; which of them do, and the order of the batches, is drawn in every pass.
     """
 
     def __init__(
@@ -54,12 +60,14 @@ class Batches(Generic[Row]):
         batch_size: int,
         collate: Callable[[list[Row]], Batch],
         shuffle_seed: int | None = None,
+        length_of: Callable[[Row], int] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"`batch_size` ({batch_size}) must be at least 1.")
         self._rows = rows
         self._batch_size = batch_size
         self._collate = collate
+        self._length_of = length_of
         # A generator of its own: what else draws random numbers must not change the order.
         self._generator = (
             None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
@@ -69,12 +77,49 @@ class Batches(Generic[Row]):
         return math.ceil(len(self._rows) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = list(range(len(self._rows)))
-        if self._generator is not None:
-            order = torch.randperm(len(order), generator=self._generator).tolist()
-        for begin in range(0, len(order), self._batch_size):
-            chosen = order[begin : begin + self._batch_size]
-            yield self._collate([self._rows[index] for index in chosen])
+        if self._generator is None:
+            batches = split(list(range(len(self._rows))), self._batch_size)
+        else:
+            batches = self._shuffled(self._generator)
+        for batch in batches:
+            yield self._collate([self._rows[index] for index in batch])
+
+    def _shuffled(self, generator: torch.Generator) -> list[list[int]]:
+        """The rows of each batch of one pass."""
+        order = torch.randperm(len(self._rows), generator=generator).tolist()
+        if self._length_of is None:
+            return split(order, self._batch_size)
+        lengths = [self._length_of(row) for row in self._rows]
+        full = len(order) // self._batch_size * self._batch_size
+        # In few rows as well, several buckets: each is sorted, and would else be alike every time.
+        batches_per_bucket = max(1, min(MOST_BATCHES_PER_BUCKET, len(self) // 8))
+        batches = [
+            batch
+            for bucket in split(order[:full], self._batch_size * batches_per_bucket)
+            for batch in split(sorted(bucket, key=lengths.__getitem__), self._batch_size)
+        ]
+        drawn = torch.randperm(len(batches), generator=generator).tolist()
+        return [*(batches[i] for i in drawn), *split(order[full:], self._batch_size)]
+
+
+def split(items: list[int], size: int) -> list[list[int]]:
+    """Lists of `size` items each; the last may be shorter."""
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+
+def training_batches(
+    args: argparse.Namespace,
+    rows: Sequence[Example],
+    collate: Callable[[list[Example]], Batch],
+) -> Batches[Example]:
+    """Shuffled batches of the size, and by the lengths, that the flags ask for."""
+    return Batches(
+        rows,
+        args.train_batch_size // args.gradient_accumulation_steps,
+        collate,
+        shuffle_seed=args.seed,
+        length_of=None if args.no_length_buckets else inputs.length_of,
+    )
 
 
 def forward(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, ...]:

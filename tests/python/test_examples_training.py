@@ -176,6 +176,29 @@ def test_batches_are_shuffled_anew_in_every_pass_and_alike_with_one_seed() -> No
     assert passes[0] != passes[1]
 
 
+def test_batches_of_like_lengths_hold_every_row_once_in_every_pass() -> None:
+    lengths = torch.randint(1, 100, (500,)).tolist()
+    rows = list(range(500))
+    batches = Batches(rows, 8, collect, shuffle_seed=1, length_of=lengths.__getitem__)
+    again = Batches(rows, 8, collect, shuffle_seed=1, length_of=lengths.__getitem__)
+    passes = []
+    for _ in range(2):
+        chosen = [batch["values"].tolist() for batch in batches]
+        assert chosen == [batch["values"].tolist() for batch in again]
+        assert len(chosen) == len(batches)
+        assert sorted(row for batch in chosen for row in batch) == rows
+        spreads = [max(group) - min(group) for group in ([lengths[i] for i in b] for b in chosen)]
+        assert sum(spreads) / len(spreads) < 15  # of 100
+        assert [lengths[batch[0]] for batch in chosen] != sorted(lengths[b[0]] for b in chosen)
+        passes.append(chosen)
+    assert passes[0] != passes[1]
+
+
+def test_batches_in_order_do_not_heed_lengths() -> None:
+    batches = Batches([3, 1, 2], 2, collect, length_of=lambda row: row)
+    assert [batch["values"].tolist() for batch in batches] == [[3, 1], [2]]
+
+
 def test_empty_batches_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`batch_size` \(0\) must be at least 1\."):
         Batches([1], 0, collect)
@@ -202,6 +225,7 @@ def test_shared_flags_have_the_defaults_of_2019() -> None:
         "warmup_proportion": 0.1,
         "gradient_accumulation_steps": 1,
         "pad_to_max_seq_length": False,
+        "no_length_buckets": False,
         "seed": 42,
         "no_cuda": False,
         "local_rank": -1,
