@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "checks.h"
+#include "ptbert/fast_paths.h"
 
 namespace ptbert {
 namespace {
@@ -38,23 +39,38 @@ BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& config) : config(config
 }
 
 Tensor BertEmbeddingsImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids) {
+  check_inputs(input_ids, token_type_ids);
+  const auto position_ids =
+      torch::arange(input_ids.size(1), input_ids.options().dtype(torch::kLong));
+  return embed(input_ids, position_ids.unsqueeze(0).expand_as(input_ids),
+               token_type_ids.defined() ? token_type_ids : torch::zeros_like(input_ids));
+}
+
+Tensor BertEmbeddingsImpl::forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
+                                          const Packing& packing) {
+  check_inputs(input_ids, token_type_ids);
+  const auto ids = packing.pack(input_ids);
+  return embed(ids, packing.tokens.remainder(input_ids.size(1)),
+               token_type_ids.defined() ? packing.pack(token_type_ids) : torch::zeros_like(ids));
+}
+
+void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& token_type_ids) {
   check_ids("input_ids", input_ids);
   check_length(input_ids, position_embeddings);
   check_range("input_ids", input_ids, word_embeddings);
-  const auto position_ids =
-      torch::arange(input_ids.size(1), input_ids.options().dtype(torch::kLong));
-  auto types = token_type_ids;
-  if (types.defined()) {
-    check_ids_dtype("token_type_ids", types);
-    check_shape_of_input_ids("token_type_ids", types, input_ids);
-    check_range("token_type_ids", types, token_type_embeddings);
-  } else {
-    types = torch::zeros_like(input_ids);
+  if (token_type_ids.defined()) {
+    check_ids_dtype("token_type_ids", token_type_ids);
+    check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
+    check_range("token_type_ids", token_type_ids, token_type_embeddings);
   }
+}
+
+Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position_ids,
+                                 const Tensor& token_type_ids) {
   // One statement each: hooks fire in this order.
-  const auto words = word_embeddings(input_ids); // [batch, seq] -> [batch, seq, hidden]
-  const auto positions = position_embeddings(position_ids.unsqueeze(0).expand_as(input_ids));
-  const auto segments = token_type_embeddings(types);
+  const auto words = word_embeddings(input_ids); // [*] -> [*, hidden]
+  const auto positions = position_embeddings(position_ids);
+  const auto segments = token_type_embeddings(token_type_ids);
   return dropout(layer_norm(words + positions + segments));
 }
 
@@ -80,21 +96,40 @@ Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
       .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
 }
 
-Tensor BertSelfAttentionImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask) {
-  const auto queries = split_heads(query(hidden_states));
-  const auto keys = split_heads(key(hidden_states));
-  const auto values = split_heads(value(hidden_states));
-
-  auto scores = torch::matmul(queries, keys.transpose(-1, -2)) /
+Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
+                                     const Tensor& values, const Tensor& attention_mask) {
+  auto scores = torch::matmul(split_heads(queries), split_heads(keys).transpose(-1, -2)) /
                 std::sqrt(static_cast<double>(attention_head_size)); // [batch, heads, query, key]
   if (attention_mask.defined())
     scores = scores + attention_mask;
   const auto probs = dropout(torch::softmax(scores, -1));
 
-  return torch::matmul(probs, values)
+  return torch::matmul(probs, split_heads(values))
       .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
       .contiguous()
-      .view({hidden_states.size(0), hidden_states.size(1), all_head_size});
+      .view({queries.size(0), queries.size(1), all_head_size});
+}
+
+Tensor BertSelfAttentionImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask) {
+  // One statement each: hooks fire in this order.
+  const auto queries = query(hidden_states);
+  const auto keys = key(hidden_states);
+  const auto values = value(hidden_states);
+  return attend(queries, keys, values, attention_mask);
+}
+
+Tensor BertSelfAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
+                                             const Packing& packing) {
+  // [tokens, hidden] -> for each block [sequences, length, hidden]
+  const auto queries = packing.split(query(wanted));
+  const auto keys = packing.split(key(hidden_states));
+  const auto values = packing.split(value(hidden_states));
+  std::vector<Tensor> contexts;
+  for (size_t i = 0; i < packing.blocks.size(); ++i) {
+    contexts.push_back(attend(queries[i], keys[i], values[i], /*attention_mask=*/{})
+                           .flatten(0, 1)); // -> [sequences * length, hidden]
+  }
+  return torch::cat(contexts);
 }
 
 BertSelfOutputImpl::BertSelfOutputImpl(const BertConfig& config) : config(config) {
@@ -115,6 +150,11 @@ BertAttentionImpl::BertAttentionImpl(const BertConfig& config) : config(config) 
 
 Tensor BertAttentionImpl::forward(const Tensor& input_tensor, const Tensor& attention_mask) {
   return output(self_attention(input_tensor, attention_mask), input_tensor);
+}
+
+Tensor BertAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& input_tensor,
+                                         const Packing& packing) {
+  return output(self_attention->forward_packed(wanted, input_tensor, packing), wanted);
 }
 
 BertIntermediateImpl::BertIntermediateImpl(const BertConfig& config) : config(config) {
@@ -149,6 +189,12 @@ Tensor BertLayerImpl::forward(const Tensor& hidden_states, const Tensor& attenti
   return output(intermediate(attention_output), attention_output);
 }
 
+Tensor BertLayerImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
+                                     const Packing& packing) {
+  const auto attention_output = attention->forward_packed(wanted, hidden_states, packing);
+  return output(intermediate(attention_output), attention_output);
+}
+
 BertLayerListImpl::BertLayerListImpl(const BertConfig& config) : config(config) {
   resize(config.num_hidden_layers);
 }
@@ -178,6 +224,13 @@ std::vector<Tensor> BertEncoderImpl::forward(Tensor hidden_states, const Tensor&
   if (!output_all_encoded_layers)
     encoded_layers.push_back(hidden_states);
   return encoded_layers;
+}
+
+Tensor BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing) {
+  for (size_t i = 0; i + 1 < layer->layers.size(); ++i)
+    hidden_states = layer->layers[i]->forward_packed(hidden_states, hidden_states, packing);
+  const auto first_tokens = hidden_states.index_select(0, packing.first_tokens);
+  return layer->layers.back()->forward_packed(first_tokens, hidden_states, packing);
 }
 
 BertPoolerImpl::BertPoolerImpl(const BertConfig& config) : config(config) {
@@ -215,6 +268,23 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
   output.encoded_layers = encoder(embedded, additive_mask, output_all_encoded_layers);
   output.pooled_output = pooler(output.encoded_layers.back());
   return output;
+}
+
+Tensor BertModelImpl::forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids,
+                                     const Tensor& attention_mask) {
+  if (!fast_paths_enabled() || any_overridden(*this))
+    return call(input_ids, token_type_ids, attention_mask, false).pooled_output;
+  check_ids("input_ids", input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  const auto packing = make_packing(input_ids, attention_mask);
+  if (!packing)
+    return forward(input_ids, token_type_ids, attention_mask, false).pooled_output;
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
+  const auto first_tokens = encoder->forward_packed(embedded, *packing);
+  return pooler(first_tokens
+                    .index_select(0, packing->ranks) // in the order of the batch again
+                    .unsqueeze(1));                  // [batch, hidden] -> [batch, 1, hidden]
 }
 
 } // namespace ptbert

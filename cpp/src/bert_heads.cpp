@@ -147,7 +147,7 @@ BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_id
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
   BertHeadOutput output;
-  output.logits = cls(bert(input_ids, token_type_ids, attention_mask, false).pooled_output);
+  output.logits = cls(bert->forward_pooled(input_ids, token_type_ids, attention_mask));
   if (next_sentence_label.defined()) {
     output.loss = cross_entropy(output.logits, next_sentence_label.reshape({-1}), kIgnoredToken);
   }
@@ -174,9 +174,9 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
     check_sequence_labels("labels", labels, input_ids.size(0));
     check_classes("labels", labels, num_labels, kIgnoredClass);
   }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
   BertHeadOutput output;
-  output.logits = classifier(dropout(trunk.pooled_output));
+  output.logits =
+      classifier(dropout(bert->forward_pooled(input_ids, token_type_ids, attention_mask)));
   if (labels.defined()) {
     output.loss =
         cross_entropy(output.logits.view({-1, num_labels}), labels.reshape({-1}), kIgnoredClass);
@@ -210,9 +210,10 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
   const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
     return x.defined() ? x.reshape({-1, x.size(-1)}) : x;
   };
-  const auto trunk = bert(flat(input_ids), flat(token_type_ids), flat(attention_mask), false);
+  const auto pooled_output =
+      bert->forward_pooled(flat(input_ids), flat(token_type_ids), flat(attention_mask));
   BertHeadOutput output;
-  output.logits = classifier(dropout(trunk.pooled_output))
+  output.logits = classifier(dropout(pooled_output))
                       .view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
   if (labels.defined()) {
     output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);

@@ -1,15 +1,12 @@
 #include "checks.h"
 
 #include <ATen/TensorSubclassLikeUtils.h>
+#include <torch/csrc/jit/frontend/tracer.h>
 
 #include <tuple>
 
 namespace ptbert {
 namespace {
-
-bool has_readable_values(const Tensor& tensor) {
-  return tensor.is_cpu() && tensor.numel() > 0 && !at::isTensorSubclassLike(tensor);
-}
 
 std::string dtype_name(const Tensor& tensor) {
   return std::string(c10::getDtypeNames(tensor.scalar_type()).first);
@@ -30,6 +27,12 @@ void check_labels_dtype(const char* name, const Tensor& labels) {
 }
 
 } // namespace
+
+bool has_readable_values(const Tensor& tensor) {
+  return tensor.is_cpu() && tensor.numel() > 0 && !at::isTensorSubclassLike(tensor) &&
+         !torch::jit::tracer::isTracing() &&
+         !c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
+}
 
 void check_count(const char* name, int64_t value) {
   TORCH_CHECK_VALUE(value >= 1, "`", name, "` must be at least 1, but is ", value, ".");

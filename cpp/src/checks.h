@@ -11,6 +11,10 @@
 
 namespace ptbert {
 
+/// Whether `tensor` holds values that may be looked at: not under export, tracing and the
+/// transforms of torch.func, where a tensor stands for others.
+bool has_readable_values(const Tensor& tensor);
+
 /// Sizes and probabilities of a configuration.
 void check_config(const BertConfig& config);
 

@@ -1,5 +1,7 @@
 #include "ptbert/module.h"
 
+#include <algorithm>
+
 namespace ptbert {
 namespace {
 
@@ -14,5 +16,14 @@ DefaultDevice::DefaultDevice(torch::Device device) : previous_(default_device) {
 DefaultDevice::~DefaultDevice() { default_device = previous_; }
 
 torch::Device DefaultDevice::current() { return default_device; }
+
+bool any_overridden(const torch::nn::Module& module) {
+  const auto* node = dynamic_cast<const Node*>(&module);
+  if (node != nullptr && node->overridden())
+    return true;
+  const auto children = module.children();
+  return std::any_of(children.begin(), children.end(),
+                     [](const auto& child) { return any_overridden(*child); });
+}
 
 } // namespace ptbert

@@ -46,6 +46,8 @@ __all__: list[str] = [
     "attributes",
     "bert_adam_update",
     "bert_tokenize",
+    "enable_fast_paths",
+    "fast_paths_enabled",
     "gelu",
     "is_control",
     "is_punctuation",
@@ -289,6 +291,16 @@ def bert_tokenize(
 ) -> list[str]:
     """
     Basic tokenization followed by WordPiece.
+    """
+
+def enable_fast_paths(enabled: bool) -> None:
+    """
+    Lets forward passes save work, or not; see ptbert.utils.
+    """
+
+def fast_paths_enabled() -> bool:
+    """
+    Whether forward passes may save work.
     """
 
 def gelu(arg0: typing.Any) -> typing.Any: ...

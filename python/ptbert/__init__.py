@@ -6,6 +6,7 @@ from ._torch_version import check_torch_version
 
 check_torch_version(torch.__version__)
 
+from . import utils  # noqa: E402
 from .file_utils import (  # noqa: E402
     CONFIG_NAME,
     PYTORCH_PRETRAINED_BERT_CACHE,
@@ -46,4 +47,5 @@ __all__ = [
     "BertTokenizer",
     "WordpieceTokenizer",
     "cached_path",
+    "utils",
 ]

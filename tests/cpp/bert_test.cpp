@@ -137,6 +137,41 @@ TEST_F(BertModelTest, DropsOutInTrainingOnly) {
                model->forward(ids).pooled_output.detach());
 }
 
+TEST_F(BertModelTest, PooledOutputWithoutPaddingIsThatWithIt) {
+  auto model = lively_model();
+  const auto ids = random_ids({4, 7});
+  const auto types = torch::randint(2, {4, 7}, torch::kLong);
+  auto lengths = torch::tensor({3, 7, 1, 3}).unsqueeze(1);
+  for (const auto& mask : {torch::arange(7).lt(lengths).to(torch::kLong), Tensor()}) {
+    const auto fast = model->forward_pooled(ids, types, mask);
+    fast.square().sum().backward();
+    std::vector<Tensor> gradients;
+    for (const auto& parameter : model->parameters())
+      gradients.push_back(parameter.grad().clone());
+    model->zero_grad();
+
+    const PlainPaths plain_paths;
+    const auto plain = model->forward_pooled(ids, types, mask);
+    expect_equal(plain, model->forward(ids, types, mask).pooled_output);
+    expect_close(fast, plain);
+    plain.square().sum().backward();
+    for (size_t i = 0; i < gradients.size(); ++i)
+      expect_close(gradients[i], model->parameters()[i].grad(), 1e-5);
+    model->zero_grad();
+  }
+}
+
+TEST_F(BertModelTest, PooledOutputHonoursOverrides) {
+  auto model = lively_model();
+  const auto ids = random_ids({2, 5});
+  auto& layer = model->encoder->layer->layers.back();
+  layer->attention->output->dense->set_override([](const Tensor& x) { return 0 * x; });
+  const auto expected = model->forward(ids).pooled_output;
+  expect_equal(model->forward_pooled(ids), expected);
+  layer->attention->output->dense->clear_override();
+  EXPECT_FALSE(torch::allclose(model->forward_pooled(ids), expected));
+}
+
 TEST_F(BertModelTest, EqualSeedsGiveEqualModels) {
   torch::manual_seed(1);
   BertModel model(tiny_config());

@@ -75,6 +75,57 @@ TEST_F(LayersTest, DropoutActsInTrainingOnly) {
   expect_equal(dropout(x), x);
 }
 
+TEST_F(LayersTest, DropoutKeepsTheMean) {
+  for (const double p : {0.1, 0.9}) {
+    Dropout dropout(p);
+    const auto dropped = dropout(torch::ones({1000, 1000}));
+    EXPECT_NEAR(dropped.eq(0).to(torch::kDouble).mean().item<double>(), p, 0.002);
+    EXPECT_NEAR(dropped.mean().item<double>(), 1, 0.02);
+    const auto kept = dropped.masked_select(dropped.ne(0));
+    expect_close(kept, torch::full_like(kept, 1 / (1 - p)), 1e-5);
+  }
+}
+
+TEST_F(LayersTest, DropoutDrawsElementsOfTheirOwn) {
+  Dropout dropout(0.5);
+  const auto x = torch::ones({400, 1024}); // rows as long as what one thread draws at a time
+  const auto kept = dropout(x).ne(0);
+  const auto share_equal = [](const Tensor& a, const Tensor& b) {
+    return a.eq(b).to(torch::kDouble).mean().item<double>();
+  };
+  // Neither neighbours, nor rows, nor the next call repeat what was drawn.
+  EXPECT_NEAR(share_equal(kept.slice(1, 1), kept.slice(1, 0, -1)), 0.5, 0.005);
+  EXPECT_NEAR(share_equal(kept.slice(0, 1), kept.slice(0, 0, -1)), 0.5, 0.005);
+  EXPECT_NEAR(share_equal(dropout(x).ne(0), kept), 0.5, 0.005);
+}
+
+TEST_F(LayersTest, DropoutOfASeedIsTheSameOnAnyNumberOfThreads) {
+  Dropout dropout(0.3);
+  const auto x = torch::randn({100, 1001});
+  const auto threads = torch::get_num_threads();
+  torch::manual_seed(5);
+  const auto expected = dropout(x);
+  torch::set_num_threads(1);
+  torch::manual_seed(5);
+  expect_equal(dropout(x), expected);
+  torch::set_num_threads(threads);
+}
+
+TEST_F(LayersTest, DropoutOfThePlainPathDrawsAsTorchDoes) {
+  const PlainPaths plain_paths;
+  Dropout dropout(0.3);
+  const auto x = torch::randn({10, 10});
+  torch::manual_seed(5);
+  const auto expected = torch::dropout(x, 0.3, true);
+  torch::manual_seed(5);
+  expect_equal(dropout(x), expected);
+}
+
+TEST_F(LayersTest, DropoutOfAllLeavesNothing) {
+  Dropout dropout(1);
+  expect_equal(dropout(torch::ones({10})), torch::zeros({10}));
+}
+
 TEST_F(LayersTest, InitFollowsTheRange) {
   Linear linear(100, 100);
   Embedding embedding(100, 100, 0);

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "ptbert/bert_config.h"
+#include "ptbert/fast_paths.h"
 
 namespace ptbert {
 
@@ -18,6 +19,13 @@ namespace ptbert {
 class SeededTest : public testing::Test {
 protected:
   void SetUp() override { torch::manual_seed(0); }
+};
+
+/// Within it forward passes take the plain path.
+class PlainPaths {
+public:
+  PlainPaths() { enable_fast_paths(false); }
+  ~PlainPaths() { enable_fast_paths(true); }
 };
 
 /// The configuration that the Python tests call TINY_CONFIG.

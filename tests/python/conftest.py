@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import ptbert
+import twin
 from support import REPOSITORY, TINY_CONFIG
 
 
@@ -19,6 +20,13 @@ def seeded() -> Iterator[None]:
     """Makes every test start from the same random state and leave none behind."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def plain_paths() -> Iterator[None]:
+    """Keeps the test on the plain paths."""
+    with twin.plain_paths():
         yield
 
 

@@ -80,6 +80,7 @@ def test_gradients_land_in_the_parameters_of_the_tree(
         assert (parameter.grad is None) == unused, name
 
 
+@pytest.mark.usefixtures("plain_paths")
 def test_optimizer_steps_are_seen(class_name: str, tiny_config: BertConfig) -> None:
     pair = twin.make_pair(class_name, tiny_config)
     for tree in pair:

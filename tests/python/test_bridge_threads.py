@@ -51,14 +51,21 @@ def run_in_threads(count: int, work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-def test_eight_threads_share_a_model(model: Any) -> None:
-    batches = [seeded_ids(f"ids{index}", (2, 5 + index), 1, 99) for index in range(8)]
-    expected = [model(ids) for ids in batches]
-    model.bert.encoder.layer[0].register_forward_hook(lambda *_: None)
+@pytest.mark.parametrize("hooked", [False, True])
+def test_eight_threads_share_a_model(model: Any, hooked: bool) -> None:
+    if hooked:
+        model.bert.encoder.layer[0].register_forward_hook(lambda *_: None)
+    batches = []
+    for index in range(8):
+        ids = seeded_ids(f"ids{index}", (2, 5 + index), 1, 99)
+        mask = torch.ones_like(ids)
+        mask[1, 2 + index // 2 :] = 0
+        batches.append((ids, None, mask))
+    expected = [model(*batch) for batch in batches]
 
     def call(index: int) -> None:
         for _ in range(20):
-            assert_equal(model(batches[index]), expected[index])
+            assert_equal(model(*batches[index]), expected[index])
 
     run_in_threads(8, call)
 

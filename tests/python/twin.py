@@ -5,7 +5,8 @@ What users do to ptbert's models is done to these as well, and both must agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 import ptbert
 from model_cases import CASES_BY_KEY, flat_outputs, model_inputs, model_labels
 from ptbert import BertConfig
+from ptbert.utils import enable_fast_paths, fast_paths_enabled
 from support import assert_close, seed_weights
 
 
@@ -225,8 +227,32 @@ def labels(class_name: str) -> dict[str, Tensor]:
     return model_labels(CASES_BY_KEY[f"{class_name}/full"])
 
 
+@contextmanager
+def plain_paths() -> Iterator[None]:
+    """Within it the core computes and draws random numbers as plain PyTorch does."""
+    before = fast_paths_enabled()
+    enable_fast_paths(False)
+    try:
+        yield
+    finally:
+        enable_fast_paths(before)
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Within it all modules are in evaluation mode; afterwards each is as it was."""
+    before = [(module, module.training) for model in models for module in model.modules()]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
 def outputs_of(model: Any, class_name: str) -> list[Tensor]:
-    """What the model gives for the batch; dropout draws the same numbers in every call."""
+    """What the model gives for the batch; dropout draws alike in every call on the plain paths."""
     torch.manual_seed(1)
     return flat_outputs(model(**batch(class_name)))
 
@@ -242,7 +268,18 @@ def gradients_of(model: Any, class_name: str) -> dict[str, Tensor | None]:
 
 
 def assert_agree(model: Any, plain: Any, class_name: str, atol: float = 1e-5) -> None:
-    """Fails unless both give equal outputs and gradients; dropout draws alike in both."""
+    """Fails unless both give equal outputs and gradients: as they are, on the plain paths, where
+    dropout draws alike in both, and without dropout on the fast paths."""
+    with plain_paths():
+        assert_same(model, plain, class_name, atol)
+    with evaluating(model, plain):
+        assert_same(model, plain, class_name, atol, relative=True)
+
+
+def assert_same(
+    model: Any, plain: Any, class_name: str, atol: float, relative: bool = False
+) -> None:
+    """Fails unless both give equal outputs and gradients; `relative` to those larger than one."""
     outputs, expected = outputs_of(model, class_name), outputs_of(plain, class_name)
     assert len(outputs) == len(expected)
     for output, other in zip(outputs, expected, strict=True):
@@ -256,4 +293,5 @@ def assert_agree(model: Any, plain: Any, class_name: str, atol: float = 1e-5) ->
             assert gradient is None, name
             assert mine is None, name
         else:
-            assert_close(mine, gradient, atol)
+            scale = max(1.0, float(gradient.abs().max())) if relative else 1.0
+            assert_close(mine, gradient, atol * scale)

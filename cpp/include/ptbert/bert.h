@@ -5,6 +5,7 @@
 
 #include "ptbert/bert_config.h"
 #include "ptbert/layers.h"
+#include "ptbert/packing.h"
 
 /// BERT's trunk, smallest block first. Devlin et al., 2018 (arXiv 1810.04805).
 ///
@@ -14,6 +15,11 @@
 /// `attention_mask` of the sub-modules is the additive one, [batch, 1, 1, seq]: 0 for a position
 /// that may be attended to, -10000 for one that may not. BertModel makes it from the 0/1 mask that
 /// users give. An undefined one masks nothing.
+///
+/// forward_packed() of a sub-module computes real tokens only: hidden states are [tokens, hidden],
+/// laid out by a Packing, which stands for the mask. Outputs are computed for `wanted`, the hidden
+/// states of all tokens or of the first of each sequence, [rows, hidden]. It passes overrides by,
+/// so its callers see to it that there are none.
 
 namespace ptbert {
 
@@ -25,11 +31,18 @@ public:
   /// hidden]. On the CPU an id out of range is an IndexError; elsewhere the device reports it in
   /// its own way.
   Tensor forward(const Tensor& input_ids, const Tensor& token_type_ids = {});
+  /// [batch, seq] twice -> [tokens, hidden]
+  Tensor forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
+                        const Packing& packing);
 
   BertConfig config;
   Embedding word_embeddings{nullptr}, position_embeddings{nullptr}, token_type_embeddings{nullptr};
   BertLayerNorm layer_norm{nullptr};
   Dropout dropout{nullptr};
+
+private:
+  void check_inputs(const Tensor& input_ids, const Tensor& token_type_ids);
+  Tensor embed(const Tensor& input_ids, const Tensor& position_ids, const Tensor& token_type_ids);
 };
 PTBERT_MODULE(BertEmbeddings);
 
@@ -40,6 +53,8 @@ public:
   explicit BertSelfAttentionImpl(const BertConfig& config);
   /// [batch, seq, hidden], mask -> [batch, seq, heads * head_size]
   Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+  /// [rows, hidden], [tokens, hidden] -> [rows, heads * head_size]
+  Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
 
   BertConfig config;
   Linear query{nullptr}, key{nullptr}, value{nullptr};
@@ -48,6 +63,8 @@ public:
 
 private:
   Tensor split_heads(const Tensor& x) const;
+  Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                const Tensor& attention_mask);
 };
 PTBERT_MODULE(BertSelfAttention);
 
@@ -71,6 +88,8 @@ public:
   explicit BertAttentionImpl(const BertConfig& config);
   /// [batch, seq, hidden], mask -> [batch, seq, hidden]
   Tensor forward(const Tensor& input_tensor, const Tensor& attention_mask = {});
+  /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& wanted, const Tensor& input_tensor, const Packing& packing);
 
   BertConfig config;
   BertSelfAttention self_attention{nullptr};
@@ -111,6 +130,8 @@ public:
   explicit BertLayerImpl(const BertConfig& config);
   /// [batch, seq, hidden], mask -> [batch, seq, hidden]
   Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+  /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
 
   BertConfig config;
   BertAttention attention{nullptr};
@@ -139,6 +160,9 @@ public:
   /// seq, hidden].
   std::vector<Tensor> forward(Tensor hidden_states, const Tensor& attention_mask = {},
                               bool output_all_encoded_layers = true);
+  /// [tokens, hidden] -> the last layer's output at the first token of each sequence, [batch,
+  /// hidden], in the order of the packed sequences.
+  Tensor forward_packed(Tensor hidden_states, const Packing& packing);
 
   BertConfig config;
   BertLayerList layer{nullptr};
@@ -176,6 +200,11 @@ public:
   /// (ones). Throws ValueError, TypeError or IndexError naming the argument that breaks its rule.
   BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                           const Tensor& attention_mask = {}, bool output_all_encoded_layers = true);
+  /// `pooled_output` of forward() alone, [batch, hidden], for the heads that use nothing else.
+  /// Works on real tokens only, and in the last layer on the first of each sequence, where
+  /// fast_paths_enabled() and nothing is overridden.
+  Tensor forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
+                        const Tensor& attention_mask = {});
 
   BertConfig config;
   BertEmbeddings embeddings{nullptr};

@@ -46,12 +46,20 @@ public:
   /// Removes the override of this module, if any.
   virtual void clear_override() {}
 
+  /// Whether code from outside runs in this module and sees its tensors: an override, or a foreign
+  /// activation.
+  virtual bool overridden() const { return foreign_activation_; }
+  void set_foreign_activation(bool foreign) { foreign_activation_ = foreign; }
+
   const std::map<std::string, Tensor*>& tensors() const { return tensors_; }
   const std::map<std::string, Attribute>& attributes() const { return attributes_; }
 
 protected:
   std::map<std::string, Tensor*> tensors_;
   std::map<std::string, Attribute> attributes_;
+
+private:
+  bool foreign_activation_ = false;
 };
 
 /// A list of equal modules, registered as "0", "1", ..., whose length may be set from outside.
@@ -65,11 +73,13 @@ public:
 template <typename Signature> class Overridable {
 public:
   void set_override(std::function<Signature> function) { override_ = std::move(function); }
-  bool overridden() const { return static_cast<bool>(override_); }
 
 protected:
   std::function<Signature> override_;
 };
+
+/// Whether `module` or one below it is overridden.
+bool any_overridden(const torch::nn::Module& module);
 
 template <typename Derived, typename Signature> class Module;
 
@@ -92,6 +102,7 @@ public:
   }
 
   void clear_override() override { this->override_ = nullptr; }
+  bool overridden() const override { return this->override_ || Node::overridden(); }
 
 protected:
   /// Registers `value` as the parameter `name`, kept in `member`.

@@ -118,6 +118,7 @@ bool is_native(py::handle node, const torch::nn::Module& module) {
 
 /// Sets an attribute of a C++ module to the value that its node has.
 struct SetAttribute {
+  Node& module;
   py::object value;
   std::string path;
 
@@ -127,8 +128,10 @@ struct SetAttribute {
   }
   void operator()(Activation* member) const {
     const auto& known = natives().activations;
-    *member = known.contains(value) ? activation(known[value].cast<std::string>())
-                                    : python_activation(value, path);
+    const bool native = known.contains(value);
+    module.set_foreign_activation(!native);
+    *member =
+        native ? activation(known[value].cast<std::string>()) : python_activation(value, path);
   }
 
   template <typename T> T cast(const char* expected) const {
@@ -257,7 +260,7 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
   };
   for (const auto& [name, member] : target.attributes()) {
     const py::object value = node.attr(name.c_str());
-    std::visit(SetAttribute{value, full_name(name)}, member);
+    std::visit(SetAttribute{target, value, full_name(name)}, member);
     natives_.back().keep(value);
   }
   if (module.children().empty())

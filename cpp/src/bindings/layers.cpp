@@ -1,6 +1,7 @@
 #include "ptbert/layers.h"
 
 #include "module.h"
+#include "ptbert/fast_paths.h"
 #include "tensors.h"
 
 namespace ptbert::python {
@@ -52,6 +53,9 @@ void register_layers(py::module_& m) {
         return attributes;
       },
       py::arg("module"), "Numbers of a module that may be set from Python.");
+  m.def("enable_fast_paths", &enable_fast_paths, py::arg("enabled"),
+        "Lets forward passes save work, or not; see ptbert.utils.");
+  m.def("fast_paths_enabled", &fast_paths_enabled, "Whether forward passes may save work.");
   m.def("gelu", [](const py::object& x) {
     return run_released([x = to_tensor("x", x)] { return ptbert::gelu(x); });
   });

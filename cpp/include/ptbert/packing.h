@@ -1,0 +1,40 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <optional>
+#include <vector>
+
+namespace ptbert {
+
+using torch::Tensor;
+
+/// How the tokens of a batch lie one sequence after the other, without the padding between them:
+/// hidden states are then [tokens, hidden] in place of [batch, seq, hidden]. Sequences are ordered
+/// by length; equally long ones make a block, which is computed as a batch without padding.
+struct Packing {
+  struct Block {
+    int64_t sequences, length;
+  };
+  std::vector<Block> blocks;
+  /// [tokens]: where each token stands in the flattened batch, [batch * seq].
+  Tensor tokens;
+  /// [batch]: where each sequence begins among the packed tokens.
+  Tensor first_tokens;
+  /// [batch]: where each row of the batch stands in the order of the packed sequences.
+  Tensor ranks;
+
+  /// `padded` [batch, seq] -> [tokens]
+  Tensor pack(const Tensor& padded) const;
+  /// [tokens, hidden] -> for each block [sequences, length, hidden]; [batch, hidden], one row for
+  /// each sequence -> for each block [sequences, 1, hidden].
+  std::vector<Tensor> split(const Tensor& packed) const;
+};
+
+/// The packing of `input_ids` [batch, seq] by `attention_mask` (undefined: no padding); nothing
+/// where it could change a result or cannot be read: a mask other than 0/1 or with a gradient, a
+/// row whose first token is masked, values that are not on the CPU or stand for others (export,
+/// tracing, torch.func).
+std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& attention_mask);
+
+} // namespace ptbert

@@ -1,0 +1,68 @@
+#include "ptbert/packing.h"
+
+#include "checks.h"
+
+namespace ptbert {
+namespace {
+
+Packing pack_all(int64_t batch, int64_t seq, const torch::TensorOptions& options) {
+  return {.blocks = {{batch, seq}},
+          .tokens = torch::arange(batch * seq, options),
+          .first_tokens = torch::arange(0, batch * seq, seq, options),
+          .ranks = torch::arange(batch, options)};
+}
+
+std::vector<Packing::Block> blocks_of(const Tensor& sorted_lengths) {
+  std::vector<Packing::Block> blocks;
+  const auto lengths = sorted_lengths.accessor<int64_t, 1>();
+  for (int64_t i = 0; i < lengths.size(0); ++i) {
+    if (blocks.empty() || blocks.back().length != lengths[i])
+      blocks.push_back({0, lengths[i]});
+    ++blocks.back().sequences;
+  }
+  return blocks;
+}
+
+} // namespace
+
+Tensor Packing::pack(const Tensor& padded) const {
+  return padded.flatten().index_select(0, tokens); // [batch, seq] -> [batch * seq] -> [tokens]
+}
+
+std::vector<Tensor> Packing::split(const Tensor& packed) const {
+  const bool one_row_each = packed.size(0) == first_tokens.size(0);
+  std::vector<int64_t> rows;
+  for (const auto& block : blocks)
+    rows.push_back(one_row_each ? block.sequences : block.sequences * block.length);
+  auto parts = packed.split_with_sizes(rows);
+  for (size_t i = 0; i < parts.size(); ++i)
+    parts[i] = parts[i].view({blocks[i].sequences, -1, packed.size(1)});
+  return parts;
+}
+
+std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
+  if (!has_readable_values(input_ids))
+    return std::nullopt;
+  const auto options = torch::TensorOptions().dtype(torch::kLong);
+  const auto batch = input_ids.size(0), seq = input_ids.size(1);
+  if (!attention_mask.defined())
+    return pack_all(batch, seq, options);
+
+  if (!has_readable_values(attention_mask) || attention_mask.requires_grad() ||
+      attention_mask._fw_grad(/*level=*/0).defined())
+    return std::nullopt;
+  const auto real = attention_mask.eq(1);
+  const bool zero_or_one = real.logical_or(attention_mask.eq(0)).all().item<bool>();
+  if (!zero_or_one || !real.select(1, 0).all().item<bool>())
+    return std::nullopt;
+  // [batch, seq] -> [batch]
+  const auto [lengths, rows] = real.sum(1).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
+  // Row in the order of lengths, and column, of each token: [batch, seq] -> [tokens, 2]
+  const auto tokens = real.index_select(0, rows).nonzero();
+  return Packing{.blocks = blocks_of(lengths),
+                 .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),
+                 .first_tokens = lengths.cumsum(0) - lengths,
+                 .ranks = rows.argsort()};
+}
+
+} // namespace ptbert
