@@ -1,5 +1,6 @@
 #include "ptbert/bert.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "checks.h"
@@ -10,9 +11,9 @@ namespace {
 
 /// In 2019 the layers of an encoder started as copies of the first and drew no random numbers of
 /// their own; done alike here, so that equal seeds give equal models.
-BertLayer copy_without_drawing(BertLayer& layer) {
+BertLayer copy_without_drawing(BertLayer& layer, AttentionOptions options) {
   const DefaultDevice meta(torch::kMeta);
-  BertLayer copy(layer->config);
+  BertLayer copy(layer->config, options);
   const auto sources = layer->modules();
   const auto targets = copy->modules();
   for (size_t i = 0; i < sources.size(); ++i) {
@@ -22,6 +23,13 @@ BertLayer copy_without_drawing(BertLayer& layer) {
     }
   }
   return copy;
+}
+
+/// The head mask of the encoder from that of the user.
+Tensor encoder_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
+  const auto rows =
+      head_mask.dim() == 1 ? head_mask.unsqueeze(0) : head_mask;  // [1 or layers, heads]
+  return rows.to(dtype).unsqueeze(1).unsqueeze(-1).unsqueeze(-1); // -> [*, 1, heads, 1, 1]
 }
 
 } // namespace
@@ -74,7 +82,9 @@ Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position
   return dropout(layer_norm(words + positions + segments));
 }
 
-BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config) : config(config) {
+BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
+    : config(config), output_attentions(options.output_attentions),
+      keep_multihead_output(options.keep_multihead_output) {
   TORCH_CHECK_VALUE(
       config.num_attention_heads > 0 && config.hidden_size % config.num_attention_heads == 0,
       "`hidden_size` (", config.hidden_size, ") must be a multiple of `num_attention_heads` (",
@@ -85,10 +95,16 @@ BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config) : config(
   own_attribute("num_attention_heads", num_attention_heads);
   own_attribute("attention_head_size", attention_head_size);
   own_attribute("all_head_size", all_head_size);
+  own_attribute("output_attentions", output_attentions);
+  own_attribute("keep_multihead_output", keep_multihead_output);
   query = register_module("query", Linear(config.hidden_size, all_head_size));
   key = register_module("key", Linear(config.hidden_size, all_head_size));
   value = register_module("value", Linear(config.hidden_size, all_head_size));
   dropout = register_module("dropout", Dropout(config.attention_probs_dropout_prob));
+}
+
+bool BertSelfAttentionImpl::observed() const {
+  return Module::observed() || output_attentions || keep_multihead_output;
 }
 
 Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
@@ -96,26 +112,48 @@ Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
       .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
 }
 
-Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
-                                     const Tensor& values, const Tensor& attention_mask) {
+Tensor BertSelfAttentionImpl::merge_heads(const Tensor& x) const {
+  return x
+      .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
+      .contiguous()
+      .view({x.size(0), x.size(2), all_head_size});
+}
+
+Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Tensor& keys,
+                                                const Tensor& attention_mask) {
   auto scores = torch::matmul(split_heads(queries), split_heads(keys).transpose(-1, -2)) /
                 std::sqrt(static_cast<double>(attention_head_size)); // [batch, heads, query, key]
   if (attention_mask.defined())
     scores = scores + attention_mask;
-  const auto probs = dropout(torch::softmax(scores, -1));
-
-  return torch::matmul(probs, split_heads(values))
-      .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
-      .contiguous()
-      .view({queries.size(0), queries.size(1), all_head_size});
+  return dropout(torch::softmax(scores, -1));
 }
 
-Tensor BertSelfAttentionImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask) {
+std::pair<AttentionOutput, Tensor>
+BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Tensor& attention_mask,
+                                          const Tensor& head_mask) {
+  if (head_mask.defined())
+    check_head_mask(head_mask, num_attention_heads);
   // One statement each: hooks fire in this order.
   const auto queries = query(hidden_states);
   const auto keys = key(hidden_states);
   const auto values = value(hidden_states);
-  return attend(queries, keys, values, attention_mask);
+  auto weights = attention_weights(queries, keys, attention_mask);
+  if (head_mask.defined())
+    weights = weights * head_mask;
+  const auto heads = torch::matmul(weights, split_heads(values));
+  return {{merge_heads(heads), output_attentions ? weights : Tensor()}, heads};
+}
+
+AttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
+                                               const Tensor& attention_mask,
+                                               const Tensor& head_mask) {
+  auto [output, heads] = forward_with_heads(hidden_states, attention_mask, head_mask);
+  if (keep_multihead_output) {
+    if (heads.requires_grad())
+      heads.retain_grad();
+    multihead_output = heads;
+  }
+  return output;
 }
 
 Tensor BertSelfAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
@@ -126,7 +164,8 @@ Tensor BertSelfAttentionImpl::forward_packed(const Tensor& wanted, const Tensor&
   const auto values = packing.split(value(hidden_states));
   std::vector<Tensor> contexts;
   for (size_t i = 0; i < packing.blocks.size(); ++i) {
-    contexts.push_back(attend(queries[i], keys[i], values[i], /*attention_mask=*/{})
+    const auto weights = attention_weights(queries[i], keys[i], /*attention_mask=*/{});
+    contexts.push_back(merge_heads(torch::matmul(weights, split_heads(values[i])))
                            .flatten(0, 1)); // -> [sequences * length, hidden]
   }
   return torch::cat(contexts);
@@ -143,13 +182,16 @@ Tensor BertSelfOutputImpl::forward(const Tensor& hidden_states, const Tensor& in
   return layer_norm(dropout(dense(hidden_states)) + input_tensor);
 }
 
-BertAttentionImpl::BertAttentionImpl(const BertConfig& config) : config(config) {
-  self_attention = register_module("self", BertSelfAttention(config));
+BertAttentionImpl::BertAttentionImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  self_attention = register_module("self", BertSelfAttention(config, options));
   output = register_module("output", BertSelfOutput(config));
 }
 
-Tensor BertAttentionImpl::forward(const Tensor& input_tensor, const Tensor& attention_mask) {
-  return output(self_attention(input_tensor, attention_mask), input_tensor);
+AttentionOutput BertAttentionImpl::forward(const Tensor& input_tensor, const Tensor& attention_mask,
+                                           const Tensor& head_mask) {
+  const auto [context, attentions] = self_attention(input_tensor, attention_mask, head_mask);
+  return {output(context, input_tensor), attentions};
 }
 
 Tensor BertAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& input_tensor,
@@ -178,15 +220,16 @@ Tensor BertOutputImpl::forward(const Tensor& hidden_states, const Tensor& input_
   return layer_norm(dropout(dense(hidden_states)) + input_tensor);
 }
 
-BertLayerImpl::BertLayerImpl(const BertConfig& config) : config(config) {
-  attention = register_module("attention", BertAttention(config));
+BertLayerImpl::BertLayerImpl(const BertConfig& config, AttentionOptions options) : config(config) {
+  attention = register_module("attention", BertAttention(config, options));
   intermediate = register_module("intermediate", BertIntermediate(config));
   output = register_module("output", BertOutput(config));
 }
 
-Tensor BertLayerImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask) {
-  const auto attention_output = attention(hidden_states, attention_mask);
-  return output(intermediate(attention_output), attention_output);
+AttentionOutput BertLayerImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask,
+                                       const Tensor& head_mask) {
+  const auto [attention_output, attentions] = attention(hidden_states, attention_mask, head_mask);
+  return {output(intermediate(attention_output), attention_output), attentions};
 }
 
 Tensor BertLayerImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
@@ -195,7 +238,8 @@ Tensor BertLayerImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_
   return output(intermediate(attention_output), attention_output);
 }
 
-BertLayerListImpl::BertLayerListImpl(const BertConfig& config) : config(config) {
+BertLayerListImpl::BertLayerListImpl(const BertConfig& config, AttentionOptions options)
+    : config(config), options(options) {
   resize(config.num_hidden_layers);
 }
 
@@ -204,26 +248,41 @@ void BertLayerListImpl::resize(size_t length) {
     unregister_module(std::to_string(layers.size() - 1));
   }
   while (layers.size() < length) {
-    auto layer = layers.empty() ? BertLayer(config) : copy_without_drawing(layers.front());
+    auto layer =
+        layers.empty() ? BertLayer(config, options) : copy_without_drawing(layers.front(), options);
     layers.push_back(register_module(std::to_string(layers.size()), layer));
   }
 }
 
-BertEncoderImpl::BertEncoderImpl(const BertConfig& config) : config(config) {
-  layer = register_module("layer", BertLayerList(config));
+BertEncoderImpl::BertEncoderImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  layer = register_module("layer", BertLayerList(config, options));
 }
 
-std::vector<Tensor> BertEncoderImpl::forward(Tensor hidden_states, const Tensor& attention_mask,
-                                             bool output_all_encoded_layers) {
-  std::vector<Tensor> encoded_layers;
-  for (auto& layer_module : layer->layers) {
-    hidden_states = layer_module(hidden_states, attention_mask);
+BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& attention_mask,
+                                           bool output_all_encoded_layers,
+                                           const Tensor& head_mask) {
+  BertEncoderOutput output;
+  const auto layers = static_cast<int64_t>(layer->layers.size());
+  if (head_mask.defined())
+    check_head_masks(head_mask, layers);
+  for (int64_t i = 0; i < layers; ++i) {
+    Tensor layer_head_mask; // [1, heads, 1, 1]
+    if (head_mask.defined())
+      layer_head_mask = head_mask.size(0) == 1 ? head_mask[0] : head_mask[i];
+    auto [layer_output, attentions] =
+        layer->layers[i](hidden_states, attention_mask, layer_head_mask);
+    hidden_states = layer_output;
     if (output_all_encoded_layers)
-      encoded_layers.push_back(hidden_states);
+      output.encoded_layers.push_back(hidden_states);
+    output.attentions.push_back(attentions);
   }
   if (!output_all_encoded_layers)
-    encoded_layers.push_back(hidden_states);
-  return encoded_layers;
+    output.encoded_layers.push_back(hidden_states);
+  if (std::none_of(output.attentions.begin(), output.attentions.end(),
+                   [](const Tensor& attentions) { return attentions.defined(); }))
+    output.attentions.clear();
+  return output;
 }
 
 Tensor BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing) {
@@ -242,20 +301,22 @@ Tensor BertPoolerImpl::forward(const Tensor& hidden_states) {
   return activation(dense(hidden_states.select(1, 0))); // [batch, seq, hidden] -> [batch, hidden]
 }
 
-BertModelImpl::BertModelImpl(const BertConfig& config) : config(config) {
+BertModelImpl::BertModelImpl(const BertConfig& config, AttentionOptions options) : config(config) {
   check_config(config);
   embeddings = register_module("embeddings", BertEmbeddings(config));
-  encoder = register_module("encoder", BertEncoder(config));
+  encoder = register_module("encoder", BertEncoder(config, options));
   pooler = register_module("pooler", BertPooler(config));
   init_bert_weights(*this, config.initializer_range);
 }
 
 BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
-                                       const Tensor& attention_mask,
-                                       bool output_all_encoded_layers) {
+                                       const Tensor& attention_mask, bool output_all_encoded_layers,
+                                       const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
+  if (head_mask.defined())
+    check_model_head_mask(head_mask);
   const auto embedded = embeddings(input_ids, token_type_ids);
   Tensor additive_mask;
   if (attention_mask.defined()) {
@@ -264,27 +325,33 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
     additive_mask = (1 - attention_mask.to(embedded.scalar_type())) * -10000.0;
     additive_mask = additive_mask.unsqueeze(1).unsqueeze(2); // [batch, seq] -> [batch, 1, 1, seq]
   }
-  BertModelOutput output;
-  output.encoded_layers = encoder(embedded, additive_mask, output_all_encoded_layers);
-  output.pooled_output = pooler(output.encoded_layers.back());
-  return output;
+  Tensor head_masks;
+  if (head_mask.defined())
+    head_masks = encoder_head_mask(head_mask, embedded.scalar_type());
+  auto [encoded_layers, attentions] =
+      encoder(embedded, additive_mask, output_all_encoded_layers, head_masks);
+  const auto pooled_output = pooler(encoded_layers.back());
+  return {encoded_layers, pooled_output, attentions};
 }
 
-Tensor BertModelImpl::forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids,
-                                     const Tensor& attention_mask) {
-  if (!fast_paths_enabled() || any_overridden(*this))
-    return call(input_ids, token_type_ids, attention_mask, false).pooled_output;
+BertPooledOutput BertModelImpl::forward_pooled(const Tensor& input_ids,
+                                               const Tensor& token_type_ids,
+                                               const Tensor& attention_mask,
+                                               const Tensor& head_mask) {
+  if (!fast_paths_enabled() || head_mask.defined() || any_observed(*this)) {
+    auto output = call(input_ids, token_type_ids, attention_mask, false, head_mask);
+    return {output.pooled_output, output.attentions};
+  }
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
   const auto packing = make_packing(input_ids, attention_mask);
   if (!packing)
-    return forward(input_ids, token_type_ids, attention_mask, false).pooled_output;
+    return {forward(input_ids, token_type_ids, attention_mask, false).pooled_output, {}};
   const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
   const auto first_tokens = encoder->forward_packed(embedded, *packing);
-  return pooler(first_tokens
-                    .index_select(0, packing->ranks) // in the order of the batch again
-                    .unsqueeze(1));                  // [batch, hidden] -> [batch, 1, hidden]
+  const auto in_order = first_tokens.index_select(0, packing->ranks); // that of the batch
+  return {pooler(in_order.unsqueeze(1)), {}}; // [batch, hidden] -> [batch, 1, hidden]
 }
 
 } // namespace ptbert

@@ -81,18 +81,18 @@ BertPreTrainingScores BertPreTrainingHeadsImpl::forward(const Tensor& sequence_o
   return {predictions(sequence_output), seq_relationship(pooled_output)};
 }
 
-BertForPreTrainingImpl::BertForPreTrainingImpl(const BertConfig& config) : config(config) {
-  bert = register_module("bert", BertModel(config));
+BertForPreTrainingImpl::BertForPreTrainingImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
   cls = register_module("cls",
                         BertPreTrainingHeads(config, bert->embeddings->word_embeddings->weight));
   init_bert_weights(*this, config.initializer_range);
 }
 
-BertForPreTrainingOutput BertForPreTrainingImpl::forward(const Tensor& input_ids,
-                                                         const Tensor& token_type_ids,
-                                                         const Tensor& attention_mask,
-                                                         const Tensor& masked_lm_labels,
-                                                         const Tensor& next_sentence_label) {
+BertForPreTrainingOutput
+BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                const Tensor& attention_mask, const Tensor& masked_lm_labels,
+                                const Tensor& next_sentence_label, const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
@@ -100,9 +100,10 @@ BertForPreTrainingOutput BertForPreTrainingImpl::forward(const Tensor& input_ids
     check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   BertForPreTrainingOutput output;
   output.scores = cls(last_layer(trunk), trunk.pooled_output);
+  output.attentions = trunk.attentions;
   if (masked_lm_labels.defined() && next_sentence_label.defined()) {
     output.loss = masked_lm_loss(output.scores.prediction_scores, masked_lm_labels) +
                   cross_entropy(output.scores.seq_relationship_score,
@@ -111,28 +112,33 @@ BertForPreTrainingOutput BertForPreTrainingImpl::forward(const Tensor& input_ids
   return output;
 }
 
-BertForMaskedLMImpl::BertForMaskedLMImpl(const BertConfig& config) : config(config) {
-  bert = register_module("bert", BertModel(config));
+BertForMaskedLMImpl::BertForMaskedLMImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
   cls = register_module("cls", BertOnlyMLMHead(config, bert->embeddings->word_embeddings->weight));
   init_bert_weights(*this, config.initializer_range);
 }
 
 BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
                                             const Tensor& attention_mask,
-                                            const Tensor& masked_lm_labels) {
+                                            const Tensor& masked_lm_labels,
+                                            const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   BertHeadOutput output;
-  output.logits = cls(last_layer(bert(input_ids, token_type_ids, attention_mask, false)));
+  output.logits = cls(last_layer(trunk));
+  output.attentions = trunk.attentions;
   if (masked_lm_labels.defined())
     output.loss = masked_lm_loss(output.logits, masked_lm_labels);
   return output;
 }
 
-BertForNextSentencePredictionImpl::BertForNextSentencePredictionImpl(const BertConfig& config)
+BertForNextSentencePredictionImpl::BertForNextSentencePredictionImpl(const BertConfig& config,
+                                                                     AttentionOptions options)
     : config(config) {
-  bert = register_module("bert", BertModel(config));
+  bert = register_module("bert", BertModel(config, options));
   cls = register_module("cls", BertOnlyNSPHead(config));
   init_bert_weights(*this, config.initializer_range);
 }
@@ -140,14 +146,18 @@ BertForNextSentencePredictionImpl::BertForNextSentencePredictionImpl(const BertC
 BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_ids,
                                                           const Tensor& token_type_ids,
                                                           const Tensor& attention_mask,
-                                                          const Tensor& next_sentence_label) {
+                                                          const Tensor& next_sentence_label,
+                                                          const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (next_sentence_label.defined()) {
     check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
   BertHeadOutput output;
-  output.logits = cls(bert->forward_pooled(input_ids, token_type_ids, attention_mask));
+  output.logits = cls(pooled_output);
+  output.attentions = attentions;
   if (next_sentence_label.defined()) {
     output.loss = cross_entropy(output.logits, next_sentence_label.reshape({-1}), kIgnoredToken);
   }
@@ -155,11 +165,12 @@ BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_id
 }
 
 BertForSequenceClassificationImpl::BertForSequenceClassificationImpl(const BertConfig& config,
-                                                                     int64_t num_labels)
+                                                                     int64_t num_labels,
+                                                                     AttentionOptions options)
     : config(config), num_labels(num_labels) {
   check_count("num_labels", num_labels);
   own_attribute("num_labels", this->num_labels);
-  bert = register_module("bert", BertModel(config));
+  bert = register_module("bert", BertModel(config, options));
   dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
   classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
   init_bert_weights(*this, config.initializer_range);
@@ -168,15 +179,18 @@ BertForSequenceClassificationImpl::BertForSequenceClassificationImpl(const BertC
 BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_ids,
                                                           const Tensor& token_type_ids,
                                                           const Tensor& attention_mask,
-                                                          const Tensor& labels) {
+                                                          const Tensor& labels,
+                                                          const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (labels.defined()) {
     check_sequence_labels("labels", labels, input_ids.size(0));
     check_classes("labels", labels, num_labels, kIgnoredClass);
   }
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
   BertHeadOutput output;
-  output.logits =
-      classifier(dropout(bert->forward_pooled(input_ids, token_type_ids, attention_mask)));
+  output.logits = classifier(dropout(pooled_output));
+  output.attentions = attentions;
   if (labels.defined()) {
     output.loss =
         cross_entropy(output.logits.view({-1, num_labels}), labels.reshape({-1}), kIgnoredClass);
@@ -184,11 +198,12 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
   return output;
 }
 
-BertForMultipleChoiceImpl::BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices)
+BertForMultipleChoiceImpl::BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices,
+                                                     AttentionOptions options)
     : config(config), num_choices(num_choices) {
   check_count("num_choices", num_choices);
   own_attribute("num_choices", this->num_choices);
-  bert = register_module("bert", BertModel(config));
+  bert = register_module("bert", BertModel(config, options));
   dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
   classifier = register_module("classifier", Linear(config.hidden_size, 1));
   init_bert_weights(*this, config.initializer_range);
@@ -197,7 +212,7 @@ BertForMultipleChoiceImpl::BertForMultipleChoiceImpl(const BertConfig& config, i
 BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
                                                   const Tensor& token_type_ids,
                                                   const Tensor& attention_mask,
-                                                  const Tensor& labels) {
+                                                  const Tensor& labels, const Tensor& head_mask) {
   check_choices(input_ids, num_choices);
   if (token_type_ids.defined())
     check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
@@ -210,11 +225,12 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
   const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
     return x.defined() ? x.reshape({-1, x.size(-1)}) : x;
   };
-  const auto pooled_output =
-      bert->forward_pooled(flat(input_ids), flat(token_type_ids), flat(attention_mask));
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(flat(input_ids), flat(token_type_ids), flat(attention_mask), head_mask);
   BertHeadOutput output;
   output.logits = classifier(dropout(pooled_output))
                       .view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
+  output.attentions = attentions;
   if (labels.defined()) {
     output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
   }
@@ -222,11 +238,12 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
 }
 
 BertForTokenClassificationImpl::BertForTokenClassificationImpl(const BertConfig& config,
-                                                               int64_t num_labels)
+                                                               int64_t num_labels,
+                                                               AttentionOptions options)
     : config(config), num_labels(num_labels) {
   check_count("num_labels", num_labels);
   own_attribute("num_labels", this->num_labels);
-  bert = register_module("bert", BertModel(config));
+  bert = register_module("bert", BertModel(config, options));
   dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
   classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
   init_bert_weights(*this, config.initializer_range);
@@ -235,7 +252,8 @@ BertForTokenClassificationImpl::BertForTokenClassificationImpl(const BertConfig&
 BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
                                                        const Tensor& token_type_ids,
                                                        const Tensor& attention_mask,
-                                                       const Tensor& labels) {
+                                                       const Tensor& labels,
+                                                       const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
@@ -248,9 +266,10 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
         attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
     check_classes("labels", targets, num_labels, kIgnoredClass);
   }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   BertHeadOutput output;
   output.logits = classifier(dropout(last_layer(trunk)));
+  output.attentions = trunk.attentions;
   if (targets.defined()) {
     output.loss = cross_entropy(output.logits.view({-1, num_labels}), // [batch * seq, num_labels]
                                 targets.reshape({-1}), kIgnoredClass);
@@ -258,27 +277,28 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
   return output;
 }
 
-BertForQuestionAnsweringImpl::BertForQuestionAnsweringImpl(const BertConfig& config)
+BertForQuestionAnsweringImpl::BertForQuestionAnsweringImpl(const BertConfig& config,
+                                                           AttentionOptions options)
     : config(config) {
-  bert = register_module("bert", BertModel(config));
+  bert = register_module("bert", BertModel(config, options));
   qa_outputs = register_module("qa_outputs", Linear(config.hidden_size, 2));
   init_bert_weights(*this, config.initializer_range);
 }
 
-BertForQuestionAnsweringOutput BertForQuestionAnsweringImpl::forward(const Tensor& input_ids,
-                                                                     const Tensor& token_type_ids,
-                                                                     const Tensor& attention_mask,
-                                                                     const Tensor& start_positions,
-                                                                     const Tensor& end_positions) {
+BertForQuestionAnsweringOutput
+BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                      const Tensor& attention_mask, const Tensor& start_positions,
+                                      const Tensor& end_positions, const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   const auto batch = input_ids.size(0);
   if (start_positions.defined())
     check_sequence_labels("start_positions", start_positions, batch);
   if (end_positions.defined())
     check_sequence_labels("end_positions", end_positions, batch);
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   const auto logits = qa_outputs(last_layer(trunk)); // [batch, seq, 2]
   BertForQuestionAnsweringOutput output;
+  output.attentions = trunk.attentions;
   output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
   output.end_logits = logits.select(-1, 1);
   if (start_positions.defined() && end_positions.defined()) {

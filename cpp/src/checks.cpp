@@ -108,6 +108,32 @@ void check_mask(const Tensor& attention_mask, const Tensor& input_ids) {
   check_shape_of_input_ids("attention_mask", attention_mask, input_ids);
 }
 
+void check_model_head_mask(const Tensor& head_mask) {
+  TORCH_CHECK_VALUE(head_mask.dim() == 1 || head_mask.dim() == 2,
+                    "`head_mask` must be of shape [heads] or [layers, heads], but is of shape ",
+                    head_mask.sizes(), ".");
+}
+
+void check_head_masks(const Tensor& head_mask, int64_t layers) {
+  TORCH_CHECK_VALUE(
+      head_mask.dim() == 5,
+      "`head_mask` of an encoder must be of shape [layers, 1, heads, 1, 1], but is of "
+      "shape ",
+      head_mask.sizes(), ".");
+  TORCH_CHECK_VALUE(head_mask.size(0) == 1 || head_mask.size(0) == layers,
+                    "`head_mask` must have a row for each of ", layers, " layers, but has ",
+                    head_mask.size(0), ".");
+}
+
+void check_head_mask(const Tensor& head_mask, int64_t heads) {
+  TORCH_CHECK_VALUE(head_mask.dim() == 4,
+                    "`head_mask` of a layer must be of shape [1, heads, 1, 1], but is of shape ",
+                    head_mask.sizes(), ".");
+  TORCH_CHECK_VALUE(head_mask.size(1) == 1 || head_mask.size(1) == heads,
+                    "`head_mask` must be for the ", heads, " heads that the layer has, but is for ",
+                    head_mask.size(1), ".");
+}
+
 void check_sequence_labels(const char* name, const Tensor& labels, int64_t batch) {
   check_labels_dtype(name, labels);
   const bool column = labels.dim() == 2 && labels.size(1) == 1;

@@ -37,6 +37,12 @@ void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tens
 /// A mask of any real dtype and of the shape of `input_ids`.
 void check_mask(const Tensor& attention_mask, const Tensor& input_ids);
 
+/// Head masks: of a model, [heads] or [layers, heads]; of an encoder, one or `layers` of those of a
+/// layer; of a layer, for `heads` or for all alike in the second of four dimensions.
+void check_model_head_mask(const Tensor& head_mask);
+void check_head_masks(const Tensor& head_mask, int64_t layers);
+void check_head_mask(const Tensor& head_mask, int64_t heads);
+
 /// int64 labels, one for each of `batch` sequences, [batch] or [batch, 1].
 void check_sequence_labels(const char* name, const Tensor& labels, int64_t batch);
 /// int64 labels, one for each token of `input_ids`.

@@ -17,13 +17,13 @@ DefaultDevice::~DefaultDevice() { default_device = previous_; }
 
 torch::Device DefaultDevice::current() { return default_device; }
 
-bool any_overridden(const torch::nn::Module& module) {
+bool any_observed(const torch::nn::Module& module) {
   const auto* node = dynamic_cast<const Node*>(&module);
-  if (node != nullptr && node->overridden())
+  if (node != nullptr && node->observed())
     return true;
   const auto children = module.children();
   return std::any_of(children.begin(), children.end(),
-                     [](const auto& child) { return any_overridden(*child); });
+                     [](const auto& child) { return any_observed(*child); });
 }
 
 } // namespace ptbert

@@ -117,6 +117,8 @@ _CLASSES: dict[str, tuple[type[nn.Module], Callable[..., Any]]] = {
 _REQUIRED: dict[str, dict[str, Any]] = {
     "Embedding": {"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
     "Dropout": {"inplace": False},
+    # What the heads gave is kept on the Python node.
+    "BertSelfAttention": {"keep_multihead_output": False},
 }
 _ACTIVATIONS: dict[Callable[[Tensor], Tensor], str] = {}
 _C.register_natives(_CLASSES, _REQUIRED, _ACTIVATIONS)

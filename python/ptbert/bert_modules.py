@@ -2,12 +2,14 @@
 
 Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`.
 The attention mask of a sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may
-be attended to, -10000 where not; None masks nothing.
+be attended to, -10000 where not; None masks nothing. The head mask of a layer and its parts is
+[1, heads, 1, 1], or broadcasts to [batch, heads, query, key]: 1 keeps a head, 0 removes it; None
+keeps all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from . import _C
 from ._bridge import CppModule, register_activations, register_leaf, register_nodes
 from .bert_config import BertConfig, native_config
+from .pruning import prune_heads
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -85,13 +88,104 @@ class BertEmbeddings(BertNode):
 
 
 class BertSelfAttention(BertNode):
-    """softmax(Q K^T / sqrt(head size) + mask) V for each head."""
+    """softmax(Q K^T / sqrt(head size) + mask) V for each head.
+
+    Args:
+        config: Sizes and dropout.
+        output_attentions: Return `(attentions, output)`: the attention weights [batch, heads,
+            query, key] after softmax, dropout and head mask, and the output.
+        keep_multihead_output: Keep `multihead_output`.
+    """
 
     _native_type = _C.BertSelfAttention
 
-    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
-        return self._run(hidden_states, attention_mask)
+    output_attentions: bool
+    keep_multihead_output: bool
+
+    def __init__(
+        self,
+        config: BertConfig,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
+        super().__init__(config)
+        self.output_attentions = output_attentions
+        self.keep_multihead_output = keep_multihead_output
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(native, shared)
+        # A place of its own: an attribute that changed in every pass would have the tree walked.
+        self._kept: list[Tensor | None] = [None]
+
+    @property
+    def multihead_output(self) -> Tensor | None:
+        """What the heads gave in the last forward pass, before they are merged, [batch, heads, seq,
+        head size], its gradient retained; None unless it is kept."""
+        return self._kept[0]
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        output = self._run(hidden_states, attention_mask, head_mask)
+        if not self.keep_multihead_output:
+            self._kept[0] = None
+            return output
+        output, heads = output
+        if heads.requires_grad:
+            heads.retain_grad()
+        self._kept[0] = heads
+        return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles come without `multihead_output`, which belongs to a graph."""
+        return {**super().__getstate__(), "_kept": [None]}
+
+
+class BertAttentionNode(BertNode):
+    """A node with self-attention below.
+
+    Args:
+        config: Sizes and dropout.
+        output_attentions: Return `(attentions, output)`; see `BertSelfAttention`.
+        keep_multihead_output: Keep `multihead_output` of every `BertSelfAttention`.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
+        super().__init__(config)
+        self.output_attentions = output_attentions
+        self.keep_multihead_output = keep_multihead_output
+
+    def _self_attentions(self) -> list[BertSelfAttention]:
+        return [module for module in self.modules() if isinstance(module, BertSelfAttention)]
+
+    @property
+    def output_attentions(self) -> bool:
+        """Whether a self-attention below returns its weights; set for all of them."""
+        return any(attention.output_attentions for attention in self._self_attentions())
+
+    @output_attentions.setter
+    def output_attentions(self, value: bool) -> None:
+        for attention in self._self_attentions():
+            attention.output_attentions = value
+
+    @property
+    def keep_multihead_output(self) -> bool:
+        """Whether a self-attention below keeps what its heads give; set for all of them."""
+        return any(attention.keep_multihead_output for attention in self._self_attentions())
+
+    @keep_multihead_output.setter
+    def keep_multihead_output(self, value: bool) -> None:
+        for attention in self._self_attentions():
+            attention.keep_multihead_output = value
 
 
 class BertSelfOutput(BertNode):
@@ -104,14 +198,34 @@ class BertSelfOutput(BertNode):
         return self._run(hidden_states, input_tensor)
 
 
-class BertAttention(BertNode):
+class BertAttention(BertAttentionNode):
     """Self-attention and its output."""
 
     _native_type = _C.BertAttention
 
-    def forward(self, input_tensor: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
-        return self._run(input_tensor, attention_mask)
+    def forward(
+        self,
+        input_tensor: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        return self._run(input_tensor, attention_mask, head_mask)
+
+    def prune_heads(self, heads: Iterable[int]) -> None:
+        """Removes heads for good; the others are numbered anew.
+
+        The layers' parameters are replaced: make an optimizer afterwards.
+
+        Args:
+            heads: Indices among the heads that the layer has now.
+
+        Raises:
+            TypeError: A linear layer of the attention was replaced by something else, or heads are
+                no ints.
+            ValueError: A head does not exist, or none would be left.
+        """
+        prune_heads({"heads": self}, {"heads": heads})
 
 
 class BertIntermediate(BertNode):
@@ -138,17 +252,22 @@ class BertOutput(BertNode):
         return self._run(hidden_states, input_tensor)
 
 
-class BertLayer(BertNode):
+class BertLayer(BertAttentionNode):
     """One block of the Transformer: attention and feed-forward."""
 
     _native_type = _C.BertLayer
 
-    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """[batch, seq, hidden], mask -> [batch, seq, hidden]"""
-        return self._run(hidden_states, attention_mask)
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        return self._run(hidden_states, attention_mask, head_mask)
 
 
-class BertEncoder(BertNode):
+class BertEncoder(BertAttentionNode):
     """The stack of layers."""
 
     _native_type = _C.BertEncoder
@@ -158,9 +277,11 @@ class BertEncoder(BertNode):
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
         output_all_encoded_layers: bool = True,
-    ) -> list[Tensor]:
-        """[batch, seq, hidden], mask -> the output of every layer, or of the last alone"""
-        return self._run(hidden_states, attention_mask, output_all_encoded_layers)
+        head_mask: Tensor | None = None,
+    ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
+        """[batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the output of
+        every layer, or of the last alone"""
+        return self._run(hidden_states, attention_mask, output_all_encoded_layers, head_mask)
 
 
 class BertPooler(BertNode):

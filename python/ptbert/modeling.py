@@ -5,16 +5,24 @@ Inputs of every model, batch = sequences and seq = tokens of the longest:
 - `input_ids` [batch, seq]: token ids, int64 or int32.
 - `token_type_ids` [batch, seq]: segment of each token, 0 or 1; None for zeros.
 - `attention_mask` [batch, seq]: 1 for a token, 0 for padding; None for ones.
+- `head_mask` [heads] or [layers, heads]: 1 keeps a head of the attention, 0 removes it; None keeps
+  all.
 
 Bad inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range) with a text
 that names the argument, its rule and the value. With labels a model returns the loss, without them
 its scores.
+
+A model made with `output_attentions=True` returns the attention weights of its layers first: a list
+of [batch, heads, query, key], after softmax, dropout and head mask; losses are returned alone. With
+`keep_multihead_output=True`, `BertModel.get_multihead_outputs()` gives what the heads of each layer
+gave in the last forward pass, with gradients (Michel et al., 2019, https://arxiv.org/abs/1905.10650).
+In `BertForMultipleChoice` the batch of both is batch * choices.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -25,13 +33,13 @@ from .bert_config import BertConfig, native_config, with_article
 from .bert_modules import (
     ACT2FN,
     BertAttention,
+    BertAttentionNode,
     BertEmbeddings,
     BertEncoder,
     BertIntermediate,
     BertLayer,
     BertLayerNorm,
     BertLMPredictionHead,
-    BertNode,
     BertOnlyMLMHead,
     BertOnlyNSPHead,
     BertOutput,
@@ -46,6 +54,7 @@ from .bert_modules import (
 from .checkpoint import read_state_dict
 from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, StrPath
 from .pretrained import archive_map, resolve_model
+from .pruning import prune_heads, prune_linear_layer
 
 __all__ = [
     "ACT2FN",
@@ -79,6 +88,7 @@ __all__ = [
     "BertSelfAttention",
     "BertSelfOutput",
     "gelu",
+    "prune_linear_layer",
     "swish",
 ]
 
@@ -178,12 +188,19 @@ class BertPreTrainedModel(nn.Module):
         return model
 
 
-class _CppModel(BertPreTrainedModel, BertNode):
+class _CppModel(BertPreTrainedModel, BertAttentionNode):
     """A whole model in C++."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(
+        self,
+        config: BertConfig,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
         BertPreTrainedModel.__init__(self, config)
         self._adopt_new()
+        self.output_attentions = output_attentions
+        self.keep_multihead_output = keep_multihead_output
 
 
 class BertModel(_CppModel):
@@ -191,6 +208,8 @@ class BertModel(_CppModel):
 
     Args:
         config: The configuration of the new model.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
@@ -201,20 +220,58 @@ class BertModel(_CppModel):
 
     _native_type = _C.BertModel
 
+    encoder: BertEncoder
+
     def forward(
         self,
         input_ids: Tensor,
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         output_all_encoded_layers: bool = True,
-    ) -> tuple[list[Tensor] | Tensor, Tensor]:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the hidden states and the pooled output.
 
         Hidden states are a list with the output of every layer, or with
         `output_all_encoded_layers=False` that of the last alone; each is [batch, seq, hidden]. The
         pooled output is [batch, hidden].
         """
-        return self._run(input_ids, token_type_ids, attention_mask, output_all_encoded_layers)
+        return self._run(
+            input_ids, token_type_ids, attention_mask, output_all_encoded_layers, head_mask
+        )
+
+    def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
+        """Removes heads of the attention for good; outputs are those with the heads masked.
+
+        Parameters are replaced: make an optimizer afterwards. Once layers have different numbers of
+        heads, no `head_mask` fits all of them.
+
+        Args:
+            heads_to_prune: For each layer (-1 is the last) indices among the heads that it has now.
+
+        Raises:
+            TypeError: A linear layer of an attention was replaced by something else, or heads are
+                no ints.
+            ValueError: A layer or head does not exist, or a layer would have no head left.
+        """
+        layers: Any = self.encoder.layer
+        for layer in heads_to_prune:
+            if not -len(layers) <= layer < len(layers):
+                raise ValueError(
+                    f"`heads_to_prune` must name layers in [-{len(layers)}, {len(layers)}), "
+                    f"but has {layer}."
+                )
+        names = {layer: f"heads_to_prune[{layer}]" for layer in heads_to_prune}
+        prune_heads(
+            {name: layers[layer].attention for layer, name in names.items()},
+            {name: heads_to_prune[layer] for layer, name in names.items()},
+        )
+
+    def get_multihead_outputs(self) -> list[Tensor | None]:
+        """What the heads of each layer gave in the last forward pass, before they are merged, with
+        `keep_multihead_output`: [batch, heads, seq, head size] each."""
+        layers: Any = self.encoder.layer
+        return [layer.attention.self.multihead_output for layer in layers]
 
 
 class BertForPreTraining(_CppModel):
@@ -222,6 +279,8 @@ class BertForPreTraining(_CppModel):
 
     Args:
         config: The configuration of the new model.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> model = BertForPreTraining(BertConfig(99, 32, 2, 4, 37))
@@ -239,7 +298,8 @@ class BertForPreTraining(_CppModel):
         attention_mask: Tensor | None = None,
         masked_lm_labels: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the sum of both losses when both labels are given, else the scores of both heads.
 
         Args:
@@ -249,7 +309,12 @@ class BertForPreTraining(_CppModel):
                 is random.
         """
         return self._run(
-            input_ids, token_type_ids, attention_mask, masked_lm_labels, next_sentence_label
+            input_ids,
+            token_type_ids,
+            attention_mask,
+            masked_lm_labels,
+            next_sentence_label,
+            head_mask,
         )
 
 
@@ -258,6 +323,8 @@ class BertForMaskedLM(_CppModel):
 
     Args:
         config: The configuration of the new model.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> BertForMaskedLM(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2, 3]])).shape
@@ -272,14 +339,15 @@ class BertForMaskedLM(_CppModel):
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         masked_lm_labels: Tensor | None = None,
-    ) -> Tensor:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the loss, or without labels the scores [batch, seq, vocab].
 
         Args:
             masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to
                 predict.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, masked_lm_labels)
+        return self._run(input_ids, token_type_ids, attention_mask, masked_lm_labels, head_mask)
 
 
 class BertForNextSentencePrediction(_CppModel):
@@ -287,6 +355,8 @@ class BertForNextSentencePrediction(_CppModel):
 
     Args:
         config: The configuration of the new model.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2,
@@ -301,14 +371,15 @@ class BertForNextSentencePrediction(_CppModel):
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
-    ) -> Tensor:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the loss, or without labels the scores [batch, 2].
 
         Args:
             next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it
                 is random.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, next_sentence_label)
+        return self._run(input_ids, token_type_ids, attention_mask, next_sentence_label, head_mask)
 
 
 class BertForSequenceClassification(_CppModel):
@@ -317,6 +388,8 @@ class BertForSequenceClassification(_CppModel):
     Args:
         config: The configuration of the new model.
         num_labels: Number of classes.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37), num_labels=3)
@@ -326,10 +399,15 @@ class BertForSequenceClassification(_CppModel):
 
     _native_type = _C.BertForSequenceClassification
 
-    def __init__(self, config: BertConfig, num_labels: int = 2) -> None:
-        BertPreTrainedModel.__init__(self, config)
+    def __init__(
+        self,
+        config: BertConfig,
+        num_labels: int = 2,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
         self.num_labels = num_labels
-        self._adopt_new()
+        super().__init__(config, output_attentions, keep_multihead_output)
 
     def _new_native(self) -> Any:
         return self._native_type(native_config(self.config), self.num_labels)
@@ -340,13 +418,14 @@ class BertForSequenceClassification(_CppModel):
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> Tensor:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the loss, or without labels the scores [batch, num_labels].
 
         Args:
             labels: [batch], the classes, in [0, num_labels).
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels)
+        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForMultipleChoice(_CppModel):
@@ -355,6 +434,8 @@ class BertForMultipleChoice(_CppModel):
     Args:
         config: The configuration of the new model.
         num_choices: Number of choices.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> model = BertForMultipleChoice(BertConfig(99, 32, 2, 4, 37), num_choices=2)
@@ -364,10 +445,15 @@ class BertForMultipleChoice(_CppModel):
 
     _native_type = _C.BertForMultipleChoice
 
-    def __init__(self, config: BertConfig, num_choices: int = 2) -> None:
-        BertPreTrainedModel.__init__(self, config)
+    def __init__(
+        self,
+        config: BertConfig,
+        num_choices: int = 2,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
         self.num_choices = num_choices
-        self._adopt_new()
+        super().__init__(config, output_attentions, keep_multihead_output)
 
     def _new_native(self) -> Any:
         return self._native_type(native_config(self.config), self.num_choices)
@@ -378,13 +464,14 @@ class BertForMultipleChoice(_CppModel):
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> Tensor:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the loss, or without labels the scores [batch, choices].
 
         Args:
             labels: [batch], the right choices, in [0, num_choices).
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels)
+        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForTokenClassification(_CppModel):
@@ -393,6 +480,8 @@ class BertForTokenClassification(_CppModel):
     Args:
         config: The configuration of the new model.
         num_labels: Number of classes.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> model = BertForTokenClassification(BertConfig(99, 32, 2, 4, 37), num_labels=5)
@@ -402,10 +491,15 @@ class BertForTokenClassification(_CppModel):
 
     _native_type = _C.BertForTokenClassification
 
-    def __init__(self, config: BertConfig, num_labels: int = 2) -> None:
-        BertPreTrainedModel.__init__(self, config)
+    def __init__(
+        self,
+        config: BertConfig,
+        num_labels: int = 2,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
         self.num_labels = num_labels
-        self._adopt_new()
+        super().__init__(config, output_attentions, keep_multihead_output)
 
     def _new_native(self) -> Any:
         return self._native_type(native_config(self.config), self.num_labels)
@@ -416,14 +510,15 @@ class BertForTokenClassification(_CppModel):
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> Tensor:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the loss, or without labels the scores [batch, seq, num_labels].
 
         Args:
             labels: [batch, seq], the classes, in [0, num_labels). With an `attention_mask` only
                 positions where it is 1 count.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels)
+        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForQuestionAnswering(_CppModel):
@@ -431,6 +526,8 @@ class BertForQuestionAnswering(_CppModel):
 
     Args:
         config: The configuration of the new model.
+        output_attentions: Return the attention weights as well.
+        keep_multihead_output: Keep what the heads give.
 
     Example:
         >>> start_logits, end_logits = BertForQuestionAnswering(BertConfig(99, 32, 2, 4, 37))(
@@ -449,7 +546,8 @@ class BertForQuestionAnswering(_CppModel):
         attention_mask: Tensor | None = None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        head_mask: Tensor | None = None,
+    ) -> Any:
         """Returns the mean of both losses when both positions are given, else the scores, each
         [batch, seq].
 
@@ -458,7 +556,9 @@ class BertForQuestionAnswering(_CppModel):
                 where seq means "not in this window" and does not count.
             end_positions: [batch], index of the last token, likewise.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, start_positions, end_positions)
+        return self._run(
+            input_ids, token_type_ids, attention_mask, start_positions, end_positions, head_mask
+        )
 
 
 register_nodes(

@@ -37,7 +37,8 @@ TEST_F(BertSelfAttentionTest, IsSoftmaxOfScaledProducts) {
   const auto mask = torch::randn({2, 1, 1, 5});
   const auto scores = torch::matmul(attention->query(x), attention->key(x).transpose(1, 2));
   const auto probs = torch::softmax(scores / std::sqrt(32.0) + mask.squeeze(1), -1);
-  expect_close(attention(x, mask), torch::matmul(probs, attention->value(x)));
+  expect_close(attention->forward(x, mask).hidden_states,
+               torch::matmul(probs, attention->value(x)));
 }
 
 TEST_F(BertSelfAttentionTest, MasksPaddedPositions) {
@@ -47,10 +48,11 @@ TEST_F(BertSelfAttentionTest, MasksPaddedPositions) {
   const auto x = torch::randn({1, 3, 32});
   auto changed = x.clone();
   changed.select(1, 2).fill_(9);
-  expect_close(attention->forward(x, mask).narrow(1, 0, 2),
-               attention->forward(changed, mask).narrow(1, 0, 2));
-  EXPECT_FALSE(torch::allclose(attention->forward(x).narrow(1, 0, 2),
-                               attention->forward(changed).narrow(1, 0, 2)));
+  const auto first_two = [&attention](const Tensor& hidden_states, const Tensor& mask) {
+    return attention->forward(hidden_states, mask).hidden_states.narrow(1, 0, 2);
+  };
+  expect_close(first_two(x, mask), first_two(changed, mask));
+  EXPECT_FALSE(torch::allclose(first_two(x, {}), first_two(changed, {})));
 }
 
 TEST_F(BertSelfAttentionTest, HeadsMustDivideTheHiddenSize) {
@@ -76,9 +78,9 @@ TEST_F(BertEncoderTest, ReturnsAllLayersOrTheLast) {
   BertEncoder encoder(tiny_config());
   encoder->eval();
   const auto x = torch::randn({2, 5, 32});
-  const auto all = encoder->forward(x);
+  const auto all = encoder->forward(x).encoded_layers;
   ASSERT_EQ(all.size(), 2U);
-  const auto last = encoder->forward(x, {}, false);
+  const auto last = encoder->forward(x, {}, false).encoded_layers;
   ASSERT_EQ(last.size(), 1U);
   expect_equal(last[0].detach(), all[1].detach());
 }
@@ -87,10 +89,10 @@ TEST_F(BertEncoderTest, ResizesItsList) {
   BertEncoder encoder(tiny_config());
   encoder->layer->resize(1);
   EXPECT_EQ(encoder->layer->children().size(), 1U);
-  EXPECT_EQ(encoder->forward(torch::randn({2, 5, 32})).size(), 1U);
+  EXPECT_EQ(encoder->forward(torch::randn({2, 5, 32})).encoded_layers.size(), 1U);
   encoder->layer->resize(4);
   EXPECT_EQ(encoder->layer->children().size(), 4U);
-  EXPECT_EQ(encoder->forward(torch::randn({2, 5, 32})).size(), 4U);
+  EXPECT_EQ(encoder->forward(torch::randn({2, 5, 32})).encoded_layers.size(), 4U);
   EXPECT_EQ(encoder->named_parameters().size(), 4U * 16U);
   EXPECT_TRUE(encoder->named_parameters().contains("layer.3.output.dense.weight"));
 }
@@ -143,7 +145,7 @@ TEST_F(BertModelTest, PooledOutputWithoutPaddingIsThatWithIt) {
   const auto types = torch::randint(2, {4, 7}, torch::kLong);
   auto lengths = torch::tensor({3, 7, 1, 3}).unsqueeze(1);
   for (const auto& mask : {torch::arange(7).lt(lengths).to(torch::kLong), Tensor()}) {
-    const auto fast = model->forward_pooled(ids, types, mask);
+    const auto fast = model->forward_pooled(ids, types, mask).pooled_output;
     fast.square().sum().backward();
     std::vector<Tensor> gradients;
     for (const auto& parameter : model->parameters())
@@ -151,7 +153,7 @@ TEST_F(BertModelTest, PooledOutputWithoutPaddingIsThatWithIt) {
     model->zero_grad();
 
     const PlainPaths plain_paths;
-    const auto plain = model->forward_pooled(ids, types, mask);
+    const auto plain = model->forward_pooled(ids, types, mask).pooled_output;
     expect_equal(plain, model->forward(ids, types, mask).pooled_output);
     expect_close(fast, plain);
     plain.square().sum().backward();
@@ -167,9 +169,55 @@ TEST_F(BertModelTest, PooledOutputHonoursOverrides) {
   auto& layer = model->encoder->layer->layers.back();
   layer->attention->output->dense->set_override([](const Tensor& x) { return 0 * x; });
   const auto expected = model->forward(ids).pooled_output;
-  expect_equal(model->forward_pooled(ids), expected);
+  expect_equal(model->forward_pooled(ids).pooled_output, expected);
   layer->attention->output->dense->clear_override();
-  EXPECT_FALSE(torch::allclose(model->forward_pooled(ids), expected));
+  EXPECT_FALSE(torch::allclose(model->forward_pooled(ids).pooled_output, expected));
+}
+
+TEST_F(BertModelTest, HeadMaskRemovesWhatAHeadGives) {
+  auto config = tiny_config();
+  config.initializer_range = 0.3;
+  BertModel model(config,
+                  AttentionOptions{.output_attentions = true, .keep_multihead_output = true});
+  model->eval();
+  const auto ids = random_ids({2, 5});
+  const auto mask = torch::tensor({0.0, 1.0, 1.0, 0.5});
+  const auto masked = model->forward(ids, {}, {}, true, mask);
+  ASSERT_EQ(masked.attentions.size(), 2U);
+  const auto weights = masked.attentions.front(); // [batch, heads, query, key]
+  expect_close(weights.sum(-1), mask.view({1, 4, 1}).expand({2, 4, 5}));
+
+  const auto& self_attention = model->encoder->layer->layers.front()->attention->self_attention;
+  const auto heads = self_attention->multihead_output; // [batch, heads, seq, head_size]
+  expect_close(heads.select(1, 0), torch::zeros({2, 5, 8}));
+  masked.pooled_output.sum().backward();
+  EXPECT_GT(heads.grad().abs().sum().item<double>(), 0);
+
+  const auto rows = mask.expand({2, 4});
+  expect_equal(model->forward(ids, {}, {}, true, rows).pooled_output, masked.pooled_output);
+  expect_equal(model->forward_pooled(ids, {}, {}, mask).pooled_output, masked.pooled_output);
+  EXPECT_EQ(model->forward_pooled(ids, {}, {}, mask).attentions.size(), 2U);
+}
+
+TEST_F(BertModelTest, AttentionIsNotGivenUnlessAskedFor) {
+  auto model = lively_model();
+  EXPECT_TRUE(model->forward(random_ids({2, 5})).attentions.empty());
+  const auto& layer = model->encoder->layer->layers.front();
+  EXPECT_FALSE(layer->attention->self_attention->multihead_output.defined());
+}
+
+TEST_F(BertModelTest, HeadMaskOfAnotherShapeIsAnError) {
+  auto model = lively_model();
+  const auto message = [&model](const Tensor& head_mask) {
+    return message_of<c10::ValueError>(
+        [&] { model->forward(random_ids({2, 5}), {}, {}, true, head_mask); });
+  };
+  EXPECT_EQ(message(torch::ones({2, 4, 1})),
+            "`head_mask` must be of shape [heads] or [layers, heads], but is of shape [2, 4, 1].");
+  EXPECT_EQ(message(torch::ones({3, 4})),
+            "`head_mask` must have a row for each of 2 layers, but has 3.");
+  EXPECT_EQ(message(torch::ones({3})),
+            "`head_mask` must be for the 4 heads that the layer has, but is for 3.");
 }
 
 TEST_F(BertModelTest, EqualSeedsGiveEqualModels) {

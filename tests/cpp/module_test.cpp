@@ -33,10 +33,13 @@ TEST_F(ModuleTest, OverrideMayCallTheModuleItReplaces) {
   model->eval();
   int calls = 0;
   auto& attention = model->encoder->layer->layers[1]->attention->self_attention;
-  attention->set_override([&, inner = attention.get()](const Tensor& x, const Tensor& mask) {
-    ++calls;
-    return inner->forward(x, mask) * 0;
-  });
+  attention->set_override(
+      [&, inner = attention.get()](const Tensor& x, const Tensor& mask, const Tensor& head_mask) {
+        ++calls;
+        auto output = inner->forward(x, mask, head_mask);
+        output.hidden_states = 0 * output.hidden_states;
+        return output;
+      });
   model->forward(ids_);
   EXPECT_EQ(calls, 1);
 }

@@ -71,6 +71,12 @@ class Returns(nn.Module):
             "The output of `bert.encoder.layer.1` must be a torch.Tensor, but is a tuple.",
         ),
         (
+            "bert.encoder.layer.0.attention.self",
+            (torch.zeros(2, 3, 32), torch.zeros(2, 4, 3, 3)),
+            "The output of `bert.encoder.layer.0.attention.self` must have its attentions first, "
+            "of 4 dimensions, but has a tensor of 3 there.",
+        ),
+        (
             "bert.encoder",
             torch.zeros(2, 3, 32),
             "The output of `bert.encoder` must be a list of tensors, but is a Tensor.",
@@ -89,6 +95,11 @@ class Returns(nn.Module):
             "bert",
             torch.zeros(2, 32),
             "The output of `bert` must be a tuple of two, but is a Tensor.",
+        ),
+        (
+            "bert",
+            (None, [torch.zeros(2, 3, 32)], torch.zeros(2, 32)),
+            "The output of `bert` must be a tuple of two, but is a tuple.",
         ),
         (
             "bert",
@@ -120,6 +131,13 @@ def test_part_that_returns_something_else_is_named(
             TypeError,
             "`bert.encoder.layer.0.attention.self.num_attention_heads` must be an int, "
             "but is a float.",
+        ),
+        (
+            "bert.encoder.layer.0.attention.self",
+            "output_attentions",
+            "yes",
+            TypeError,
+            "`bert.encoder.layer.0.attention.self.output_attentions` must be a bool, but is a str.",
         ),
         (
             "bert.encoder",

@@ -283,7 +283,7 @@ def test_user_attributes_set_by_hooks_do_not_hide_changes(tiny_config: BertConfi
 def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: BertConfig) -> None:
     model = ptbert.BertModel(tiny_config)
     calls: list[str] = []
-    layer: Any = model.encoder.layer[0]  # type: ignore[union-attr, index]
+    layer: Any = model.encoder.layer[0]  # type: ignore[index]
     layer.intermediate.register_forward_hook(lambda *_: calls.append("intermediate"))
     layer(torch.zeros(1, 3, 32), None)
     model(torch.tensor([[1, 2, 3]]))

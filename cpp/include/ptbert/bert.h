@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ptbert/bert_config.h"
@@ -15,6 +16,11 @@
 /// `attention_mask` of the sub-modules is the additive one, [batch, 1, 1, seq]: 0 for a position
 /// that may be attended to, -10000 for one that may not. BertModel makes it from the 0/1 mask that
 /// users give. An undefined one masks nothing.
+///
+/// `head_mask` multiplies the attention weights: 1 keeps a head, 0 removes it. That of a layer and
+/// its parts broadcasts to [batch, heads, query, key], that of the encoder has such a one for each
+/// layer, or one for all, in its first dimension; BertModel makes it from the one that users give,
+/// [heads] or [layers, heads]. An undefined one keeps all. Michel et al., 2019 (arXiv 1905.10650).
 ///
 /// forward_packed() of a sub-module computes real tokens only: hidden states are [tokens, hidden],
 /// laid out by a Packing, which stands for the mask. Outputs are computed for `wanted`, the hidden
@@ -46,13 +52,38 @@ private:
 };
 PTBERT_MODULE(BertEmbeddings);
 
+/// What a model gives to those who look inside its attention, besides its outputs.
+struct AttentionOptions {
+  /// The weights of every layer.
+  bool output_attentions = false;
+  /// `multihead_output` of every BertSelfAttention, with its gradient.
+  bool keep_multihead_output = false;
+};
+
+struct AttentionOutput {
+  /// [batch, seq, hidden]
+  Tensor hidden_states;
+  /// The weights [batch, heads, query, key] after softmax, dropout and head mask; undefined unless
+  /// BertSelfAttention has `output_attentions`.
+  Tensor attentions;
+};
+
+/// A module that takes hidden states, attention mask and head mask.
+template <typename Derived>
+using AttentionModule =
+    Module<Derived, AttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
+
 /// softmax(Q K^T / sqrt(head_size) + mask) V for each head.
-class BertSelfAttentionImpl
-    : public Module<BertSelfAttentionImpl, Tensor(const Tensor&, const Tensor&)> {
+class BertSelfAttentionImpl : public AttentionModule<BertSelfAttentionImpl> {
 public:
-  explicit BertSelfAttentionImpl(const BertConfig& config);
-  /// [batch, seq, hidden], mask -> [batch, seq, heads * head_size]
-  Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+  explicit BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]
+  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
+  /// forward(), and what the heads gave, not yet merged, [batch, heads, seq, head_size].
+  std::pair<AttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
+                                                        const Tensor& attention_mask,
+                                                        const Tensor& head_mask);
   /// [rows, hidden], [tokens, hidden] -> [rows, heads * head_size]
   Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
 
@@ -60,11 +91,17 @@ public:
   Linear query{nullptr}, key{nullptr}, value{nullptr};
   Dropout dropout{nullptr};
   int64_t num_attention_heads, attention_head_size, all_head_size;
+  bool output_attentions, keep_multihead_output;
+  /// With `keep_multihead_output`: what the heads gave in the last forward(), not yet merged,
+  /// [batch, heads, seq, head_size]. Its gradient is retained. For one thread at a time.
+  Tensor multihead_output;
+
+  bool observed() const override;
 
 private:
   Tensor split_heads(const Tensor& x) const;
-  Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
-                const Tensor& attention_mask);
+  Tensor merge_heads(const Tensor& x) const;
+  Tensor attention_weights(const Tensor& queries, const Tensor& keys, const Tensor& attention_mask);
 };
 PTBERT_MODULE(BertSelfAttention);
 
@@ -83,11 +120,12 @@ public:
 PTBERT_MODULE(BertSelfOutput);
 
 /// Self-attention and its output.
-class BertAttentionImpl : public Module<BertAttentionImpl, Tensor(const Tensor&, const Tensor&)> {
+class BertAttentionImpl : public AttentionModule<BertAttentionImpl> {
 public:
-  explicit BertAttentionImpl(const BertConfig& config);
-  /// [batch, seq, hidden], mask -> [batch, seq, hidden]
-  Tensor forward(const Tensor& input_tensor, const Tensor& attention_mask = {});
+  explicit BertAttentionImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
+  AttentionOutput forward(const Tensor& input_tensor, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
   /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& wanted, const Tensor& input_tensor, const Packing& packing);
 
@@ -125,11 +163,12 @@ public:
 PTBERT_MODULE(BertOutput);
 
 /// One block of the Transformer: attention and feed-forward.
-class BertLayerImpl : public Module<BertLayerImpl, Tensor(const Tensor&, const Tensor&)> {
+class BertLayerImpl : public AttentionModule<BertLayerImpl> {
 public:
-  explicit BertLayerImpl(const BertConfig& config);
-  /// [batch, seq, hidden], mask -> [batch, seq, hidden]
-  Tensor forward(const Tensor& hidden_states, const Tensor& attention_mask = {});
+  explicit BertLayerImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
+  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
   /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
 
@@ -143,23 +182,33 @@ PTBERT_MODULE(BertLayer);
 /// The layers of an encoder. All start with the weights of the first.
 class BertLayerListImpl : public torch::nn::Module, public ListNode {
 public:
-  explicit BertLayerListImpl(const BertConfig& config);
+  explicit BertLayerListImpl(const BertConfig& config, AttentionOptions options = {});
   void resize(size_t length) override;
 
   BertConfig config;
+  AttentionOptions options;
   std::vector<BertLayer> layers;
 };
 TORCH_MODULE(BertLayerList);
 
+struct BertEncoderOutput {
+  /// Outputs of all layers or of the last alone, each [batch, seq, hidden].
+  std::vector<Tensor> encoded_layers;
+  /// The attention weights of every layer, [batch, heads, query, key]; empty when no layer gives
+  /// any, undefined for one that does not.
+  std::vector<Tensor> attentions;
+};
+
 /// The stack of layers.
 class BertEncoderImpl
-    : public Module<BertEncoderImpl, std::vector<Tensor>(const Tensor&, const Tensor&, bool)> {
+    : public Module<BertEncoderImpl,
+                    BertEncoderOutput(const Tensor&, const Tensor&, bool, const Tensor&)> {
 public:
-  explicit BertEncoderImpl(const BertConfig& config);
-  /// [batch, seq, hidden], mask -> the output of every layer, or of the last alone, each [batch,
-  /// seq, hidden].
-  std::vector<Tensor> forward(Tensor hidden_states, const Tensor& attention_mask = {},
-                              bool output_all_encoded_layers = true);
+  explicit BertEncoderImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the outputs of every
+  /// layer, or with `output_all_encoded_layers` false of the last.
+  BertEncoderOutput forward(Tensor hidden_states, const Tensor& attention_mask = {},
+                            bool output_all_encoded_layers = true, const Tensor& head_mask = {});
   /// [tokens, hidden] -> the last layer's output at the first token of each sequence, [batch,
   /// hidden], in the order of the packed sequences.
   Tensor forward_packed(Tensor hidden_states, const Packing& packing);
@@ -188,23 +237,35 @@ struct BertModelOutput {
   std::vector<Tensor> encoded_layers;
   /// [batch, hidden]
   Tensor pooled_output;
+  /// As in BertEncoderOutput.
+  std::vector<Tensor> attentions;
+};
+
+struct BertPooledOutput {
+  /// [batch, hidden]
+  Tensor pooled_output;
+  /// As in BertEncoderOutput.
+  std::vector<Tensor> attentions;
 };
 
 /// BERT without a head.
-class BertModelImpl : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&,
-                                                                   const Tensor&, bool)> {
+class BertModelImpl
+    : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&, const Tensor&,
+                                                   bool, const Tensor&)> {
 public:
-  explicit BertModelImpl(const BertConfig& config);
+  explicit BertModelImpl(const BertConfig& config, AttentionOptions options = {});
   /// `input_ids` [batch, seq], int64 or int32. `token_type_ids` the same shape, or undefined
   /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
-  /// (ones). Throws ValueError, TypeError or IndexError naming the argument that breaks its rule.
+  /// (ones). `head_mask` [heads] or [layers, heads], or undefined (ones). Throws ValueError,
+  /// TypeError or IndexError naming the argument that breaks its rule.
   BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                          const Tensor& attention_mask = {}, bool output_all_encoded_layers = true);
-  /// `pooled_output` of forward() alone, [batch, hidden], for the heads that use nothing else.
-  /// Works on real tokens only, and in the last layer on the first of each sequence, where
-  /// fast_paths_enabled() and nothing is overridden.
-  Tensor forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                        const Tensor& attention_mask = {});
+                          const Tensor& attention_mask = {}, bool output_all_encoded_layers = true,
+                          const Tensor& head_mask = {});
+  /// `pooled_output` of forward(), for the heads that use no other. Works on real tokens only, and
+  /// in the last layer on the first of each sequence, where fast_paths_enabled() and nothing is
+  /// observed.
+  BertPooledOutput forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
+                                  const Tensor& attention_mask = {}, const Tensor& head_mask = {});
 
   BertConfig config;
   BertEmbeddings embeddings{nullptr};

@@ -4,9 +4,8 @@
 
 /// The heads on BERT's trunk. Shapes and masks as in bert.h; vocab = config.vocab_size.
 ///
-/// `forward` of every model takes its labels last; without them (undefined) `loss` of its result is
-/// undefined. Losses are means of cross-entropies. `input_ids`, `token_type_ids` and
-/// `attention_mask` are those of BertModel.
+/// `forward` of every model takes the inputs of BertModel, its labels and `head_mask`; without
+/// labels (undefined) `loss` of its result is undefined. Losses are means of cross-entropies.
 
 namespace ptbert {
 
@@ -89,21 +88,24 @@ struct BertForPreTrainingOutput {
   /// Sum of both losses; undefined unless both labels are given.
   Tensor loss;
   BertPreTrainingScores scores;
+  /// As in BertModelOutput.
+  std::vector<Tensor> attentions;
 };
 
 /// BERT with both heads of pre-training.
 class BertForPreTrainingImpl
     : public Module<BertForPreTrainingImpl,
                     BertForPreTrainingOutput(const Tensor&, const Tensor&, const Tensor&,
-                                             const Tensor&, const Tensor&)> {
+                                             const Tensor&, const Tensor&, const Tensor&)> {
 public:
-  explicit BertForPreTrainingImpl(const BertConfig& config);
+  explicit BertForPreTrainingImpl(const BertConfig& config, AttentionOptions options = {});
   /// `masked_lm_labels` [batch, seq], token ids or -1 (not counted); `next_sentence_label` [batch],
   /// 0, 1 or -1 (not counted).
   BertForPreTrainingOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                    const Tensor& attention_mask = {},
                                    const Tensor& masked_lm_labels = {},
-                                   const Tensor& next_sentence_label = {});
+                                   const Tensor& next_sentence_label = {},
+                                   const Tensor& head_mask = {});
 
   BertConfig config;
   BertModel bert{nullptr};
@@ -114,20 +116,23 @@ PTBERT_MODULE(BertForPreTraining);
 struct BertHeadOutput {
   Tensor loss;
   Tensor logits;
+  /// As in BertModelOutput.
+  std::vector<Tensor> attentions;
 };
 
 /// A model that takes one tensor of labels.
 template <typename Derived>
-using LabelledModule =
-    Module<Derived, BertHeadOutput(const Tensor&, const Tensor&, const Tensor&, const Tensor&)>;
+using LabelledModule = Module<Derived, BertHeadOutput(const Tensor&, const Tensor&, const Tensor&,
+                                                      const Tensor&, const Tensor&)>;
 
 /// BERT with the masked-LM head.
 class BertForMaskedLMImpl : public LabelledModule<BertForMaskedLMImpl> {
 public:
-  explicit BertForMaskedLMImpl(const BertConfig& config);
+  explicit BertForMaskedLMImpl(const BertConfig& config, AttentionOptions options = {});
   /// `masked_lm_labels` [batch, seq], token ids or -1 (not counted); logits [batch, seq, vocab].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                         const Tensor& attention_mask = {}, const Tensor& masked_lm_labels = {});
+                         const Tensor& attention_mask = {}, const Tensor& masked_lm_labels = {},
+                         const Tensor& head_mask = {});
 
   BertConfig config;
   BertModel bert{nullptr};
@@ -138,10 +143,12 @@ PTBERT_MODULE(BertForMaskedLM);
 /// BERT with the next-sentence head.
 class BertForNextSentencePredictionImpl : public LabelledModule<BertForNextSentencePredictionImpl> {
 public:
-  explicit BertForNextSentencePredictionImpl(const BertConfig& config);
+  explicit BertForNextSentencePredictionImpl(const BertConfig& config,
+                                             AttentionOptions options = {});
   /// `next_sentence_label` [batch], 0, 1 or -1 (not counted); logits [batch, 2].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                         const Tensor& attention_mask = {}, const Tensor& next_sentence_label = {});
+                         const Tensor& attention_mask = {}, const Tensor& next_sentence_label = {},
+                         const Tensor& head_mask = {});
 
   BertConfig config;
   BertModel bert{nullptr};
@@ -152,10 +159,12 @@ PTBERT_MODULE(BertForNextSentencePrediction);
 /// BERT with a classifier on the pooled output.
 class BertForSequenceClassificationImpl : public LabelledModule<BertForSequenceClassificationImpl> {
 public:
-  explicit BertForSequenceClassificationImpl(const BertConfig& config, int64_t num_labels = 2);
+  explicit BertForSequenceClassificationImpl(const BertConfig& config, int64_t num_labels = 2,
+                                             AttentionOptions options = {});
   /// `labels` [batch] in [0, num_labels); logits [batch, num_labels].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                         const Tensor& attention_mask = {}, const Tensor& labels = {});
+                         const Tensor& attention_mask = {}, const Tensor& labels = {},
+                         const Tensor& head_mask = {});
 
   BertConfig config;
   int64_t num_labels;
@@ -168,10 +177,12 @@ PTBERT_MODULE(BertForSequenceClassification);
 /// BERT with one score for each of several choices.
 class BertForMultipleChoiceImpl : public LabelledModule<BertForMultipleChoiceImpl> {
 public:
-  explicit BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices = 2);
+  explicit BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices = 2,
+                                     AttentionOptions options = {});
   /// Inputs [batch, choices, seq]; `labels` [batch] in [0, num_choices); logits [batch, choices].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                         const Tensor& attention_mask = {}, const Tensor& labels = {});
+                         const Tensor& attention_mask = {}, const Tensor& labels = {},
+                         const Tensor& head_mask = {});
 
   BertConfig config;
   int64_t num_choices;
@@ -184,11 +195,13 @@ PTBERT_MODULE(BertForMultipleChoice);
 /// BERT with a classifier on every token.
 class BertForTokenClassificationImpl : public LabelledModule<BertForTokenClassificationImpl> {
 public:
-  explicit BertForTokenClassificationImpl(const BertConfig& config, int64_t num_labels = 2);
+  explicit BertForTokenClassificationImpl(const BertConfig& config, int64_t num_labels = 2,
+                                          AttentionOptions options = {});
   /// `labels` [batch, seq] in [0, num_labels); with an `attention_mask` only positions where it is
   /// 1 count. Logits [batch, seq, num_labels].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
-                         const Tensor& attention_mask = {}, const Tensor& labels = {});
+                         const Tensor& attention_mask = {}, const Tensor& labels = {},
+                         const Tensor& head_mask = {});
 
   BertConfig config;
   int64_t num_labels;
@@ -203,21 +216,24 @@ struct BertForQuestionAnsweringOutput {
   Tensor loss;
   /// [batch, seq]
   Tensor start_logits, end_logits;
+  /// As in BertModelOutput.
+  std::vector<Tensor> attentions;
 };
 
 /// BERT with scores for the start and the end of an answer at every token.
 class BertForQuestionAnsweringImpl
     : public Module<BertForQuestionAnsweringImpl,
                     BertForQuestionAnsweringOutput(const Tensor&, const Tensor&, const Tensor&,
-                                                   const Tensor&, const Tensor&)> {
+                                                   const Tensor&, const Tensor&, const Tensor&)> {
 public:
-  explicit BertForQuestionAnsweringImpl(const BertConfig& config);
+  explicit BertForQuestionAnsweringImpl(const BertConfig& config, AttentionOptions options = {});
   /// `start_positions`, `end_positions` [batch]: clamped to [0, seq]; those equal to seq are not
   /// counted.
   BertForQuestionAnsweringOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                          const Tensor& attention_mask = {},
                                          const Tensor& start_positions = {},
-                                         const Tensor& end_positions = {});
+                                         const Tensor& end_positions = {},
+                                         const Tensor& head_mask = {});
 
   BertConfig config;
   BertModel bert{nullptr};

@@ -16,7 +16,7 @@ using torch::Tensor;
 using Activation = std::function<Tensor(const Tensor&)>;
 
 /// A plain member of a module that may be set from outside between two calls.
-using Attribute = std::variant<double*, int64_t*, Activation*>;
+using Attribute = std::variant<double*, int64_t*, bool*, Activation*>;
 
 /// The device on which modules allocate their parameters within a scope and thread; the CPU outside
 /// of any scope. On `meta` parameters have shapes only and initialisation is skipped.
@@ -46,9 +46,9 @@ public:
   /// Removes the override of this module, if any.
   virtual void clear_override() {}
 
-  /// Whether code from outside runs in this module and sees its tensors: an override, or a foreign
-  /// activation.
-  virtual bool overridden() const { return foreign_activation_; }
+  /// Whether the outside sees tensors of this module that are neither its input nor its output: by
+  /// an override, a foreign activation, or because it is told to keep some.
+  virtual bool observed() const { return foreign_activation_; }
   void set_foreign_activation(bool foreign) { foreign_activation_ = foreign; }
 
   const std::map<std::string, Tensor*>& tensors() const { return tensors_; }
@@ -73,13 +73,14 @@ public:
 template <typename Signature> class Overridable {
 public:
   void set_override(std::function<Signature> function) { override_ = std::move(function); }
+  bool overridden() const { return static_cast<bool>(override_); }
 
 protected:
   std::function<Signature> override_;
 };
 
-/// Whether `module` or one below it is overridden.
-bool any_overridden(const torch::nn::Module& module);
+/// Whether `module` or one below it is observed.
+bool any_observed(const torch::nn::Module& module);
 
 template <typename Derived, typename Signature> class Module;
 
@@ -102,7 +103,7 @@ public:
   }
 
   void clear_override() override { this->override_ = nullptr; }
-  bool overridden() const override { return this->override_ || Node::overridden(); }
+  bool observed() const override { return this->overridden() || Node::observed(); }
 
 protected:
   /// Registers `value` as the parameter `name`, kept in `member`.

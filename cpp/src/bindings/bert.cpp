@@ -22,7 +22,7 @@ template <typename Impl> void def_unary(ModuleClass<Impl>& cls, const char* inpu
   });
 }
 
-/// A module whose forward takes hidden states and a second tensor, optional where it is a mask.
+/// A module whose forward takes two tensors, the second of them optional or not.
 template <typename Impl>
 void def_binary(ModuleClass<Impl>& cls, const char* first, const char* second, bool optional) {
   cls.def("forward", [=](Impl& self, const py::object& x, const py::object& y) {
@@ -33,38 +33,51 @@ void def_binary(ModuleClass<Impl>& cls, const char* first, const char* second, b
   });
 }
 
-/// The three inputs of every model.
+/// A module whose forward takes hidden states, attention mask and head mask.
+template <typename Impl> void def_attention(ModuleClass<Impl>& cls, const char* input) {
+  cls.def("forward", [input](Impl& self, const py::object& x, const py::object& attention_mask,
+                             const py::object& head_mask) {
+    return run_released([&self, x = to_tensor(input, x),
+                         attention_mask = to_optional_tensor("attention_mask", attention_mask),
+                         head_mask = to_optional_tensor("head_mask", head_mask)] {
+      return self.forward(x, attention_mask, head_mask);
+    });
+  });
+}
+
+/// The inputs that every model has.
 struct Inputs {
   Inputs(const py::handle& input_ids, const py::handle& token_type_ids,
-         const py::handle& attention_mask)
+         const py::handle& attention_mask, const py::handle& head_mask)
       : input_ids(to_tensor("input_ids", input_ids)),
         token_type_ids(to_optional_tensor("token_type_ids", token_type_ids)),
-        attention_mask(to_optional_tensor("attention_mask", attention_mask)) {}
+        attention_mask(to_optional_tensor("attention_mask", attention_mask)),
+        head_mask(to_optional_tensor("head_mask", head_mask)) {}
 
-  Tensor input_ids, token_type_ids, attention_mask;
+  Tensor input_ids, token_type_ids, attention_mask, head_mask;
 };
 
 /// A model with one tensor of labels, called `label`.
 template <typename Impl> void def_labelled(ModuleClass<Impl>& cls, const char* label) {
-  cls.def("forward",
-          [label](Impl& self, const py::object& input_ids, const py::object& token_type_ids,
-                  const py::object& attention_mask, const py::object& labels) {
-            return run_released([&self, in = Inputs(input_ids, token_type_ids, attention_mask),
-                                 labels = to_optional_tensor(label, labels)] {
-              return self.forward(in.input_ids, in.token_type_ids, in.attention_mask, labels);
-            });
-          });
+  cls.def("forward", [label](Impl& self, const py::object& input_ids,
+                             const py::object& token_type_ids, const py::object& attention_mask,
+                             const py::object& labels, const py::object& head_mask) {
+    return run_released([&self, in = Inputs(input_ids, token_type_ids, attention_mask, head_mask),
+                         labels = to_optional_tensor(label, labels)] {
+      return self.forward(in.input_ids, in.token_type_ids, in.attention_mask, labels, in.head_mask);
+    });
+  });
 }
 
 /// A model with two tensors of labels.
 template <typename Impl>
 void def_twice_labelled(ModuleClass<Impl>& cls, const char* first, const char* second) {
   cls.def("forward", [=](Impl& self, const py::object& input_ids, const py::object& token_type_ids,
-                         const py::object& attention_mask, const py::object& a,
-                         const py::object& b) {
-    return run_released([&self, in = Inputs(input_ids, token_type_ids, attention_mask),
+                         const py::object& attention_mask, const py::object& a, const py::object& b,
+                         const py::object& head_mask) {
+    return run_released([&self, in = Inputs(input_ids, token_type_ids, attention_mask, head_mask),
                          a = to_optional_tensor(first, a), b = to_optional_tensor(second, b)] {
-      return self.forward(in.input_ids, in.token_type_ids, in.attention_mask, a, b);
+      return self.forward(in.input_ids, in.token_type_ids, in.attention_mask, a, b, in.head_mask);
     });
   });
 }
@@ -72,43 +85,58 @@ void def_twice_labelled(ModuleClass<Impl>& cls, const char* first, const char* s
 void register_trunk(py::module_& m) {
   auto embeddings = register_module<BertEmbeddingsImpl>(m, "BertEmbeddings");
   def_binary(embeddings, "input_ids", "token_type_ids", true);
-  auto self_attention = register_module<BertSelfAttentionImpl>(m, "BertSelfAttention");
-  def_binary(self_attention, "hidden_states", "attention_mask", true);
+  // What the heads gave comes second where it is kept; Python keeps it.
+  register_module<BertSelfAttentionImpl>(m, "BertSelfAttention")
+      .def("forward", [](BertSelfAttentionImpl& self, const py::object& hidden_states,
+                         const py::object& attention_mask, const py::object& head_mask) {
+        const auto [output, heads] = [&, x = to_tensor("hidden_states", hidden_states),
+                                      mask = to_optional_tensor("attention_mask", attention_mask),
+                                      head_masks = to_optional_tensor("head_mask", head_mask)] {
+          const py::gil_scoped_release release;
+          return self.forward_with_heads(x, mask, head_masks);
+        }();
+        return self.keep_multihead_output ? py::make_tuple(to_python(output), to_python(heads))
+                                          : to_python(output);
+      });
   auto self_output = register_module<BertSelfOutputImpl>(m, "BertSelfOutput");
   def_binary(self_output, "hidden_states", "input_tensor", false);
   auto attention = register_module<BertAttentionImpl>(m, "BertAttention");
-  def_binary(attention, "input_tensor", "attention_mask", true);
+  def_attention(attention, "input_tensor");
   auto intermediate = register_module<BertIntermediateImpl>(m, "BertIntermediate");
   def_unary(intermediate, "hidden_states");
   auto output = register_module<BertOutputImpl>(m, "BertOutput");
   def_binary(output, "hidden_states", "input_tensor", false);
   auto layer = register_module<BertLayerImpl>(m, "BertLayer");
-  def_binary(layer, "hidden_states", "attention_mask", true);
+  def_attention(layer, "hidden_states");
   ModuleClass<BertLayerListImpl>(m, "BertLayerList");
   auto pooler = register_module<BertPoolerImpl>(m, "BertPooler");
   def_unary(pooler, "hidden_states");
 
   register_module<BertEncoderImpl>(m, "BertEncoder")
       .def("forward", [](BertEncoderImpl& self, const py::object& hidden_states,
-                         const py::object& attention_mask, bool output_all_encoded_layers) {
+                         const py::object& attention_mask, bool output_all_encoded_layers,
+                         const py::object& head_mask) {
         return run_released([&, x = to_tensor("hidden_states", hidden_states),
-                             mask = to_optional_tensor("attention_mask", attention_mask)] {
-          return self.forward(x, mask, output_all_encoded_layers);
+                             mask = to_optional_tensor("attention_mask", attention_mask),
+                             head_masks = to_optional_tensor("head_mask", head_mask)] {
+          return self.forward(x, mask, output_all_encoded_layers, head_masks);
         });
       });
   register_module<BertModelImpl>(m, "BertModel")
       .def("forward", [](BertModelImpl& self, const py::object& input_ids,
                          const py::object& token_type_ids, const py::object& attention_mask,
-                         bool output_all_encoded_layers) {
-        const Inputs in(input_ids, token_type_ids, attention_mask);
+                         bool output_all_encoded_layers, const py::object& head_mask) {
+        const Inputs in(input_ids, token_type_ids, attention_mask, head_mask);
         const auto output = [&] {
           const py::gil_scoped_release release;
           return self.forward(in.input_ids, in.token_type_ids, in.attention_mask,
-                              output_all_encoded_layers);
+                              output_all_encoded_layers, in.head_mask);
         }();
-        return py::make_tuple(output_all_encoded_layers ? to_python(output.encoded_layers)
-                                                        : to_python(output.encoded_layers.back()),
-                              to_python(output.pooled_output));
+        return with_attentions(output.attentions,
+                               py::make_tuple(output_all_encoded_layers
+                                                  ? to_python(output.encoded_layers)
+                                                  : to_python(output.encoded_layers.back()),
+                                              to_python(output.pooled_output)));
       });
 }
 

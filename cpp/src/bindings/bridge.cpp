@@ -123,6 +123,7 @@ struct SetAttribute {
   std::string path;
 
   void operator()(double* member) const { *member = cast<double>("a number"); }
+  void operator()(bool* member) const { *member = cast<bool>("a bool"); }
   void operator()(int64_t* member) const {
     *member = value.is_none() ? -1 : cast<int64_t>("an int");
   }

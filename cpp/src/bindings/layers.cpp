@@ -49,10 +49,12 @@ void register_layers(py::module_& m) {
             attributes[py::str(name)] = **number;
           if (const auto* integer = std::get_if<int64_t*>(&member))
             attributes[py::str(name)] = **integer;
+          if (const auto* flag = std::get_if<bool*>(&member))
+            attributes[py::str(name)] = **flag;
         }
         return attributes;
       },
-      py::arg("module"), "Numbers of a module that may be set from Python.");
+      py::arg("module"), "Numbers and flags of a module that may be set from Python.");
   m.def("enable_fast_paths", &enable_fast_paths, py::arg("enabled"),
         "Lets forward passes save work, or not; see ptbert.utils.");
   m.def("fast_paths_enabled", &fast_paths_enabled, "Whether forward passes may save work.");

@@ -44,10 +44,58 @@ std::pair<py::object, py::object> to_pair(const py::object& value, const std::st
   return {value[py::int_(0)], value[py::int_(1)]};
 }
 
+/// Attention weights of one layer, which nothing else that a node returns can be taken for.
+Tensor to_attentions(const py::object& value, const std::string& path) {
+  const auto attentions = Result<Tensor>::from(value, path);
+  if (attentions.dim() != 4) {
+    throw py::type_error("The output of `" + path +
+                         "` must have its attentions first, of 4 dimensions, but has a tensor of " +
+                         std::to_string(attentions.dim()) + " there.");
+  }
+  return attentions;
+}
+
+/// Takes the list of attention weights off the front of `value`, which has `count` parts without
+/// it.
+py::object take_attentions(const py::object& value, size_t count, std::vector<Tensor>& attentions,
+                           const std::string& path) {
+  if (!py::isinstance<py::tuple>(value) || py::len(value) != count + 1)
+    return value;
+  const py::object first = value[py::int_(0)];
+  if (!py::isinstance<py::list>(first) && !py::isinstance<py::tuple>(first))
+    return value;
+  for (const auto& item : first) {
+    const auto attention = py::reinterpret_borrow<py::object>(item);
+    attentions.push_back(attention.is_none() ? Tensor() : to_attentions(attention, path));
+  }
+  if (count == 1)
+    return value[py::int_(1)];
+  return value[py::slice(1, py::len(value), 1)];
+}
+
+template <> struct Result<AttentionOutput> {
+  static AttentionOutput from(const py::object& value, const std::string& path) {
+    if (!py::isinstance<py::tuple>(value) || py::len(value) != 2)
+      return {Result<Tensor>::from(value, path), {}};
+    const auto [attentions, hidden_states] = to_pair(value, path);
+    return {Result<Tensor>::from(hidden_states, path), to_attentions(attentions, path)};
+  }
+};
+
+template <> struct Result<BertEncoderOutput> {
+  static BertEncoderOutput from(const py::object& value, const std::string& path) {
+    BertEncoderOutput output;
+    const auto encoded_layers = take_attentions(value, 1, output.attentions, path);
+    output.encoded_layers = Result<std::vector<Tensor>>::from(encoded_layers, path);
+    return output;
+  }
+};
+
 template <> struct Result<BertModelOutput> {
   static BertModelOutput from(const py::object& value, const std::string& path) {
-    const auto [encoded_layers, pooled_output] = to_pair(value, path);
     BertModelOutput output;
+    const auto [encoded_layers, pooled_output] =
+        to_pair(take_attentions(value, 2, output.attentions, path), path);
     if (THPVariable_Check(encoded_layers.ptr())) {
       output.encoded_layers = {THPVariable_Unpack(encoded_layers.ptr())};
     } else {
@@ -66,6 +114,12 @@ template <> struct Result<BertPreTrainingScores> {
   }
 };
 
+/// Whether modules with this output take a head mask, as their last argument.
+template <typename R> constexpr bool takes_head_mask = false;
+template <> constexpr bool takes_head_mask<AttentionOutput> = true;
+template <> constexpr bool takes_head_mask<BertEncoderOutput> = true;
+template <> constexpr bool takes_head_mask<BertModelOutput> = true;
+
 template <typename Signature> struct Override;
 
 template <typename R, typename... Args> struct Override<R(Args...)> {
@@ -76,7 +130,11 @@ template <typename R, typename... Args> struct Override<R(Args...)> {
       return false;
     overridable->set_override([node, path](Args... args) -> R {
       const py::gil_scoped_acquire gil;
-      return Result<R>::from(node(to_python(args)...), path);
+      auto arguments = py::make_tuple(to_python(args)...);
+      // Modules of users who do without a head mask need not take one.
+      if (takes_head_mask<R> && arguments[arguments.size() - 1].is_none())
+        arguments = arguments[py::slice(0, arguments.size() - 1, 1)];
+      return Result<R>::from(node(*arguments), path);
     });
     return true;
   }
@@ -99,8 +157,10 @@ template <template <typename> typename Action, typename Function>
 bool for_any_signature(Function function) {
   const auto& t = function;
   return t(Action<Tensor(const Tensor&)>()) || t(Action<Tensor(const Tensor&, const Tensor&)>()) ||
-         t(Action<std::vector<Tensor>(const Tensor&, const Tensor&, bool)>()) ||
-         t(Action<BertModelOutput(const Tensor&, const Tensor&, const Tensor&, bool)>()) ||
+         t(Action<AttentionOutput(const Tensor&, const Tensor&, const Tensor&)>()) ||
+         t(Action<BertEncoderOutput(const Tensor&, const Tensor&, bool, const Tensor&)>()) ||
+         t(Action<BertModelOutput(const Tensor&, const Tensor&, const Tensor&, bool,
+                                  const Tensor&)>()) ||
          t(Action<BertPreTrainingScores(const Tensor&, const Tensor&)>());
 }
 

@@ -49,6 +49,26 @@ inline py::object to_python(const std::vector<Tensor>& tensors) {
   return list;
 }
 
+/// As in 2019 attention weights, where they are asked for, come first.
+inline py::object with_attentions(const std::vector<Tensor>& attentions, py::object output) {
+  if (attentions.empty())
+    return output;
+  if (!py::isinstance<py::tuple>(output))
+    return py::make_tuple(to_python(attentions), output);
+  return py::make_tuple(to_python(attentions)) + output;
+}
+
+inline py::object to_python(const AttentionOutput& output) {
+  auto hidden_states = to_python(output.hidden_states);
+  if (!output.attentions.defined())
+    return hidden_states;
+  return py::make_tuple(to_python(output.attentions), hidden_states);
+}
+
+inline py::object to_python(const BertEncoderOutput& output) {
+  return with_attentions(output.attentions, to_python(output.encoded_layers));
+}
+
 inline py::object to_python(const BertPreTrainingScores& scores) {
   return py::make_tuple(to_python(scores.prediction_scores),
                         to_python(scores.seq_relationship_score));
@@ -56,17 +76,22 @@ inline py::object to_python(const BertPreTrainingScores& scores) {
 
 /// As in 2019 a model called with labels returns the loss alone.
 inline py::object to_python(const BertHeadOutput& output) {
-  return to_python(output.loss.defined() ? output.loss : output.logits);
+  if (output.loss.defined())
+    return to_python(output.loss);
+  return with_attentions(output.attentions, to_python(output.logits));
 }
 
 inline py::object to_python(const BertForPreTrainingOutput& output) {
-  return output.loss.defined() ? to_python(output.loss) : to_python(output.scores);
+  if (output.loss.defined())
+    return to_python(output.loss);
+  return with_attentions(output.attentions, to_python(output.scores));
 }
 
 inline py::object to_python(const BertForQuestionAnsweringOutput& output) {
   if (output.loss.defined())
     return to_python(output.loss);
-  return py::make_tuple(to_python(output.start_logits), to_python(output.end_logits));
+  const auto logits = py::make_tuple(to_python(output.start_logits), to_python(output.end_logits));
+  return with_attentions(output.attentions, logits);
 }
 
 /// Runs `function` with the interpreter released and converts its result.
