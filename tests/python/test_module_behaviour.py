@@ -1,0 +1,26 @@
+"""docs/MODULE_BEHAVIOUR.md names tests that exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from support import REPOSITORY
+
+TABLE = (REPOSITORY / "docs" / "MODULE_BEHAVIOUR.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", re.findall(r"`(test_\w+\.py(?:::\w+)?)`", TABLE))
+def test_named_test_exists(name: str) -> None:
+    file, _, function = name.partition("::")
+    source = (REPOSITORY / "tests" / "python" / file).read_text(encoding="utf-8")
+    assert f"def {function}" in source
+
+
+def test_every_change_of_surgery_is_counted() -> None:
+    surgery = (REPOSITORY / "tests" / "python" / "test_bridge_surgery.py").read_text(
+        encoding="utf-8"
+    )
+    changes = re.findall(r"^@change$", surgery, re.MULTILINE)
+    assert f"each of {len(changes)} changes" in TABLE
