@@ -14,7 +14,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' 'examples/cpp/*.cpp')
 BUILD_FILES := $(shell find cpp cmake tests/cpp examples/cpp -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: build demo test test-cpp test-py lint format stubs clean
+.PHONY: build demo test test-cpp test-py test-sanitized lint format stubs clean
 
 build: $(BUILD)/.built
 
@@ -52,6 +52,13 @@ test-cpp: $(BUILD)/.tests-built
 
 test-py: $(BUILD)/.tests-built
 	$(BIN)/python -m pytest -q
+
+test-sanitized: $(VENV)/.installed
+	$(BIN)/cmake -S . -B build/sanitized -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -DPTBERT_BUILD_TESTS=ON -DPTBERT_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 > /dev/null
+	$(BIN)/cmake --build build/sanitized --target text_tests core_tests
+	build/sanitized/tests/cpp/text_tests --gtest_brief
+	ASAN_OPTIONS=detect_leaks=0 build/sanitized/tests/cpp/core_tests --gtest_brief  # torch's own statics count as leaks
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -87,17 +87,8 @@ class BertEmbeddings(BertNode):
         return self._run(input_ids, token_type_ids)
 
 
-class BertSelfAttention(BertNode):
-    """softmax(Q K^T / sqrt(head size) + mask) V for each head.
-
-    Args:
-        config: Sizes and dropout.
-        output_attentions: Return `(attentions, output)`: the attention weights [batch, heads,
-            query, key] after softmax, dropout and head mask, and the output.
-        keep_multihead_output: Keep `multihead_output`.
-    """
-
-    _native_type = _C.BertSelfAttention
+class BertAttentionOptions(BertNode):
+    """A node that is made with the options of those who look inside."""
 
     output_attentions: bool
     keep_multihead_output: bool
@@ -111,6 +102,19 @@ class BertSelfAttention(BertNode):
         super().__init__(config)
         self.output_attentions = output_attentions
         self.keep_multihead_output = keep_multihead_output
+
+
+class BertSelfAttention(BertAttentionOptions):
+    """softmax(Q K^T / sqrt(head size) + mask) V for each head.
+
+    Args:
+        config: Sizes and dropout.
+        output_attentions: Return `(attentions, output)`: the attention weights [batch, heads,
+            query, key] after softmax, dropout and head mask, and the output.
+        keep_multihead_output: Keep `multihead_output`.
+    """
+
+    _native_type = _C.BertSelfAttention
 
     def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
         super()._adopt(native, shared)
@@ -145,7 +149,7 @@ class BertSelfAttention(BertNode):
         return {**super().__getstate__(), "_kept": [None]}
 
 
-class BertAttentionNode(BertNode):
+class BertAttentionNode(BertAttentionOptions):
     """A node with self-attention below.
 
     Args:
@@ -153,16 +157,6 @@ class BertAttentionNode(BertNode):
         output_attentions: Return `(attentions, output)`; see `BertSelfAttention`.
         keep_multihead_output: Keep `multihead_output` of every `BertSelfAttention`.
     """
-
-    def __init__(
-        self,
-        config: BertConfig,
-        output_attentions: bool = False,
-        keep_multihead_output: bool = False,
-    ) -> None:
-        super().__init__(config)
-        self.output_attentions = output_attentions
-        self.keep_multihead_output = keep_multihead_output
 
     def _self_attentions(self) -> list[BertSelfAttention]:
         return [module for module in self.modules() if isinstance(module, BertSelfAttention)]
