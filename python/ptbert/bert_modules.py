@@ -116,16 +116,24 @@ class BertSelfAttention(BertAttentionOptions):
 
     _native_type = _C.BertSelfAttention
 
-    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        super()._adopt(native, shared)
-        # A place of its own: an attribute that changed in every pass would have the tree walked.
-        self._kept: list[Tensor | None] = [None]
+    # Where the output is kept, if it is: a place that stays, since an attribute that changed in
+    # every pass would have the tree walked.
+    _kept: list[Tensor | None] | None
+
+    @property
+    def keep_multihead_output(self) -> bool:
+        """Whether `multihead_output` is kept; turned off, it is let go."""
+        return self._kept is not None
+
+    @keep_multihead_output.setter
+    def keep_multihead_output(self, value: bool) -> None:
+        self._kept = [None] if value else None
 
     @property
     def multihead_output(self) -> Tensor | None:
         """What the heads gave in the last forward pass, before they are merged, [batch, heads, seq,
         head size], its gradient retained; None unless it is kept."""
-        return self._kept[0]
+        return None if self._kept is None else self._kept[0]
 
     def forward(
         self,
@@ -134,19 +142,36 @@ class BertSelfAttention(BertAttentionOptions):
         head_mask: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        kept = self._kept
         output = self._run(hidden_states, attention_mask, head_mask)
-        if not self.keep_multihead_output:
-            self._kept[0] = None
+        if kept is None:
             return output
         output, heads = output
         if heads.requires_grad:
             heads.retain_grad()
-        self._kept[0] = heads
+        kept[0] = heads
         return output
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles come without `multihead_output`, which belongs to a graph."""
-        return {**super().__getstate__(), "_kept": [None]}
+        state = super().__getstate__()
+        return state if self._kept is None else {**state, "_kept": [None]}
+
+
+def _of_self_attentions(name: str, doc: str) -> Any:
+    """A property of a node that is the attribute `name` of every self-attention below it."""
+
+    def attentions(node: nn.Module) -> list[BertSelfAttention]:
+        return [module for module in node.modules() if isinstance(module, BertSelfAttention)]
+
+    def read(node: nn.Module) -> bool:
+        return any(getattr(attention, name) for attention in attentions(node))
+
+    def write(node: nn.Module, value: bool) -> None:
+        for attention in attentions(node):
+            setattr(attention, name, value)
+
+    return property(read, write, doc=doc)
 
 
 class BertAttentionNode(BertAttentionOptions):
@@ -158,28 +183,12 @@ class BertAttentionNode(BertAttentionOptions):
         keep_multihead_output: Keep `multihead_output` of every `BertSelfAttention`.
     """
 
-    def _self_attentions(self) -> list[BertSelfAttention]:
-        return [module for module in self.modules() if isinstance(module, BertSelfAttention)]
-
-    @property
-    def output_attentions(self) -> bool:
-        """Whether a self-attention below returns its weights; set for all of them."""
-        return any(attention.output_attentions for attention in self._self_attentions())
-
-    @output_attentions.setter
-    def output_attentions(self, value: bool) -> None:
-        for attention in self._self_attentions():
-            attention.output_attentions = value
-
-    @property
-    def keep_multihead_output(self) -> bool:
-        """Whether a self-attention below keeps what its heads give; set for all of them."""
-        return any(attention.keep_multihead_output for attention in self._self_attentions())
-
-    @keep_multihead_output.setter
-    def keep_multihead_output(self, value: bool) -> None:
-        for attention in self._self_attentions():
-            attention.keep_multihead_output = value
+    output_attentions = _of_self_attentions(
+        "output_attentions", "Whether a self-attention below returns its weights; set for all."
+    )
+    keep_multihead_output = _of_self_attentions(
+        "keep_multihead_output", "Whether a self-attention below keeps its output; set for all."
+    )
 
 
 class BertSelfOutput(BertNode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -393,8 +394,12 @@ def test_options_may_be_set_later(tiny_config: BertConfig) -> None:
     attentions, _ = model(**twin.batch(CLASS))
     assert len(attentions) == LAYERS
     assert model.bert.get_multihead_outputs()[0] is not None
+    kept = weakref.ref(model.bert.get_multihead_outputs()[0])
     model.keep_multihead_output = model.output_attentions = False
+    assert model.bert.get_multihead_outputs() == [None, None]
     assert isinstance(model(**twin.batch(CLASS)), Tensor)
+    del attentions, _
+    assert kept() is None
 
 
 def test_kept_outputs_do_not_work_within_transforms(tiny_config: BertConfig) -> None:
