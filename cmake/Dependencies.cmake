@@ -20,15 +20,27 @@ function(ptbert_ask_python output code)
   set(${output} "${answer}" PARENT_SCOPE)
 endfunction()
 
-ptbert_ask_python(torch_prefix "import torch; print(torch.utils.cmake_prefix_path)")
-list(APPEND CMAKE_PREFIX_PATH ${torch_prefix})
-find_package(Torch CONFIG QUIET GLOBAL)  # GLOBAL for programs that add this folder to theirs
-if(NOT Torch_FOUND)
+# LibTorch's headers and libraries, without its CMake package: where torch was built with CUDA, that one asks for the CUDA
+# toolkit, of which nothing is needed here.
+ptbert_ask_python(torch_cmake_path "import torch; print(torch.utils.cmake_prefix_path)")
+find_path(TORCH_CMAKE_PATH Torch/TorchConfigVersion.cmake
+          HINTS ${CMAKE_PREFIX_PATH} ${torch_cmake_path} PATH_SUFFIXES share/cmake)
+if(NOT TORCH_CMAKE_PATH)
   message(FATAL_ERROR "LibTorch is missing: install torch into the Python environment or set CMAKE_PREFIX_PATH.")
 endif()
-if(Torch_VERSION VERSION_LESS 2.11 OR Torch_VERSION VERSION_GREATER_EQUAL 2.14)
-  message(FATAL_ERROR "Torch must be 2.11 to 2.13, but is ${Torch_VERSION} (${TORCH_INSTALL_PREFIX}).")
+cmake_path(SET torch_folder NORMALIZE ${TORCH_CMAKE_PATH}/../..)
+file(STRINGS ${TORCH_CMAKE_PATH}/Torch/TorchConfigVersion.cmake torch_version REGEX "set\\(PACKAGE_VERSION ")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" torch_version "${torch_version}")
+if(torch_version VERSION_LESS 2.11 OR torch_version VERSION_GREATER_EQUAL 2.14)
+  message(FATAL_ERROR "Torch must be 2.11 to 2.13, but is ${torch_version} (${torch_folder}).")
 endif()
+add_library(ptbert_libtorch INTERFACE)
+target_include_directories(ptbert_libtorch SYSTEM INTERFACE
+                           ${torch_folder}/include ${torch_folder}/include/torch/csrc/api/include)
+# `torch` refers to the libraries of every device that torch was built for. What those need in turn they find themselves.
+target_link_libraries(ptbert_libtorch INTERFACE ${torch_folder}/lib/libtorch_cpu.so ${torch_folder}/lib/libc10.so
+                      -Wl,--no-as-needed ${torch_folder}/lib/libtorch.so -Wl,--as-needed)
+target_link_options(ptbert_libtorch INTERFACE -Wl,--allow-shlib-undefined)
 
 ptbert_ask_python(json_include
                   "import nlohmann_json, pathlib; print(pathlib.Path(nlohmann_json.__file__).parent / 'include')")
