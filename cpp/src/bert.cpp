@@ -49,7 +49,7 @@ BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& config) : config(config
 Tensor BertEmbeddingsImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids) {
   check_inputs(input_ids, token_type_ids);
   const auto position_ids =
-      torch::arange(input_ids.size(1), input_ids.options().dtype(torch::kLong));
+      torch::arange(input_ids.sym_size(1), input_ids.options().dtype(torch::kLong));
   return embed(input_ids, position_ids.unsqueeze(0).expand_as(input_ids),
                token_type_ids.defined() ? token_type_ids : torch::zeros_like(input_ids));
 }
@@ -60,6 +60,11 @@ Tensor BertEmbeddingsImpl::forward_packed(const Tensor& input_ids, const Tensor&
   const auto ids = packing.pack(input_ids);
   return embed(ids, packing.tokens.remainder(input_ids.size(1)),
                token_type_ids.defined() ? packing.pack(token_type_ids) : torch::zeros_like(ids));
+}
+
+bool BertEmbeddingsImpl::observed() const {
+  return Module::observed() || any_observed(word_embeddings, position_embeddings,
+                                            token_type_embeddings, layer_norm, dropout);
 }
 
 void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& token_type_ids) {
@@ -75,11 +80,13 @@ void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& tok
 
 Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position_ids,
                                  const Tensor& token_type_ids) {
-  // One statement each: hooks fire in this order.
-  const auto words = word_embeddings(input_ids); // [*] -> [*, hidden]
-  const auto positions = position_embeddings(position_ids);
-  const auto segments = token_type_embeddings(token_type_ids);
-  return dropout(layer_norm(words + positions + segments));
+  return locate_errors([&] {
+    // One statement each: hooks fire in this order.
+    const auto words = word_embeddings(input_ids); // [*] -> [*, hidden]
+    const auto positions = position_embeddings(position_ids);
+    const auto segments = token_type_embeddings(token_type_ids);
+    return dropout(layer_norm(words + positions + segments));
+  });
 }
 
 BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
@@ -104,11 +111,12 @@ BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, Attention
 }
 
 bool BertSelfAttentionImpl::observed() const {
-  return Module::observed() || output_attentions || keep_multihead_output;
+  return Module::observed() || output_attentions || keep_multihead_output ||
+         any_observed(query, key, value, dropout);
 }
 
 Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
-  return x.view({x.size(0), x.size(1), num_attention_heads, attention_head_size})
+  return x.view_symint({x.sym_size(0), x.sym_size(1), num_attention_heads, attention_head_size})
       .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
 }
 
@@ -116,7 +124,7 @@ Tensor BertSelfAttentionImpl::merge_heads(const Tensor& x) const {
   return x
       .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
       .contiguous()
-      .view({x.size(0), x.size(2), all_head_size});
+      .view_symint({x.sym_size(0), x.sym_size(2), all_head_size});
 }
 
 Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Tensor& keys,
@@ -158,17 +166,19 @@ AttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
 
 Tensor BertSelfAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
                                              const Packing& packing) {
-  // [tokens, hidden] -> for each block [sequences, length, hidden]
-  const auto queries = packing.split(query(wanted));
-  const auto keys = packing.split(key(hidden_states));
-  const auto values = packing.split(value(hidden_states));
-  std::vector<Tensor> contexts;
-  for (size_t i = 0; i < packing.blocks.size(); ++i) {
-    const auto weights = attention_weights(queries[i], keys[i], /*attention_mask=*/{});
-    contexts.push_back(merge_heads(torch::matmul(weights, split_heads(values[i])))
-                           .flatten(0, 1)); // -> [sequences * length, hidden]
-  }
-  return torch::cat(contexts);
+  return locate_errors([&] {
+    // [tokens, hidden] -> for each block [sequences, length, hidden]
+    const auto queries = packing.split(query(wanted));
+    const auto keys = packing.split(key(hidden_states));
+    const auto values = packing.split(value(hidden_states));
+    std::vector<Tensor> contexts;
+    for (size_t i = 0; i < packing.blocks.size(); ++i) {
+      const auto weights = attention_weights(queries[i], keys[i], /*attention_mask=*/{});
+      contexts.push_back(merge_heads(torch::matmul(weights, split_heads(values[i])))
+                             .flatten(0, 1)); // -> [sequences * length, hidden]
+    }
+    return torch::cat(contexts);
+  });
 }
 
 BertSelfOutputImpl::BertSelfOutputImpl(const BertConfig& config) : config(config) {
@@ -285,6 +295,11 @@ BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& a
   return output;
 }
 
+bool BertEncoderImpl::observed() const {
+  return Module::observed() || std::any_of(layer->layers.begin(), layer->layers.end(),
+                                           [](const auto& one) { return one->observed(); });
+}
+
 Tensor BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing) {
   for (size_t i = 0; i + 1 < layer->layers.size(); ++i)
     hidden_states = layer->layers[i]->forward_packed(hidden_states, hidden_states, packing);
@@ -338,7 +353,7 @@ BertPooledOutput BertModelImpl::forward_pooled(const Tensor& input_ids,
                                                const Tensor& token_type_ids,
                                                const Tensor& attention_mask,
                                                const Tensor& head_mask) {
-  if (!fast_paths_enabled() || head_mask.defined() || any_observed(*this)) {
+  if (!fast_paths_enabled() || head_mask.defined() || observed()) {
     auto output = call(input_ids, token_type_ids, attention_mask, false, head_mask);
     return {output.pooled_output, output.attentions};
   }

@@ -10,17 +10,17 @@ constexpr int64_t kIgnoredClass = -100;
 constexpr int64_t kIgnoredToken = -1;
 
 /// Mean cross-entropy of `logits` [count, classes] at `labels` [count].
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels, int64_t ignored) {
-  return torch::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean, ignored);
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored) {
+  return torch::cross_entropy_loss_symint(logits, labels, /*weight=*/{}, at::Reduction::Mean,
+                                          ignored);
 }
 
 Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.back(); }
 
 Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
-  check_classes("masked_lm_labels", labels, scores.size(-1), kIgnoredToken);
-  return cross_entropy(
-      scores.view({-1, scores.size(-1)}), // [batch, seq, vocab] -> [batch * seq, vocab]
-      labels.reshape({-1}), kIgnoredToken);
+  check_classes("masked_lm_labels", labels, scores.sym_size(-1), kIgnoredToken);
+  return cross_entropy(scores.flatten(0, -2), // [batch, seq, vocab] -> [batch * seq, vocab]
+                       labels.reshape({-1}), kIgnoredToken);
 }
 
 } // namespace
@@ -97,7 +97,7 @@ BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_typ
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
   if (next_sentence_label.defined()) {
-    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
   const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
@@ -150,7 +150,7 @@ BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_id
                                                           const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (next_sentence_label.defined()) {
-    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.size(0));
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
   const auto [pooled_output, attentions] =
@@ -183,7 +183,7 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
                                                           const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
   if (labels.defined()) {
-    check_sequence_labels("labels", labels, input_ids.size(0));
+    check_sequence_labels("labels", labels, input_ids.sym_size(0));
     check_classes("labels", labels, num_labels, kIgnoredClass);
   }
   const auto [pooled_output, attentions] =
@@ -192,8 +192,8 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
   output.logits = classifier(dropout(pooled_output));
   output.attentions = attentions;
   if (labels.defined()) {
-    output.loss =
-        cross_entropy(output.logits.view({-1, num_labels}), labels.reshape({-1}), kIgnoredClass);
+    check_scores("classifier", output.logits, num_labels);
+    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
   }
   return output;
 }
@@ -219,17 +219,18 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
   if (labels.defined()) {
-    check_sequence_labels("labels", labels, input_ids.size(0));
+    check_sequence_labels("labels", labels, input_ids.sym_size(0));
     check_classes("labels", labels, num_choices, kIgnoredClass);
   }
   const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
-    return x.defined() ? x.reshape({-1, x.size(-1)}) : x;
+    return x.defined() ? x.flatten(0, 1) : x;
   };
   const auto [pooled_output, attentions] =
       bert->forward_pooled(flat(input_ids), flat(token_type_ids), flat(attention_mask), head_mask);
   BertHeadOutput output;
-  output.logits = classifier(dropout(pooled_output))
-                      .view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
+  const auto scores = classifier(dropout(pooled_output));
+  check_scores("classifier", scores, 1);
+  output.logits = scores.view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
   output.attentions = attentions;
   if (labels.defined()) {
     output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
@@ -271,6 +272,7 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
   output.logits = classifier(dropout(last_layer(trunk)));
   output.attentions = trunk.attentions;
   if (targets.defined()) {
+    check_scores("classifier", output.logits, num_labels);
     output.loss = cross_entropy(output.logits.view({-1, num_labels}), // [batch * seq, num_labels]
                                 targets.reshape({-1}), kIgnoredClass);
   }
@@ -290,13 +292,14 @@ BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& tok
                                       const Tensor& attention_mask, const Tensor& start_positions,
                                       const Tensor& end_positions, const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
-  const auto batch = input_ids.size(0);
+  const auto batch = input_ids.sym_size(0);
   if (start_positions.defined())
     check_sequence_labels("start_positions", start_positions, batch);
   if (end_positions.defined())
     check_sequence_labels("end_positions", end_positions, batch);
   const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   const auto logits = qa_outputs(last_layer(trunk)); // [batch, seq, 2]
+  check_scores("qa_outputs", logits, 2);
   BertForQuestionAnsweringOutput output;
   output.attentions = trunk.attentions;
   output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
@@ -304,7 +307,7 @@ BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& tok
   if (start_positions.defined() && end_positions.defined()) {
     // An answer outside of a window of the text has its positions at or past the end, and does not
     // count.
-    const auto ignored = input_ids.size(1);
+    const auto ignored = input_ids.sym_size(1);
     const auto loss = [ignored](const Tensor& logits, const Tensor& positions) {
       return cross_entropy(logits, positions.reshape({-1}).clamp(0, ignored), ignored);
     };

@@ -29,9 +29,10 @@ void check_labels_dtype(const char* name, const Tensor& labels) {
 } // namespace
 
 bool has_readable_values(const Tensor& tensor) {
-  return tensor.is_cpu() && tensor.numel() > 0 && !at::isTensorSubclassLike(tensor) &&
-         !torch::jit::tracer::isTracing() &&
-         !c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
+  return tensor.is_cpu() && !at::isTensorSubclassLike(tensor) && !torch::jit::tracer::isTracing() &&
+         !c10::impl::tls_is_dispatch_key_included(
+             c10::DispatchKey::FuncTorchDynamicLayerFrontMode) &&
+         tensor.numel() > 0;
 }
 
 void check_count(const char* name, int64_t value) {
@@ -62,19 +63,19 @@ void check_ids_dtype(const char* name, const Tensor& ids) {
 void check_ids(const char* name, const Tensor& ids) {
   check_ids_dtype(name, ids);
   TORCH_CHECK_VALUE(ids.dim() == 2, "`", name, "` must be of shape [batch, seq], but is of shape ",
-                    ids.sizes(), ".");
-  TORCH_CHECK_VALUE(ids.numel() > 0, "`", name, "` must hold at least one token, but is of shape ",
-                    ids.sizes(), ".");
+                    ids.sym_sizes(), ".");
+  TORCH_CHECK_VALUE(ids.sym_numel() > 0, "`", name,
+                    "` must hold at least one token, but is of shape ", ids.sym_sizes(), ".");
 }
 
 void check_choices(const Tensor& input_ids, int64_t num_choices) {
   check_ids_dtype("input_ids", input_ids);
-  TORCH_CHECK_VALUE(input_ids.dim() == 3 && input_ids.size(1) == num_choices,
+  TORCH_CHECK_VALUE(input_ids.dim() == 3 && input_ids.sym_size(1) == num_choices,
                     "`input_ids` must be of shape [batch, choices, seq] with ", num_choices,
-                    " `num_choices`, but is of shape ", input_ids.sizes(), ".");
-  TORCH_CHECK_VALUE(input_ids.numel() > 0,
-                    "`input_ids` must hold at least one token, but is of shape ", input_ids.sizes(),
-                    ".");
+                    " `num_choices`, but is of shape ", input_ids.sym_sizes(), ".");
+  TORCH_CHECK_VALUE(input_ids.sym_numel() > 0,
+                    "`input_ids` must hold at least one token, but is of shape ",
+                    input_ids.sym_sizes(), ".");
 }
 
 void check_range(const char* name, const Tensor& ids, Embedding& table) {
@@ -89,16 +90,16 @@ void check_range(const char* name, const Tensor& ids, Embedding& table) {
 void check_length(const Tensor& input_ids, Embedding& positions) {
   if (positions->overridden())
     return;
-  TORCH_CHECK_INDEX(input_ids.size(1) <= positions->weight.size(0),
+  TORCH_CHECK_INDEX(input_ids.sym_size(1) <= positions->weight.size(0),
                     "`input_ids` must hold at most ", positions->weight.size(0),
-                    " tokens a row (`max_position_embeddings`), but holds ", input_ids.size(1),
+                    " tokens a row (`max_position_embeddings`), but holds ", input_ids.sym_size(1),
                     ".");
 }
 
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids) {
-  TORCH_CHECK_VALUE(tensor.sizes() == input_ids.sizes(), "`", name,
-                    "` must be of the shape of `input_ids`, ", input_ids.sizes(),
-                    ", but is of shape ", tensor.sizes(), ".");
+  TORCH_CHECK_VALUE(tensor.sym_sizes() == input_ids.sym_sizes(), "`", name,
+                    "` must be of the shape of `input_ids`, ", input_ids.sym_sizes(),
+                    ", but is of shape ", tensor.sym_sizes(), ".");
 }
 
 void check_mask(const Tensor& attention_mask, const Tensor& input_ids) {
@@ -111,7 +112,7 @@ void check_mask(const Tensor& attention_mask, const Tensor& input_ids) {
 void check_model_head_mask(const Tensor& head_mask) {
   TORCH_CHECK_VALUE(head_mask.dim() == 1 || head_mask.dim() == 2,
                     "`head_mask` must be of shape [heads] or [layers, heads], but is of shape ",
-                    head_mask.sizes(), ".");
+                    head_mask.sym_sizes(), ".");
 }
 
 void check_head_masks(const Tensor& head_mask, int64_t layers) {
@@ -119,26 +120,31 @@ void check_head_masks(const Tensor& head_mask, int64_t layers) {
       head_mask.dim() == 5,
       "`head_mask` of an encoder must be of shape [layers, 1, heads, 1, 1], but is of "
       "shape ",
-      head_mask.sizes(), ".");
-  TORCH_CHECK_VALUE(head_mask.size(0) == 1 || head_mask.size(0) == layers,
+      head_mask.sym_sizes(), ".");
+  TORCH_CHECK_VALUE(head_mask.sym_size(0) == 1 || head_mask.sym_size(0) == layers,
                     "`head_mask` must have a row for each of ", layers, " layers, but has ",
-                    head_mask.size(0), ".");
+                    head_mask.sym_size(0), ".");
 }
 
 void check_head_mask(const Tensor& head_mask, int64_t heads) {
   TORCH_CHECK_VALUE(head_mask.dim() == 4,
                     "`head_mask` of a layer must be of shape [1, heads, 1, 1], but is of shape ",
-                    head_mask.sizes(), ".");
-  TORCH_CHECK_VALUE(head_mask.size(1) == 1 || head_mask.size(1) == heads,
+                    head_mask.sym_sizes(), ".");
+  TORCH_CHECK_VALUE(head_mask.sym_size(1) == 1 || head_mask.sym_size(1) == heads,
                     "`head_mask` must be for the ", heads, " heads that the layer has, but is for ",
-                    head_mask.size(1), ".");
+                    head_mask.sym_size(1), ".");
 }
 
-void check_sequence_labels(const char* name, const Tensor& labels, int64_t batch) {
+void check_scores(const char* name, const Tensor& scores, int64_t classes) {
+  TORCH_CHECK_VALUE(scores.sym_size(-1) == classes, "`", name, "` must give ", classes,
+                    classes == 1 ? " score" : " scores", ", but gives ", scores.sym_size(-1), ".");
+}
+
+void check_sequence_labels(const char* name, const Tensor& labels, const c10::SymInt& batch) {
   check_labels_dtype(name, labels);
-  const bool column = labels.dim() == 2 && labels.size(1) == 1;
-  TORCH_CHECK_VALUE((labels.dim() == 1 || column) && labels.size(0) == batch, "`", name,
-                    "` must be of shape [", batch, "], but is of shape ", labels.sizes(), ".");
+  const bool column = labels.dim() == 2 && labels.sym_size(1) == 1;
+  TORCH_CHECK_VALUE((labels.dim() == 1 || column) && labels.sym_size(0) == batch, "`", name,
+                    "` must be of shape [", batch, "], but is of shape ", labels.sym_sizes(), ".");
 }
 
 void check_token_labels(const char* name, const Tensor& labels, const Tensor& input_ids) {
@@ -146,7 +152,8 @@ void check_token_labels(const char* name, const Tensor& labels, const Tensor& in
   check_shape_of_input_ids(name, labels, input_ids);
 }
 
-void check_classes(const char* name, const Tensor& labels, int64_t classes, int64_t ignored) {
+void check_classes(const char* name, const Tensor& labels, const c10::SymInt& classes,
+                   int64_t ignored) {
   if (!has_readable_values(labels))
     return;
   const auto counted = labels.masked_select(labels != ignored);

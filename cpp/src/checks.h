@@ -7,7 +7,7 @@
 
 /// Checks of what users give. Each throws the exception and the text that docs and tests name.
 /// Values are looked at on the CPU only: elsewhere it would wait for the device, and under export
-/// or vmap there are none.
+/// or vmap there are none. Shapes may be symbolic, those of an export with dynamic ones.
 
 namespace ptbert {
 
@@ -43,11 +43,15 @@ void check_model_head_mask(const Tensor& head_mask);
 void check_head_masks(const Tensor& head_mask, int64_t layers);
 void check_head_mask(const Tensor& head_mask, int64_t heads);
 
+/// `scores` of the head `name`, `classes` of them in the last dimension.
+void check_scores(const char* name, const Tensor& scores, int64_t classes);
+
 /// int64 labels, one for each of `batch` sequences, [batch] or [batch, 1].
-void check_sequence_labels(const char* name, const Tensor& labels, int64_t batch);
+void check_sequence_labels(const char* name, const Tensor& labels, const c10::SymInt& batch);
 /// int64 labels, one for each token of `input_ids`.
 void check_token_labels(const char* name, const Tensor& labels, const Tensor& input_ids);
 /// `labels` in [0, classes) or equal to `ignored`.
-void check_classes(const char* name, const Tensor& labels, int64_t classes, int64_t ignored);
+void check_classes(const char* name, const Tensor& labels, const c10::SymInt& classes,
+                   int64_t ignored);
 
 } // namespace ptbert

@@ -104,7 +104,7 @@ BertLayerNormImpl::BertLayerNormImpl(int64_t hidden_size, double eps) : eps(eps)
 }
 
 Tensor BertLayerNormImpl::forward(const Tensor& x) {
-  return torch::layer_norm(x, {x.size(-1)}, weight, bias, eps);
+  return torch::layer_norm_symint(x, {x.sym_size(-1)}, weight, bias, eps);
 }
 
 DropoutImpl::DropoutImpl(double p) : p(p) { own_attribute("p", this->p); }

@@ -1,6 +1,6 @@
 #include "ptbert/module.h"
 
-#include <algorithm>
+#include <typeinfo>
 
 namespace ptbert {
 namespace {
@@ -17,13 +17,12 @@ DefaultDevice::~DefaultDevice() { default_device = previous_; }
 
 torch::Device DefaultDevice::current() { return default_device; }
 
-bool any_observed(const torch::nn::Module& module) {
-  const auto* node = dynamic_cast<const Node*>(&module);
-  if (node != nullptr && node->observed())
-    return true;
-  const auto children = module.children();
-  return std::any_of(children.begin(), children.end(),
-                     [](const auto& child) { return any_observed(*child); });
+void add_origin(c10::Error& error, const torch::nn::Module& module) {
+  // Errors of other types are ours, and name what they are about.
+  if (typeid(error) != typeid(c10::Error) || !error.context().empty())
+    return;
+  const auto& path = dynamic_cast<const Node&>(module).path();
+  error.add_context("in " + (path.empty() ? module.name() : "`" + path + "`"));
 }
 
 } // namespace ptbert

@@ -1,265 +1,411 @@
 """
 The C++ core of ptbert. Private: use the classes of the package.
 """
+
 from __future__ import annotations
 import collections.abc
 import torch
 import torch._C.cpp.nn
 import typing
-__all__: list[str] = ['BasicTokenizer', 'BertAttention', 'BertConfig', 'BertEmbeddings', 'BertEncoder', 'BertForMaskedLM', 'BertForMultipleChoice', 'BertForNextSentencePrediction', 'BertForPreTraining', 'BertForQuestionAnswering', 'BertForSequenceClassification', 'BertForTokenClassification', 'BertIntermediate', 'BertLMPredictionHead', 'BertLayer', 'BertLayerList', 'BertLayerNorm', 'BertModel', 'BertOnlyMLMHead', 'BertOnlyNSPHead', 'BertOutput', 'BertPooler', 'BertPreTrainingHeads', 'BertPredictionHeadTransform', 'BertSelfAttention', 'BertSelfOutput', 'Bridge', 'DefaultDevice', 'Dropout', 'Embedding', 'Linear', 'Tanh', 'Vocabulary', 'WordpieceTokenizer', 'attributes', 'bert_adam_update', 'bert_tokenize', 'enable_fast_paths', 'fast_paths_enabled', 'gelu', 'is_control', 'is_punctuation', 'is_whitespace', 'load_safetensors', 'load_weights', 'register_natives', 'swish', 'torch_version', 'warmup_constant', 'warmup_cosine', 'warmup_cosine_with_hard_restarts', 'warmup_cosine_with_warmup_restarts', 'warmup_linear', 'whitespace_tokenize', 'wordpiece_tokenize']
+
+__all__: list[str] = [
+    "BasicTokenizer",
+    "BertAttention",
+    "BertConfig",
+    "BertEmbeddings",
+    "BertEncoder",
+    "BertForMaskedLM",
+    "BertForMultipleChoice",
+    "BertForNextSentencePrediction",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertIntermediate",
+    "BertLMPredictionHead",
+    "BertLayer",
+    "BertLayerList",
+    "BertLayerNorm",
+    "BertModel",
+    "BertOnlyMLMHead",
+    "BertOnlyNSPHead",
+    "BertOutput",
+    "BertPooler",
+    "BertPreTrainingHeads",
+    "BertPredictionHeadTransform",
+    "BertSelfAttention",
+    "BertSelfOutput",
+    "Bridge",
+    "DefaultDevice",
+    "Dropout",
+    "Embedding",
+    "Linear",
+    "Run",
+    "Tanh",
+    "Vocabulary",
+    "WordpieceTokenizer",
+    "attributes",
+    "bert_adam_update",
+    "bert_tokenize",
+    "enable_fast_paths",
+    "fast_paths_enabled",
+    "gelu",
+    "is_control",
+    "is_punctuation",
+    "is_whitespace",
+    "load_safetensors",
+    "load_weights",
+    "register_natives",
+    "swish",
+    "torch_version",
+    "warmup_constant",
+    "warmup_cosine",
+    "warmup_cosine_with_hard_restarts",
+    "warmup_cosine_with_warmup_restarts",
+    "warmup_linear",
+    "whitespace_tokenize",
+    "wordpiece_tokenize",
+]
+
 class DefaultDevice:
     """
     Device of the parameters made in a scope.
     """
-    def __enter__(self) -> None:
-        ...
-    def __exit__(self, *args) -> None:
-        ...
-    def __init__(self, device: torch.device) -> None:
-        ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *args) -> None: ...
+    def __init__(self, device: torch.device) -> None: ...
+
 class Linear(torch._C.cpp.nn.Module):
     pass
+
 class Embedding(torch._C.cpp.nn.Module):
     pass
+
 class Dropout(torch._C.cpp.nn.Module):
     pass
+
 class Tanh(torch._C.cpp.nn.Module):
     pass
+
 class BertLayerNorm(torch._C.cpp.nn.Module):
-    def __init__(self, hidden_size: typing.SupportsInt | typing.SupportsIndex, eps: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(
+        self,
+        hidden_size: typing.SupportsInt | typing.SupportsIndex,
+        eps: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertConfig:
     """
     Configuration as the core sees it.
     """
     @staticmethod
-    def from_json(text: str) -> BertConfig:
-        ...
+    def from_json(text: str) -> BertConfig: ...
+
 class BertEmbeddings(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+
 class BertSelfAttention(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
+
 class BertSelfOutput(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+
 class BertAttention(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
+
 class BertIntermediate(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertOutput(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+
 class BertLayer(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
+
 class BertLayerList(torch._C.cpp.nn.Module):
     pass
+
 class BertPooler(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertEncoder(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: bool, arg3: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self, arg0: typing.Any, arg1: typing.Any, arg2: bool, arg3: typing.Any
+    ) -> typing.Any: ...
+
 class BertModel(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: bool, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: bool, arg4: typing.Any
+    ) -> typing.Any: ...
+
 class BertPredictionHeadTransform(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertOnlyNSPHead(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertLMPredictionHead(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertOnlyMLMHead(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None:
-        ...
-    def forward(self, arg0: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
+    def forward(self, arg0: typing.Any) -> typing.Any: ...
+
 class BertPreTrainingHeads(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
+    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+
 class BertForPreTraining(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any, arg5: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+        arg5: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForMaskedLM(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForNextSentencePrediction(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForQuestionAnswering(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any, arg5: typing.Any) -> typing.Any:
-        ...
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+        arg5: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForSequenceClassification(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, num_labels: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(
+        self, config: BertConfig, num_labels: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForMultipleChoice(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, num_choices: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(
+        self, config: BertConfig, num_choices: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+    ) -> typing.Any: ...
+
 class BertForTokenClassification(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig, num_labels: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: typing.Any, arg4: typing.Any) -> typing.Any:
-        ...
+    def __init__(
+        self, config: BertConfig, num_labels: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self,
+        arg0: typing.Any,
+        arg1: typing.Any,
+        arg2: typing.Any,
+        arg3: typing.Any,
+        arg4: typing.Any,
+    ) -> typing.Any: ...
+
+class Run:
+    """
+    Runs the arithmetic of nodes in C++, each by a bridge of its own.
+    """
+    def __call__(self, node: typing.Any, *args) -> typing.Any: ...
+    def __init__(self) -> None: ...
+
 class Bridge:
     """
-    Runs the arithmetic of a node in C++.
+    What a node holds to have its arithmetic done in C++.
     """
-    def __call__(self, arg0: typing.Any, *args) -> typing.Any:
-        ...
-    def __init__(self, node: typing.Any) -> None:
-        ...
-    def __reduce__(self) -> tuple[type, tuple]:
-        ...
-    def belongs_to(self, arg0: typing.Any) -> bool:
-        ...
+    def __init__(self, node: typing.Any) -> None: ...
+    def __reduce__(self) -> tuple[type, tuple]: ...
+
 class Vocabulary:
     """
     The tokens of a model and their ids.
     """
     @staticmethod
-    def load(vocab_file: typing.Any) -> Vocabulary:
-        ...
-    def __init__(self, vocab: dict[str, int]) -> None:
-        ...
-    def __len__(self) -> int:
-        ...
-    def __repr__(self) -> str:
-        ...
-    def is_consecutive(self) -> bool:
-        ...
-    def items(self) -> list[tuple[str, int]]:
-        ...
-    def save(self, vocab_file: typing.Any) -> None:
-        ...
+    def load(vocab_file: typing.Any) -> Vocabulary: ...
+    def __init__(self, vocab: dict[str, int]) -> None: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def is_consecutive(self) -> bool: ...
+    def items(self) -> list[tuple[str, int]]: ...
+    def save(self, vocab_file: typing.Any) -> None: ...
+
 class BasicTokenizer:
     """
     Splits text into words and punctuation.
     """
-    def __init__(self, do_lower_case: bool, never_split: collections.abc.Iterable[str]) -> None:
-        ...
-    def tokenize(self, text: typing.Any) -> list[str]:
-        ...
+    def __init__(self, do_lower_case: bool, never_split: collections.abc.Iterable[str]) -> None: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+
 class WordpieceTokenizer:
     """
     Splits words into pieces.
     """
-    def __init__(self, vocab: Vocabulary, unk_token: typing.Any, max_input_chars_per_word: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def tokenize(self, text: typing.Any) -> list[str]:
-        ...
+    def __init__(
+        self,
+        vocab: Vocabulary,
+        unk_token: typing.Any,
+        max_input_chars_per_word: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
     Numbers and flags of a module that may be set from Python.
     """
-def bert_adam_update(parameters: list, gradients: list, next_m: list, next_v: list, rates: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], b1: typing.SupportsFloat | typing.SupportsIndex, b2: typing.SupportsFloat | typing.SupportsIndex, e: typing.SupportsFloat | typing.SupportsIndex, weight_decay: typing.SupportsFloat | typing.SupportsIndex, max_grad_norm: typing.SupportsFloat | typing.SupportsIndex) -> None:
+
+def bert_adam_update(
+    parameters: list,
+    gradients: list,
+    next_m: list,
+    next_v: list,
+    rates: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    b1: typing.SupportsFloat | typing.SupportsIndex,
+    b2: typing.SupportsFloat | typing.SupportsIndex,
+    e: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    max_grad_norm: typing.SupportsFloat | typing.SupportsIndex,
+) -> None:
     """
     One step of BertAdam on the parameters of a group, in place.
     """
-def bert_tokenize(basic: BasicTokenizer, wordpiece: WordpieceTokenizer, text: typing.Any) -> list[str]:
+
+def bert_tokenize(
+    basic: BasicTokenizer, wordpiece: WordpieceTokenizer, text: typing.Any
+) -> list[str]:
     """
     Basic tokenization followed by WordPiece.
     """
+
 def enable_fast_paths(enabled: bool) -> None:
     """
     Lets forward passes save work, or not; see ptbert.utils.
     """
+
 def fast_paths_enabled() -> bool:
     """
     Whether forward passes may save work.
     """
-def gelu(arg0: typing.Any) -> typing.Any:
-    ...
+
+def gelu(arg0: typing.Any) -> typing.Any: ...
 def is_control(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     What BERT's text cleaning drops.
     """
+
 def is_punctuation(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     What BERT splits words on.
     """
+
 def is_whitespace(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     White space for BERT's text cleaning.
     """
+
 def load_safetensors(path: str) -> dict:
     """
     Reads a .safetensors file.
     """
+
 def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
     """
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
+
 def register_natives(classes: dict, required: dict, activations: dict) -> None:
     """
     Tells which Python classes, attribute values and functions the core computes itself.
     """
-def swish(arg0: typing.Any) -> typing.Any:
-    ...
-def warmup_constant(progress: typing.SupportsFloat | typing.SupportsIndex, warmup: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def warmup_cosine(progress: typing.SupportsFloat | typing.SupportsIndex, warmup: typing.SupportsFloat | typing.SupportsIndex, cycles: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def warmup_cosine_with_hard_restarts(progress: typing.SupportsFloat | typing.SupportsIndex, warmup: typing.SupportsFloat | typing.SupportsIndex, cycles: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def warmup_cosine_with_warmup_restarts(progress: typing.SupportsFloat | typing.SupportsIndex, warmup: typing.SupportsFloat | typing.SupportsIndex, cycles: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def warmup_linear(progress: typing.SupportsFloat | typing.SupportsIndex, warmup: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
+
+def swish(arg0: typing.Any) -> typing.Any: ...
+def warmup_constant(
+    progress: typing.SupportsFloat | typing.SupportsIndex,
+    warmup: typing.SupportsFloat | typing.SupportsIndex,
+) -> float: ...
+def warmup_cosine(
+    progress: typing.SupportsFloat | typing.SupportsIndex,
+    warmup: typing.SupportsFloat | typing.SupportsIndex,
+    cycles: typing.SupportsFloat | typing.SupportsIndex,
+) -> float: ...
+def warmup_cosine_with_hard_restarts(
+    progress: typing.SupportsFloat | typing.SupportsIndex,
+    warmup: typing.SupportsFloat | typing.SupportsIndex,
+    cycles: typing.SupportsFloat | typing.SupportsIndex,
+) -> float: ...
+def warmup_cosine_with_warmup_restarts(
+    progress: typing.SupportsFloat | typing.SupportsIndex,
+    warmup: typing.SupportsFloat | typing.SupportsIndex,
+    cycles: typing.SupportsFloat | typing.SupportsIndex,
+) -> float: ...
+def warmup_linear(
+    progress: typing.SupportsFloat | typing.SupportsIndex,
+    warmup: typing.SupportsFloat | typing.SupportsIndex,
+) -> float: ...
 def whitespace_tokenize(text: typing.Any) -> list[str]:
     """
     The words of a text, as str.split makes them.
     """
-def wordpiece_tokenize(text: typing.Any, vocab: typing.Any, unk_token: typing.Any, max_input_chars_per_word: typing.SupportsInt | typing.SupportsIndex) -> list[str]:
+
+def wordpiece_tokenize(
+    text: typing.Any,
+    vocab: typing.Any,
+    unk_token: typing.Any,
+    max_input_chars_per_word: typing.SupportsInt | typing.SupportsIndex,
+) -> list[str]:
     """
     WordPiece that asks any Python container for its pieces, under the GIL.
     """
-torch_version: str = '2.13.0'
+
+torch_version: str = "2.13.0"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -10,13 +11,16 @@ from torch import Tensor, nn
 
 from . import _C
 
+# run(node, *inputs) does the arithmetic of `node` in C++.
+run = _C.Run()
+
 
 class CppModule(nn.Module):
     """A node of the Python tree whose forward runs in C++.
 
     Parameters, sub-modules and attributes are those of this tree; a C++ twin is bound to them
     before each forward. Subclasses name their C++ class in `_native_type`, set up their tree with
-    `_adopt` and call `_run` in `forward`.
+    `_adopt` and call `run` in `forward`.
     """
 
     _native_type: ClassVar[type[Any]]
@@ -59,15 +63,51 @@ class CppModule(nn.Module):
         node._adopt(native, shared)
         return node
 
-    def _run(self, *args: Any) -> Any:
-        bridge = self.__dict__.get("_bridge")
-        if bridge is None or not bridge.belongs_to(self):
-            bridge = self.__dict__["_bridge"] = _C.Bridge(self)
-        return bridge(self, *args)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CppModule:
+        self._forget_parameters()
+        with _ties_kept(self):
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As that of `nn.Module`; tied parameters stay one, with `assign` too."""
+        with _ties_kept(self):
+            return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._forget_parameters()
+        super()._load_from_state_dict(*args)
+
+    def _forget_parameters(self) -> None:
+        """Lets go of the twin before parameters are replaced.
+
+        It holds the old ones: they would stay in memory until the next forward, and
+        `torch.__future__.set_swap_module_params_on_conversion` could not swap them.
+        """
+        self.__dict__.pop("_bridge", None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles come without the bridge, and make their own when they are called."""
         return {name: value for name, value in self.__dict__.items() if name != "_bridge"}
+
+
+@contextmanager
+def _ties_kept(root: nn.Module) -> Iterator[None]:
+    """Makes parameters below `root` that are one before the block one after it: the last of them.
+
+    `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`.
+    """
+    places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
+    for module in root.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            places.setdefault(parameter, []).append((module, name))
+    try:
+        yield
+    finally:
+        for *others, (last, last_name) in places.values():
+            for module, name in others:
+                setattr(module, name, getattr(last, last_name))
 
 
 def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _C
-from ._bridge import CppModule, register_activations, register_leaf, register_nodes
+from ._bridge import CppModule, register_activations, register_leaf, register_nodes, run
 from .bert_config import BertConfig, native_config
 from .pruning import prune_heads
 
@@ -84,7 +84,7 @@ class BertEmbeddings(BertNode):
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """[batch, seq] -> [batch, seq, hidden]"""
-        return self._run(input_ids, token_type_ids)
+        return run(self, input_ids, token_type_ids)
 
 
 class BertAttentionOptions(BertNode):
@@ -143,7 +143,7 @@ class BertSelfAttention(BertAttentionOptions):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
         kept = self._kept
-        output = self._run(hidden_states, attention_mask, head_mask)
+        output = run(self, hidden_states, attention_mask, head_mask)
         if kept is None:
             return output
         output, heads = output
@@ -198,7 +198,7 @@ class BertSelfOutput(BertNode):
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
         """[batch, seq, hidden] twice -> [batch, seq, hidden]"""
-        return self._run(hidden_states, input_tensor)
+        return run(self, hidden_states, input_tensor)
 
 
 class BertAttention(BertAttentionNode):
@@ -213,7 +213,7 @@ class BertAttention(BertAttentionNode):
         head_mask: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
-        return self._run(input_tensor, attention_mask, head_mask)
+        return run(self, input_tensor, attention_mask, head_mask)
 
     def prune_heads(self, heads: Iterable[int]) -> None:
         """Removes heads for good; the others are numbered anew.
@@ -242,7 +242,7 @@ class BertIntermediate(BertNode):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, seq, intermediate]"""
-        return self._run(hidden_states)
+        return run(self, hidden_states)
 
 
 class BertOutput(BertNode):
@@ -252,7 +252,7 @@ class BertOutput(BertNode):
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
         """[batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]"""
-        return self._run(hidden_states, input_tensor)
+        return run(self, hidden_states, input_tensor)
 
 
 class BertLayer(BertAttentionNode):
@@ -267,7 +267,7 @@ class BertLayer(BertAttentionNode):
         head_mask: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
-        return self._run(hidden_states, attention_mask, head_mask)
+        return run(self, hidden_states, attention_mask, head_mask)
 
 
 class BertEncoder(BertAttentionNode):
@@ -284,7 +284,7 @@ class BertEncoder(BertAttentionNode):
     ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
         """[batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the output of
         every layer, or of the last alone"""
-        return self._run(hidden_states, attention_mask, output_all_encoded_layers, head_mask)
+        return run(self, hidden_states, attention_mask, output_all_encoded_layers, head_mask)
 
 
 class BertPooler(BertNode):
@@ -294,7 +294,7 @@ class BertPooler(BertNode):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, hidden]"""
-        return self._run(hidden_states)
+        return run(self, hidden_states)
 
 
 class BertPredictionHeadTransform(BertNode):
@@ -308,7 +308,7 @@ class BertPredictionHeadTransform(BertNode):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[*, hidden] -> [*, hidden]"""
-        return self._run(hidden_states)
+        return run(self, hidden_states)
 
 
 class BertOnlyNSPHead(BertNode):
@@ -318,7 +318,7 @@ class BertOnlyNSPHead(BertNode):
 
     def forward(self, pooled_output: Tensor) -> Tensor:
         """[batch, hidden] -> [batch, 2]"""
-        return self._run(pooled_output)
+        return run(self, pooled_output)
 
 
 class BertTiedNode(BertNode):
@@ -344,7 +344,7 @@ class BertLMPredictionHead(BertTiedNode):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[*, hidden] -> [*, vocab]"""
-        return self._run(hidden_states)
+        return run(self, hidden_states)
 
 
 class BertOnlyMLMHead(BertTiedNode):
@@ -354,7 +354,7 @@ class BertOnlyMLMHead(BertTiedNode):
 
     def forward(self, sequence_output: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, seq, vocab]"""
-        return self._run(sequence_output)
+        return run(self, sequence_output)
 
 
 class BertPreTrainingHeads(BertTiedNode):
@@ -364,7 +364,7 @@ class BertPreTrainingHeads(BertTiedNode):
 
     def forward(self, sequence_output: Tensor, pooled_output: Tensor) -> tuple[Tensor, Tensor]:
         """[batch, seq, hidden], [batch, hidden] -> [batch, seq, vocab], [batch, 2]"""
-        return self._run(sequence_output, pooled_output)
+        return run(self, sequence_output, pooled_output)
 
 
 def _activation(config: BertConfig) -> Callable[[Tensor], Tensor]:

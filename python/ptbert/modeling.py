@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from . import _C
-from ._bridge import register_nodes
+from ._bridge import register_nodes, run
 from .bert_config import BertConfig, native_config, with_article
 from .bert_modules import (
     ACT2FN,
@@ -236,8 +236,8 @@ class BertModel(_CppModel):
         `output_all_encoded_layers=False` that of the last alone; each is [batch, seq, hidden]. The
         pooled output is [batch, hidden].
         """
-        return self._run(
-            input_ids, token_type_ids, attention_mask, output_all_encoded_layers, head_mask
+        return run(
+            self, input_ids, token_type_ids, attention_mask, output_all_encoded_layers, head_mask
         )
 
     def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
@@ -308,7 +308,8 @@ class BertForPreTraining(_CppModel):
             next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it
                 is random.
         """
-        return self._run(
+        return run(
+            self,
             input_ids,
             token_type_ids,
             attention_mask,
@@ -347,7 +348,7 @@ class BertForMaskedLM(_CppModel):
             masked_lm_labels: [batch, seq], the token ids to predict, -1 where there is nothing to
                 predict.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, masked_lm_labels, head_mask)
+        return run(self, input_ids, token_type_ids, attention_mask, masked_lm_labels, head_mask)
 
 
 class BertForNextSentencePrediction(_CppModel):
@@ -379,7 +380,7 @@ class BertForNextSentencePrediction(_CppModel):
             next_sentence_label: [batch], 0 where the second sentence follows the first, 1 where it
                 is random.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, next_sentence_label, head_mask)
+        return run(self, input_ids, token_type_ids, attention_mask, next_sentence_label, head_mask)
 
 
 class BertForSequenceClassification(_CppModel):
@@ -425,7 +426,7 @@ class BertForSequenceClassification(_CppModel):
         Args:
             labels: [batch], the classes, in [0, num_labels).
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
+        return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForMultipleChoice(_CppModel):
@@ -471,7 +472,7 @@ class BertForMultipleChoice(_CppModel):
         Args:
             labels: [batch], the right choices, in [0, num_choices).
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
+        return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForTokenClassification(_CppModel):
@@ -518,7 +519,7 @@ class BertForTokenClassification(_CppModel):
             labels: [batch, seq], the classes, in [0, num_labels). With an `attention_mask` only
                 positions where it is 1 count.
         """
-        return self._run(input_ids, token_type_ids, attention_mask, labels, head_mask)
+        return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
 class BertForQuestionAnswering(_CppModel):
@@ -556,8 +557,14 @@ class BertForQuestionAnswering(_CppModel):
                 where seq means "not in this window" and does not count.
             end_positions: [batch], index of the last token, likewise.
         """
-        return self._run(
-            input_ids, token_type_ids, attention_mask, start_positions, end_positions, head_mask
+        return run(
+            self,
+            input_ids,
+            token_type_ids,
+            attention_mask,
+            start_positions,
+            end_positions,
+            head_mask,
         )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+import ptbert
 import twin
 from ptbert import BertConfig
 from support import assert_equal
@@ -46,6 +50,133 @@ def test_deleted_part_is_missed_only_when_called(class_name: str, tiny_config: B
                 model.bert(IDS)
         model.bert.pooler = pooler
         model(IDS)
+
+
+@pytest.mark.parametrize(
+    ("parent", "name"),
+    [
+        ("", "bert"),
+        ("bert", "embeddings"),
+        ("bert.embeddings", "LayerNorm"),
+        ("bert", "encoder"),
+        ("bert.encoder", "layer"),
+        ("bert.encoder.layer.0", "attention"),
+        ("bert.encoder.layer.0.attention.self", "query"),
+        ("bert.encoder.layer.1.output", "dropout"),
+    ],
+)
+def test_deleted_part_is_named(
+    parent: str, name: str, class_name: str, tiny_config: BertConfig
+) -> None:
+    model, _ = twin.make_pair(class_name, tiny_config)
+    expected = twin.outputs_of(model.eval(), class_name)
+    node = model.get_submodule(parent)
+    part = getattr(node, name)
+    for deleted in (True, False):
+        if deleted:
+            delattr(node, name)
+        else:
+            setattr(node, name, None)
+        for _ in range(2):
+            with pytest.raises(AttributeError) as error:
+                model(IDS)
+            path = f"{parent}.{name}" if parent else name
+            assert str(error.value) == f"The model has no module `{path}`."
+        setattr(node, name, part)
+        assert_equal(twin.outputs_of(model, class_name)[0], expected[0])
+
+
+@pytest.mark.parametrize("path", ["bert.pooler.dense", "bert.encoder.layer.0.output.LayerNorm"])
+def test_deleted_parameter_is_named(path: str, class_name: str, tiny_config: BertConfig) -> None:
+    model, _ = twin.make_pair(class_name, tiny_config)
+    expected = twin.outputs_of(model.eval(), class_name)
+    node = model.get_submodule(path)
+    weight = node.weight
+    del node.weight
+    for _ in range(2):
+        with pytest.raises(
+            AttributeError, match=rf"^The model has no parameter `{re.escape(path)}\.weight`\.$"
+        ):
+            model(IDS)
+    node.weight = weight
+    assert_equal(twin.outputs_of(model, class_name)[0], expected[0])
+
+
+def set_query(model: Any) -> None:
+    model.bert.encoder.layer[0].attention.self.query = nn.Linear(32, 48)
+
+
+def set_heads(model: Any) -> None:
+    model.bert.encoder.layer[1].attention.self.num_attention_heads = 5
+
+
+def set_weight(model: Any) -> None:
+    model.bert.pooler.dense.weight = nn.Parameter(torch.zeros(32, 31))
+
+
+def unset_weight(model: Any) -> None:
+    model.bert.encoder.layer[0].intermediate.dense.weight = None
+
+
+def set_norm(model: Any) -> None:
+    model.bert.encoder.layer[0].output.LayerNorm.weight = nn.Parameter(torch.ones(31))
+
+
+def set_embeddings(model: Any) -> None:
+    model.bert.embeddings.position_embeddings = nn.Embedding(512, 31)
+
+
+def set_feed_forward(model: Any) -> None:
+    model.bert.encoder.layer[1].output.dense = nn.Linear(37, 31)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (set_query, "bert.encoder.layer.0.attention.self"),
+        (set_heads, "bert.encoder.layer.1.attention.self"),
+        (set_weight, "bert.pooler.dense"),
+        (unset_weight, "bert.encoder.layer.0.intermediate.dense"),
+        (set_norm, "bert.encoder.layer.0.output.LayerNorm"),
+        (set_embeddings, "bert.embeddings"),
+        (set_feed_forward, "bert.encoder.layer.1.output"),
+    ],
+)
+def test_part_that_does_not_fit_is_named(
+    change: Callable[[Any], None],
+    path: str,
+    fast: bool,
+    class_name: str,
+    tiny_config: BertConfig,
+) -> None:
+    model, _ = twin.make_pair(class_name, tiny_config)
+    model.eval()(IDS)
+    change(model)
+    with nullcontext() if fast else twin.plain_paths():
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=rf"\(in `{re.escape(path)}`\)$"):
+                model(IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "width", "labels", "message"),
+    [
+        ("BertForQuestionAnswering", "qa_outputs", 3, 0, "`qa_outputs` must give 2 scores"),
+        ("BertForMultipleChoice", "classifier", 2, 0, "`classifier` must give 1 score"),
+        ("BertForSequenceClassification", "classifier", 4, 1, "`classifier` must give 2 scores"),
+        ("BertForTokenClassification", "classifier", 4, 2, "`classifier` must give 2 scores"),
+    ],
+)
+def test_head_of_another_width_is_refused(
+    name: str, head: str, width: int, labels: int, message: str, tiny_config: BertConfig
+) -> None:
+    model: Any = getattr(ptbert, name)(tiny_config, *([2] if head == "classifier" else []))
+    model(IDS[None] if name == "BertForMultipleChoice" else IDS)
+    setattr(model, head, nn.Linear(32, width))
+    targets = {0: {}, 1: {"labels": torch.tensor([0, 1])}, 2: {"labels": torch.zeros_like(IDS)}}
+    with pytest.raises(ValueError, match=rf"^{message}, but gives {width}\.$"):
+        model(IDS[None] if name == "BertForMultipleChoice" else IDS, **targets[labels])
 
 
 class Returns(nn.Module):

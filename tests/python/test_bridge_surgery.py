@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 import twin
+from model_cases import flat_outputs
 from ptbert import BertConfig
-from support import seeded_values
+from support import assert_close, seeded_values
 
 Change = Callable[[Any], None]
 CHANGES: list[Change] = []
@@ -57,6 +58,45 @@ class LayerOfTheUser(nn.Module):
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         assert attention_mask is not None
         return hidden_states + self.dense(hidden_states) * (attention_mask[:, 0, 0, :, None] == 0)
+
+
+class AttentionOfTheUser(nn.Module):
+    """Takes what a self-attention or an attention takes, and looks at the mask alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = linear("attention", 32, 32)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        weights = torch.softmax(attention_mask[:, 0, 0], -1)
+        return hidden_states + self.dense(weights[:, :, None] * hidden_states)
+
+
+class EmbeddingsOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding.from_pretrained(values("own", 99, 32), freeze=False)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        assert token_type_ids is not None
+        return self.words(input_ids) + token_type_ids[:, :, None]
+
+
+class EncoderOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LayerOfTheUser()
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor, output_all_encoded_layers: bool = True
+    ) -> list[Tensor]:
+        assert not output_all_encoded_layers
+        return [self.layer(hidden_states, attention_mask)]
+
+
+class PoolerOfTheUser(nn.Module):
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return hidden_states.mean(1)
 
 
 class DoubledLinear(nn.Linear):
@@ -180,6 +220,38 @@ def share_layers(model: Any) -> None:
 @change
 def replace_layer(model: Any) -> None:
     model.bert.encoder.layer[0] = LayerOfTheUser()
+
+
+@change
+def replace_self_attention(model: Any) -> None:
+    model.bert.encoder.layer[0].attention.self = AttentionOfTheUser()
+
+
+@change
+def replace_attention(model: Any) -> None:
+    model.bert.encoder.layer[1].attention = AttentionOfTheUser()
+
+
+@change
+def replace_all_embeddings(model: Any) -> None:
+    model.bert.embeddings = EmbeddingsOfTheUser()
+
+
+@change
+def replace_encoder(model: Any) -> None:
+    model.bert.encoder = EncoderOfTheUser()
+
+
+@change
+def replace_pooler(model: Any) -> None:
+    model.bert.pooler = PoolerOfTheUser()
+
+
+@change
+def replace_norms(model: Any) -> None:
+    model.bert.embeddings.LayerNorm = nn.Identity()
+    model.bert.encoder.layer[0].output.LayerNorm = nn.RMSNorm(32)
+    model.bert.encoder.layer[1].attention.output.LayerNorm = nn.LayerNorm(32, bias=False)
 
 
 @change
@@ -343,3 +415,36 @@ def test_change_takes_effect(
     change(model)
     change(plain)
     twin.assert_agree(model, plain, class_name, TOLERANCES.get(change.__name__, 1e-5))
+
+
+@pytest.mark.parametrize("class_name", twin.CLASSES)
+def test_larger_embeddings_take_larger_inputs(class_name: str, tiny_config: BertConfig) -> None:
+    """Ids, token types and lengths past those of the configuration."""
+    model, plain = twin.make_pair(class_name, tiny_config)
+    batch = {
+        "input_ids": torch.tensor([[119, 99, 3, 118] * 150]),
+        "token_type_ids": torch.tensor([[4, 0, 2, 3] * 150]),
+    }
+    with pytest.raises(IndexError, match="`input_ids` must hold at most 512 tokens a row"):
+        model(**batch)
+    for tree in (model.eval(), plain.eval()):
+        embeddings = tree.bert.embeddings
+        embeddings.word_embeddings = nn.Embedding.from_pretrained(
+            values("words", 120, 32), freeze=False
+        )
+        embeddings.position_embeddings.weight = nn.Parameter(values("positions", 600, 32))
+        embeddings.token_type_embeddings = nn.Embedding.from_pretrained(
+            values("types", 5, 32), freeze=False
+        )
+    results = []
+    for tree in (model, plain):
+        outputs = flat_outputs(tree(**batch))
+        torch.cat(outputs).square().sum().backward()
+        results.append((outputs, tree.bert.embeddings.word_embeddings.weight.grad))
+    (outputs, gradient), (expected, expected_gradient) = results
+    for output, wanted in zip(outputs, expected, strict=True):
+        assert_close(output, wanted)
+    assert_close(gradient / expected_gradient.norm(), expected_gradient / expected_gradient.norm())
+    batch["token_type_ids"][0, 0] = 5
+    with pytest.raises(IndexError, match=r"`token_type_ids` must be in \[0, 5\), but holds 5"):
+        model(**batch)

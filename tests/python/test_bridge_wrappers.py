@@ -205,36 +205,3 @@ def test_distributed_data_parallel(
         mine = model.get_parameter(name).grad
         if gradient is not None:
             assert_close(mine, 2 * gradient)
-
-
-def test_export_without_strictness_sees_the_arithmetic(pair: tuple[Any, Any]) -> None:
-    model, plain = pair
-    program = torch.export.export(model, (IDS,), strict=False)
-    assert_close(scores(program.module()), scores(plain))
-    names = {str(node.target) for node in program.graph.nodes}
-    assert "aten.linear.default" in names
-
-
-# Dynamo warns of what it cannot trace, and of tensors that it touches.
-@pytest.mark.filterwarnings("default")
-def test_compiled_model_gives_equal_results(pair: tuple[Any, Any], class_name: str) -> None:
-    model, plain = pair
-    compiled: Any = torch.compile(model, backend="eager")
-    for _ in range(2):
-        assert_close(scores(compiled), scores(plain))
-    twin.assert_agree(copy.deepcopy(model).train(), plain.train(), class_name)
-    model.train()
-    with twin.plain_paths():
-        torch.manual_seed(1)
-        compiled(**twin.batch(class_name), **twin.labels(class_name)).backward()
-    for name, gradient in twin.gradients_of(plain, class_name).items():
-        if gradient is not None:
-            assert_close(model.get_parameter(name).grad, gradient)
-
-
-@pytest.mark.filterwarnings("default")
-def test_compiled_part_is_used(pair: tuple[Any, Any], class_name: str) -> None:
-    model, plain = pair
-    model.bert.encoder.layer[0].compile(backend="eager")
-    model.bert.encoder.layer[1].output.dense.compile(backend="eager")
-    twin.assert_agree(model, plain, class_name)

@@ -41,6 +41,8 @@ public:
   Tensor forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
                         const Packing& packing);
 
+  bool observed() const override;
+
   BertConfig config;
   Embedding word_embeddings{nullptr}, position_embeddings{nullptr}, token_type_embeddings{nullptr};
   BertLayerNorm layer_norm{nullptr};
@@ -87,6 +89,8 @@ public:
   /// [rows, hidden], [tokens, hidden] -> [rows, heads * head_size]
   Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
 
+  bool observed() const override;
+
   BertConfig config;
   Linear query{nullptr}, key{nullptr}, value{nullptr};
   Dropout dropout{nullptr};
@@ -95,8 +99,6 @@ public:
   /// With `keep_multihead_output`: what the heads gave in the last forward(), not yet merged,
   /// [batch, heads, seq, head_size]. Its gradient is retained. For one thread at a time.
   Tensor multihead_output;
-
-  bool observed() const override;
 
 private:
   Tensor split_heads(const Tensor& x) const;
@@ -111,6 +113,10 @@ public:
   explicit BertSelfOutputImpl(const BertConfig& config);
   /// [batch, seq, hidden] twice -> [batch, seq, hidden]
   Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(dense, layer_norm, dropout);
+  }
 
   BertConfig config;
   Linear dense{nullptr};
@@ -129,6 +135,10 @@ public:
   /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& wanted, const Tensor& input_tensor, const Packing& packing);
 
+  bool observed() const override {
+    return Module::observed() || any_observed(self_attention, output);
+  }
+
   BertConfig config;
   BertSelfAttention self_attention{nullptr};
   BertSelfOutput output{nullptr};
@@ -142,6 +152,8 @@ public:
   /// [batch, seq, hidden] -> [batch, seq, intermediate]
   Tensor forward(const Tensor& hidden_states);
 
+  bool observed() const override { return Module::observed() || any_observed(dense); }
+
   BertConfig config;
   Linear dense{nullptr};
   Activation intermediate_act_fn;
@@ -154,6 +166,10 @@ public:
   explicit BertOutputImpl(const BertConfig& config);
   /// [batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]
   Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(dense, layer_norm, dropout);
+  }
 
   BertConfig config;
   Linear dense{nullptr};
@@ -171,6 +187,10 @@ public:
                           const Tensor& head_mask = {});
   /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(attention, intermediate, output);
+  }
 
   BertConfig config;
   BertAttention attention{nullptr};
@@ -213,6 +233,8 @@ public:
   /// hidden], in the order of the packed sequences.
   Tensor forward_packed(Tensor hidden_states, const Packing& packing);
 
+  bool observed() const override;
+
   BertConfig config;
   BertLayerList layer{nullptr};
 };
@@ -224,6 +246,8 @@ public:
   explicit BertPoolerImpl(const BertConfig& config);
   /// [batch, seq, hidden] -> [batch, hidden]
   Tensor forward(const Tensor& hidden_states);
+
+  bool observed() const override { return Module::observed() || any_observed(dense, activation); }
 
   BertConfig config;
   Linear dense{nullptr};
@@ -266,6 +290,10 @@ public:
   /// observed.
   BertPooledOutput forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                   const Tensor& attention_mask = {}, const Tensor& head_mask = {});
+
+  bool observed() const override {
+    return Module::observed() || any_observed(embeddings, encoder, pooler);
+  }
 
   BertConfig config;
   BertEmbeddings embeddings{nullptr};

@@ -46,10 +46,15 @@ public:
   /// Removes the override of this module, if any.
   virtual void clear_override() {}
 
-  /// Whether the outside sees tensors of this module that are neither its input nor its output: by
-  /// an override, a foreign activation, or because it is told to keep some.
+  /// Whether the outside sees tensors that are neither input nor output of this module: by an
+  /// override of it or of one below, by a foreign activation, or because it is told to keep some.
   virtual bool observed() const { return foreign_activation_; }
   void set_foreign_activation(bool foreign) { foreign_activation_ = foreign; }
+
+  /// Where the module stands in a larger tree, as "encoder.layer.0"; empty if that is not known.
+  /// Errors name it.
+  const std::string& path() const { return path_; }
+  void set_path(std::string path) { path_ = std::move(path); }
 
   const std::map<std::string, Tensor*>& tensors() const { return tensors_; }
   const std::map<std::string, Attribute>& attributes() const { return attributes_; }
@@ -60,6 +65,7 @@ protected:
 
 private:
   bool foreign_activation_ = false;
+  std::string path_;
 };
 
 /// A list of equal modules, registered as "0", "1", ..., whose length may be set from outside.
@@ -79,8 +85,14 @@ protected:
   std::function<Signature> override_;
 };
 
-/// Whether `module` or one below it is observed.
-bool any_observed(const torch::nn::Module& module);
+/// Whether any of `modules` is observed.
+template <typename... Holders> bool any_observed(const Holders&... modules) {
+  return (modules->observed() || ...);
+}
+
+/// Adds to an error of torch's own that it came from `module`, unless one further inside is told
+/// already.
+void add_origin(c10::Error& error, const torch::nn::Module& module);
 
 template <typename Derived, typename Signature> class Module;
 
@@ -94,7 +106,7 @@ public:
   R call(Args... args) {
     if (this->override_)
       return this->override_(args...);
-    return static_cast<Derived*>(this)->forward(args...);
+    return locate_errors([&] { return static_cast<Derived*>(this)->forward(args...); });
   }
 
   void bind(const std::string& name, Tensor tensor) override {
@@ -106,6 +118,16 @@ public:
   bool observed() const override { return this->overridden() || Node::observed(); }
 
 protected:
+  /// What `arithmetic` returns; an error of torch in it tells that it came from this module.
+  template <typename Function> auto locate_errors(Function arithmetic) {
+    try {
+      return arithmetic();
+    } catch (c10::Error& error) {
+      add_origin(error, *this);
+      throw;
+    }
+  }
+
   /// Registers `value` as the parameter `name`, kept in `member`.
   void own_parameter(const std::string& name, Tensor& member, Tensor value) {
     member = this->register_parameter(name, std::move(value));

@@ -4,55 +4,13 @@
 #include <variant>
 
 #include "module.h"
+#include "natives.h"
 #include "overrides.h"
 #include "ptbert/layers.h"
 #include "tensors.h"
 
 namespace ptbert::python {
 namespace {
-
-/// What Python told about itself by register_natives().
-struct Natives {
-  py::dict classes;     // name of a C++ module -> (the Python class of its nodes, its forward)
-  py::dict required;    // name of a C++ module -> {attribute: the only value that C++ knows}
-  py::dict activations; // Python function -> name of the C++ one
-  py::object parameter, tensor, module_list;
-  std::array<py::dict, 4> global_hooks;
-};
-
-Natives& natives() {
-  // Never destroyed: the interpreter is gone when static objects are.
-  static auto* registered = new Natives;
-  return *registered;
-}
-
-constexpr std::array<const char*, 4> kHooks = {"_forward_hooks", "_forward_pre_hooks",
-                                               "_backward_hooks", "_backward_pre_hooks"};
-
-PyObject* bridge_key() {
-  static PyObject* key = PyUnicode_InternFromString("_bridge");
-  return key;
-}
-
-py::handle type_of(py::handle value) { return reinterpret_cast<PyObject*>(Py_TYPE(value.ptr())); }
-
-py::object forward_of(py::handle type) {
-  static PyObject* key = PyUnicode_InternFromString("forward");
-  return py::getattr(type, key);
-}
-
-py::dict dict_of(py::handle node) {
-  return py::reinterpret_steal<py::dict>(PyObject_GenericGetDict(node.ptr(), nullptr));
-}
-
-/// A number that no dict had before its last change, or 0 where Python does not tell (PEP 699).
-uint64_t version_of([[maybe_unused]] py::handle dict) {
-#if PY_VERSION_HEX < 0x030C0000
-  return reinterpret_cast<PyDictObject*>(dict.ptr())->ma_version_tag;
-#else
-  return 0;
-#endif
-}
 
 /// Drops the bridge that a node has from being called on its own. It would keep alive what is
 /// replaced in the node later; the next call of its own makes another.
@@ -62,58 +20,12 @@ void forget_bridge(py::handle node) {
     PyDict_DelItem(attributes.ptr(), bridge_key());
 }
 
-bool any(const std::array<py::dict, 4>& hooks) {
-  return std::any_of(hooks.begin(), hooks.end(),
-                     [](const py::dict& dict) { return PyDict_GET_SIZE(dict.ptr()) > 0; });
-}
-
-/// "ptbert::BertLayerImpl" -> "BertLayer"
-std::string class_name(const torch::nn::Module& module) {
-  auto name = module.name();
-  name = name.substr(name.rfind(':') + 1);
-  return name.substr(0, name.size() - std::string("Impl").size());
-}
-
-bool is_plain_tensor(py::handle value) {
-  const auto type = type_of(value);
-  return type.is(natives().parameter) || type.is(natives().tensor);
-}
-
-/// Whether `parameters` are those of `module`, none missing and none besides, and plain tensors.
-bool can_bind(const py::dict& parameters, const Node& module) {
-  const auto& tensors = module.tensors();
-  for (const auto& [name, value] : parameters) {
-    const bool known = tensors.count(name.cast<std::string>()) > 0;
-    if (!value.is_none() && !(known && is_plain_tensor(value)))
-      return false;
-  }
-  return std::all_of(tensors.begin(), tensors.end(), [&parameters](const auto& tensor) {
-    return parameters.contains(tensor.first);
-  });
-}
-
-/// Whether C++ may do the arithmetic of `node` itself, by `module`.
-bool is_native(py::handle node, const torch::nn::Module& module) {
-  const auto name = class_name(module);
-  const auto known = natives().classes[name.c_str()].cast<py::tuple>();
-  if (!type_of(node).is(known[0]) || !forward_of(known[0]).is(known[1]))
-    return false;
-  const auto attributes = dict_of(node);
-  if (attributes.contains("forward"))
-    return false;
-  if (attributes.contains("_compiled_call_impl") && !attributes["_compiled_call_impl"].is_none())
-    return false;
-  for (const char* hooks : kHooks) {
-    if (py::len(attributes[hooks]) > 0)
-      return false;
-  }
-  if (natives().required.contains(name)) {
-    for (const auto& [attribute, value] : natives().required[name.c_str()].cast<py::dict>()) {
-      if (!py::getattr(node, attribute).equal(value))
-        return false;
-    }
-  }
-  return can_bind(attributes["_parameters"], dynamic_cast<const Node&>(module));
+/// What `function` returns, out of sight of torch.compile, which would warn of the extension's
+/// classes.
+py::object call_uncompiled(const py::object& function) {
+  const bool may_compile = py::module_::import("sys").attr("modules").contains("torch._dynamo");
+  return may_compile ? py::module_::import("torch.compiler").attr("disable")(function)()
+                     : function();
 }
 
 /// Sets an attribute of a C++ module to the value that its node has.
@@ -147,102 +59,6 @@ struct SetAttribute {
 
 } // namespace
 
-DictSnapshot::DictSnapshot(py::handle dict) {
-  for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(dict)) {
-    if (key.ptr() != bridge_key())
-      entries_.emplace_back(py::reinterpret_borrow<py::object>(key), value.ptr());
-  }
-}
-
-bool DictSnapshot::same(py::handle dict) const {
-  const auto version = version_of(dict);
-  if (version != 0 && version == version_)
-    return true;
-  PyObject *key = nullptr, *value = nullptr;
-  Py_ssize_t position = 0;
-  auto entry = entries_.begin();
-  while (PyDict_Next(dict.ptr(), &position, &key, &value) != 0) {
-    if (key == bridge_key())
-      continue;
-    if (entry == entries_.end() || key != entry->first.ptr() || value != entry->second)
-      return false;
-    ++entry;
-  }
-  if (entry != entries_.end())
-    return false;
-  version_ = version;
-  return true;
-}
-
-int DictSnapshot::visit(visitproc visit, void* arg) const {
-  for (const auto& [key, value] : entries_)
-    Py_VISIT(key.ptr());
-  return 0;
-}
-
-NativeNode::NativeNode(py::handle node, bool is_root)
-    : node_(node), type_(Py_TYPE(node.ptr())), attributes_(dict_of(node)),
-      modules_(dict_of(node)["_modules"]), parameters_(dict_of(node)["_parameters"]),
-      children_(modules_), parameter_values_(parameters_) {
-  if (is_root)
-    return;
-  keep_alive_ = py::reinterpret_borrow<py::object>(node);
-  for (size_t i = 0; i < kHooks.size(); ++i)
-    hooks_[i] = dict_of(node)[kHooks[i]];
-}
-
-bool NativeNode::same_structure() const {
-  return Py_TYPE(node_.ptr()) == type_ && attributes_.same(dict_of(node_)) &&
-         children_.same(modules_) && !any(hooks_);
-}
-
-bool NativeNode::same_parameters() const {
-  return parameter_values_.same(parameters_) &&
-         std::all_of(bound_.begin(), bound_.end(), [](const auto& parameter) {
-           return THPVariable_Unpack(parameter.first.ptr()).unsafeGetTensorImpl() ==
-                  parameter.second;
-         });
-}
-
-bool NativeNode::bind(Node& module) {
-  module_ = &module;
-  parameter_values_ = DictSnapshot(parameters_);
-  bound_.clear();
-  if (keep_alive_ && !can_bind(parameters_, module))
-    return false;
-  for (const auto& [name, member] : module.tensors()) {
-    // Replicas of DataParallel hold their tensors as plain attributes.
-    const py::object value = parameters_.contains(name) ? py::object(parameters_[name.c_str()])
-                                                        : node_.attr(name.c_str());
-    if (value.is_none()) {
-      module.bind(name, Tensor());
-      continue;
-    }
-    const auto tensor = to_tensor(name.c_str(), value);
-    if (parameters_.contains(name))
-      bound_.emplace_back(value, tensor.unsafeGetTensorImpl());
-    module.bind(name, tensor);
-  }
-  return true;
-}
-
-int NativeNode::visit(visitproc visit, void* arg) const {
-  Py_VISIT(keep_alive_.ptr());
-  Py_VISIT(modules_.ptr());
-  Py_VISIT(parameters_.ptr());
-  for (const auto& hooks : hooks_)
-    Py_VISIT(hooks.ptr());
-  for (const auto& value : kept_)
-    Py_VISIT(value.ptr());
-  for (const auto& [parameter, tensor] : bound_)
-    Py_VISIT(parameter.ptr());
-  for (const auto* snapshot : {&attributes_, &children_, &parameter_values_}) {
-    if (const int result = snapshot->visit(visit, arg))
-      return result;
-  }
-  return 0;
-}
-
 Twin::Twin(py::object module) : module_(std::move(module)), forward_(module_.attr("forward")) {}
 
 void Twin::rebuild(py::handle root) {
@@ -254,6 +70,7 @@ void Twin::rebuild(py::handle root) {
 
 void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& path, bool is_root) {
   auto& target = dynamic_cast<Node&>(module);
+  target.set_path(path);
   natives_.emplace_back(node, is_root);
   natives_.back().bind(target);
   const auto full_name = [&path](const std::string& name) {
@@ -271,11 +88,20 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
   for (const auto& child : module.named_children()) {
     const auto child_path = full_name(child.key());
     if (!children.contains(child.key()) || children[child.key().c_str()].is_none()) {
-      override_as_missing(*child.value(), child_path);
+      attach_missing(*child.value(), child_path);
     } else {
       attach(children[child.key().c_str()], *child.value(), child_path);
     }
   }
+}
+
+void Twin::attach_missing(torch::nn::Module& module, const std::string& path) {
+  auto* list = dynamic_cast<ListNode*>(&module);
+  if (list == nullptr)
+    return override_as_missing(module, "module `" + path + "`");
+  // Nobody calls a list, but its items.
+  list->resize(1);
+  override_as_missing(*module.children().front(), "module `" + path + "`");
 }
 
 void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::string& path) {
@@ -305,7 +131,11 @@ void Twin::attach(py::handle child, torch::nn::Module& module, const std::string
     forget_bridge(child);
     return walk(child, module, path, /*is_root=*/false);
   }
-  override_with_python(module, child, path);
+  if (const auto missing = missing_parameter(child, module); !missing.empty()) {
+    override_as_missing(module, "parameter `" + path + "." + missing + "`");
+  } else {
+    override_with_python(module, child, path);
+  }
   foreigners_.push_back({py::reinterpret_borrow<py::object>(child), &module});
 }
 
@@ -367,7 +197,7 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
     // A pass that another thread or an outer call has under way keeps the twin it started with.
     const bool fresh = !twin || twin.use_count() > 1;
     if (fresh)
-      twin = std::make_shared<Twin>(node.attr("_make_native")());
+      twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_native")));
     if (fresh || !same || !twin->rebind())
       twin->rebuild(node);
     twin_ = twin;
@@ -375,26 +205,37 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
   return twin->forward(args);
 }
 
-void register_bridge(py::module_& m) {
-  m.def(
-      "register_natives",
-      [](py::dict classes, py::dict required, py::dict activations) {
-        const auto nn = py::module_::import("torch.nn");
-        const auto module = py::module_::import("torch.nn.modules.module");
-        natives() = {
-            std::move(classes),
-            std::move(required),
-            std::move(activations),
-            nn.attr("Parameter"),
-            py::module_::import("torch").attr("Tensor"),
-            nn.attr("ModuleList"),
-            {module.attr("_global_forward_hooks"), module.attr("_global_forward_pre_hooks"),
-             module.attr("_global_backward_hooks"), module.attr("_global_backward_pre_hooks")}};
-      },
-      py::arg("classes"), py::arg("required"), py::arg("activations"),
-      "Tells which Python classes, attribute values and functions the core computes itself.");
+namespace {
 
-  py::class_<Bridge>(m, "Bridge", "Runs the arithmetic of a node in C++.",
+/// The bridge of `node`, made when it is first asked for.
+py::object bridge_of(py::handle node) {
+  const auto attributes = dict_of(node);
+  auto* found = PyDict_GetItemWithError(attributes.ptr(), bridge_key());
+  if (found != nullptr && py::cast<Bridge&>(py::handle(found)).belongs_to(node))
+    return py::reinterpret_borrow<py::object>(found);
+  auto bridge = py::type::of<Bridge>()(node);
+  if (PyDict_SetItem(attributes.ptr(), bridge_key(), bridge.ptr()) != 0)
+    throw py::error_already_set();
+  return bridge;
+}
+
+/// An object rather than a function: torch.compile ends its graph at a call of either, but warns of
+/// a function that it cannot see into.
+struct Run {
+  py::object operator()(const py::object& node, const py::args& args) const {
+    const auto bridge = bridge_of(node);
+    return py::cast<Bridge&>(bridge).call(node, args);
+  }
+};
+
+} // namespace
+
+void register_bridge(py::module_& m) {
+  py::class_<Run>(m, "Run", "Runs the arithmetic of nodes in C++, each by a bridge of its own.")
+      .def(py::init<>())
+      .def("__call__", &Run::operator(), py::arg("node"));
+
+  py::class_<Bridge>(m, "Bridge", "What a node holds to have its arithmetic done in C++.",
                      py::custom_type_setup([](PyHeapTypeObject* heap_type) {
                        // Python's garbage collector sees through the twin to the nodes, dicts and
                        // values it holds.
@@ -414,8 +255,6 @@ void register_bridge(py::module_& m) {
                        };
                      }))
       .def(py::init<py::handle>(), py::arg("node"))
-      .def("belongs_to", &Bridge::belongs_to)
-      .def("__call__", &Bridge::call)
       // Copies and pickles of a node come without its bridge, and make their own when they are
       // called.
       .def("__reduce__",

@@ -139,13 +139,13 @@ template <typename R, typename... Args> struct Override<R(Args...)> {
     return true;
   }
 
-  static bool raise(torch::nn::Module& module, const std::string& path) {
+  static bool raise(torch::nn::Module& module, const std::string& missing) {
     auto* overridable = dynamic_cast<Overridable<R(Args...)>*>(&module);
     if (overridable == nullptr)
       return false;
-    overridable->set_override([path](Args...) -> R {
+    overridable->set_override([missing](Args...) -> R {
       const py::gil_scoped_acquire gil;
-      PyErr_SetString(PyExc_AttributeError, ("The model has no module `" + path + "`.").c_str());
+      PyErr_SetString(PyExc_AttributeError, ("The model has no " + missing + ".").c_str());
       throw py::error_already_set();
     });
     return true;
@@ -172,9 +172,9 @@ void override_with_python(torch::nn::Module& module, py::handle node, const std:
   TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
 }
 
-void override_as_missing(torch::nn::Module& module, const std::string& path) {
+void override_as_missing(torch::nn::Module& module, const std::string& missing) {
   const bool found = for_any_signature<Override>(
-      [&](auto signature) { return decltype(signature)::raise(module, path); });
+      [&](auto signature) { return decltype(signature)::raise(module, missing); });
   TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
 }
 

@@ -1,0 +1,143 @@
+"""torch.compile: a model is one opaque call, and what users put into it is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+
+import twin
+from model_cases import flat_outputs
+from ptbert import BertConfig
+from support import assert_close
+
+# Dynamo touches `grad` of what a part is given, in any model.
+TOUCHED = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+
+@pytest.fixture(params=twin.CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
+    """Never called before."""
+    return twin.make_pair(class_name, tiny_config)
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> Iterator[None]:
+    torch.compiler.reset()
+    counters.clear()
+    yield
+    torch.compiler.reset()
+
+
+class PartOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(37, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.dense(x))
+
+
+# What torch's own inductor imports is deprecated by torch.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_compiled_model_breaks_its_graph_once_and_gives_equal_results(
+    backend: str, pair: tuple[Any, Any], class_name: str
+) -> None:
+    model, plain = pair
+    compiled: Any = torch.compile(model, backend=backend)
+    with twin.evaluating(model, plain):
+        for _ in range(2):
+            outputs = flat_outputs(compiled(**twin.batch(class_name)))
+            for output, expected in zip(outputs, twin.outputs_of(plain, class_name), strict=True):
+                assert_close(output, expected)
+    assert sum(counters["graph_break"].values()) == 1
+    with twin.plain_paths():
+        torch.manual_seed(1)
+        compiled(**twin.batch(class_name), **twin.labels(class_name)).backward()
+        expected_gradients = twin.gradients_of(plain, class_name)
+    for name, gradient in expected_gradients.items():
+        if gradient is not None:
+            assert_close(model.get_parameter(name).grad, gradient)
+
+
+def test_compiled_model_serves_other_shapes(pair: tuple[Any, Any]) -> None:
+    model, plain = pair[0].eval(), pair[1].eval()
+    compiled: Any = torch.compile(model, backend="eager", dynamic=True)
+    for shape in [(2, 3), (3, 5), (1, 1), (4, 9)]:
+        ids = torch.full(shape, 7)
+        for output, expected in zip(
+            flat_outputs(compiled(ids)), flat_outputs(plain(ids)), strict=True
+        ):
+            assert_close(output, expected)
+
+
+@TOUCHED
+def test_changes_take_effect_in_a_compiled_model(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    compiled: Any = torch.compile(model, backend="eager")
+
+    def assert_agree() -> None:
+        with twin.evaluating(model, plain):
+            outputs = flat_outputs(compiled(**twin.batch(class_name)))
+            for output, expected in zip(outputs, twin.outputs_of(plain, class_name), strict=True):
+                assert_close(output, expected)
+
+    assert_agree()
+    for tree in (model, plain):
+        tree.bert.pooler.dense.weight = nn.Parameter(torch.full((32, 32), 0.1))
+        tree.bert.encoder.layer[1].output.dense = nn.Sequential(
+            nn.Linear(37, 32), nn.Tanh(), nn.Linear(32, 32)
+        )
+    plain.bert.encoder.layer[1].output.dense = model.bert.encoder.layer[1].output.dense
+    assert_agree()
+    handles = [
+        tree.bert.encoder.layer[0].register_forward_hook(lambda node, inputs, output: 2 * output)
+        for tree in (model, plain)
+    ]
+    assert_agree()
+    for handle in handles:
+        handle.remove()
+    assert_agree()
+
+
+@TOUCHED
+def test_parts_of_the_user_are_compiled(pair: tuple[Any, Any], class_name: str) -> None:
+    """What C++ calls in Python is traced by the compiler as it would be in any other model."""
+    model, plain = pair[0].eval(), pair[1].eval()
+    graphs: list[torch.fx.GraphModule] = []
+
+    def remember(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    part = PartOfTheUser()
+    for tree in pair:
+        tree.bert.encoder.layer[0].output.dense = part
+    compiled: Any = torch.compile(model, backend=remember)
+    outputs = flat_outputs(compiled(**twin.batch(class_name)))
+    assert_close(outputs[0], twin.outputs_of(plain, class_name)[0])
+    assert any("tanh" in str(node.target) for graph in graphs for node in graph.graph.nodes)
+
+
+@TOUCHED
+def test_compiled_parts_are_used(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    model.bert.encoder.layer[0].compile(backend="eager")
+    model.bert.encoder.layer[1].output.dense.compile(backend="eager")
+    twin.assert_agree(model, plain, class_name)
+
+
+def test_graph_without_breaks_is_refused(pair: tuple[Any, Any], class_name: str) -> None:
+    compiled: Any = torch.compile(pair[0], backend="eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):
+        compiled(**twin.batch(class_name))

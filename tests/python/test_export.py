@@ -1,0 +1,161 @@
+"""Models leave PyTorch: torch.export and ONNX, with fixed and with dynamic shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.export import Dim
+
+import ptbert
+import twin
+from model_cases import flat_outputs
+from ptbert import BertConfig
+from support import assert_close, import_or_skip, seeded_ids
+
+
+@pytest.fixture(params=twin.CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
+    model, plain = twin.make_pair(class_name, tiny_config)
+    return model.eval(), plain.eval()
+
+
+def inputs_of(batch: int, seq: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, token types and a mask whose last row has padding."""
+    ids = seeded_ids("ids", (batch, seq), 1, 99)
+    types = seeded_ids("types", (batch, seq), 0, 2)
+    mask = torch.ones_like(ids)
+    mask[-1, seq // 2 :] = 0
+    return ids, types, mask
+
+
+def dynamic_shapes() -> tuple[dict[int, Dim], ...]:
+    shape = {0: Dim("batch", max=1024), 1: Dim("seq", min=2, max=512)}
+    return (shape, shape, shape)
+
+
+def assert_equal_outputs(actual: Any, plain: Any, inputs: tuple[Tensor, ...]) -> None:
+    for output, expected in zip(actual, flat_outputs(plain(*inputs)), strict=True):
+        assert_close(torch.as_tensor(output), expected)
+
+
+def test_exported_program_has_the_arithmetic(pair: tuple[Any, Any]) -> None:
+    model, plain = pair
+    inputs = inputs_of(4, 6)
+    program = torch.export.export(model, inputs, strict=False)
+    assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
+    names = {str(node.target) for node in program.graph.nodes}
+    assert {"aten.linear.default", "aten.softmax.int", "aten.layer_norm.default"} <= names
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (3, 5), (7, 40), (2, 512)])
+def test_exported_program_serves_other_shapes(
+    shape: tuple[int, int], pair: tuple[Any, Any]
+) -> None:
+    model, plain = pair
+    program = torch.export.export(
+        model, inputs_of(4, 6), dynamic_shapes=dynamic_shapes(), strict=False
+    )
+    inputs = inputs_of(*shape)
+    assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BertModel",
+        "BertForPreTraining",
+        "BertForMaskedLM",
+        "BertForNextSentencePrediction",
+        "BertForTokenClassification",
+    ],
+)
+def test_every_model_serves_other_shapes(name: str, tiny_config: BertConfig) -> None:
+    model: Any = getattr(ptbert, name)(tiny_config).eval()
+    program = torch.export.export(
+        model, inputs_of(4, 6), dynamic_shapes=dynamic_shapes(), strict=False
+    )
+    inputs = inputs_of(3, 9)
+    actual, expected = flat_outputs(program.module()(*inputs)), flat_outputs(model(*inputs))
+    for output, wanted in zip(actual, expected, strict=True):
+        assert_close(output, wanted)
+
+
+def test_losses_serve_other_shapes(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+
+    def labels(batch: int) -> tuple[Tensor, ...]:
+        count = 1 if class_name == "BertForSequenceClassification" else 2
+        return tuple(seeded_ids(f"labels{index}", (batch,), 0, 3) for index in range(count))
+
+    shapes = dynamic_shapes()
+    rows = {0: shapes[0][0]}
+    program = torch.export.export(
+        model,
+        (*inputs_of(4, 6), *labels(4)),
+        dynamic_shapes=(*shapes, *(rows for _ in labels(4))),
+        strict=False,
+    )
+    inputs = (*inputs_of(3, 9), *labels(3))
+    assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
+
+
+def test_exported_choices_serve_other_shapes(tiny_config: BertConfig) -> None:
+    model: Any = ptbert.BertForMultipleChoice(tiny_config, 2).eval()
+    batch, seq = Dim("batch", max=1024), Dim("seq", min=2, max=512)
+    program = torch.export.export(
+        model,
+        (seeded_ids("ids", (4, 2, 6), 1, 99),),
+        dynamic_shapes=({0: batch, 2: seq},),
+        strict=False,
+    )
+    ids = seeded_ids("others", (3, 2, 9), 1, 99)
+    assert_close(program.module()(ids), model(ids))
+
+
+def test_length_past_the_positions_is_refused(pair: tuple[Any, Any]) -> None:
+    shape = {0: Dim("batch"), 1: Dim("seq", min=2)}
+    program = torch.export.export(
+        pair[0], inputs_of(4, 6), dynamic_shapes=(shape, shape, shape), strict=False
+    )
+    with pytest.raises(IndexError, match="index out of range"):
+        program.module()(*inputs_of(1, 513))
+
+
+def test_strict_export_is_refused(pair: tuple[Any, Any]) -> None:
+    """It traces Python, and there is none."""
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):
+        torch.export.export(pair[0], inputs_of(4, 6), strict=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own affairs
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_onnx_runtime_gives_equal_outputs(
+    dynamic: bool, pair: tuple[Any, Any], tmp_path: Path
+) -> None:
+    import_or_skip("onnxscript")
+    onnxruntime = import_or_skip("onnxruntime")
+    model, plain = pair
+    path = tmp_path / "model.onnx"
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    torch.onnx.export(
+        model,
+        inputs_of(4, 6),
+        path,
+        input_names=names,
+        dynamic_shapes=dynamic_shapes() if dynamic else None,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in [(4, 6), (3, 9)] if dynamic else [(4, 6)]:
+        inputs = inputs_of(*shape)
+        given = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+        assert_equal_outputs(session.run(None, given), plain, inputs)
