@@ -94,9 +94,10 @@ class CppModule(nn.Module):
 
 @contextmanager
 def _ties_kept(root: nn.Module) -> Iterator[None]:
-    """Makes parameters below `root` that are one before the block one after it: the last of them.
+    """Makes parameters below `root` that are one before the block one after it.
 
-    `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`.
+    `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`. The last
+    that was replaced stands for all.
     """
     places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
     for module in root.modules():
@@ -105,9 +106,11 @@ def _ties_kept(root: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for *others, (last, last_name) in places.values():
-            for module, name in others:
-                setattr(module, name, getattr(last, last_name))
+        for parameter, uses in places.items():
+            now = [getattr(module, name) for module, name in uses]
+            replaced = [other for other in now if other is not parameter]
+            for module, name in uses if replaced else []:
+                setattr(module, name, replaced[-1])
 
 
 def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:

@@ -8,20 +8,13 @@
 #include <utility>
 
 #include "ptbert/bert_heads.h"
+#include "strings.h"
 
 /// Tensors and results of models between C++ and Python. An undefined tensor is None.
 
 namespace ptbert::python {
 
 namespace py = pybind11;
-
-/// "a list", "an int": the type of `value` for a message.
-inline std::string type_with_article(const py::handle& value) {
-  const std::string name = Py_TYPE(value.ptr())->tp_name;
-  const auto base = name.substr(name.rfind('.') + 1);
-  const bool vowel = std::string("aeiouAEIOU").find(base[0]) != std::string::npos;
-  return (vowel ? "an " : "a ") + base;
-}
 
 /// The tensor given for the argument `name`; TypeError for anything else.
 inline Tensor to_tensor(const char* name, const py::handle& value) {

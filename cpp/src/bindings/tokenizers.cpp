@@ -1,7 +1,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
-#include <pybind11/typing.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -17,43 +16,12 @@
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
+#include "strings.h"
 
 namespace py = pybind11;
 
 namespace ptbert::python {
 namespace {
-
-using Strings = std::vector<std::string>;
-
-/// "a list", "an int": the type of an object, for messages.
-std::string type_with_article(const py::handle& object) {
-  const std::string name = Py_TYPE(object.ptr())->tp_name;
-  const bool vowel = std::string_view("aeiouAEIOU").find(name[0]) != std::string_view::npos;
-  return (vowel ? "an " : "a ") + name;
-}
-
-/// Returns the UTF-8 form that a str keeps for its own lifetime. A lone surrogate is Python's
-/// UnicodeEncodeError.
-std::string_view utf8(const py::handle& object, const char* name) {
-  if (!PyUnicode_Check(object.ptr())) {
-    throw py::type_error("`" + std::string(name) + "` must be a str, but is " +
-                         type_with_article(object) + ".");
-  }
-  Py_ssize_t size = 0;
-  const char* data = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
-  if (data == nullptr) {
-    throw py::error_already_set();
-  }
-  return {data, static_cast<std::size_t>(size)};
-}
-
-Strings strings(const py::typing::Iterable<py::str>& objects, const char* name) {
-  Strings result;
-  for (const py::handle object : objects) {
-    result.emplace_back(utf8(object, name));
-  }
-  return result;
-}
 
 std::int64_t token_id(const py::handle& object) {
   if (!PyIndex_Check(object.ptr())) {
@@ -83,13 +51,6 @@ std::vector<std::pair<std::string, std::int64_t>> vocabulary_items(const Vocabul
     items.emplace_back(entry.token, entry.id);
   }
   return items;
-}
-
-/// Runs `tokenize(view of text)` without the GIL.
-template <typename Tokenize> Strings unlocked(const py::object& text, Tokenize tokenize) {
-  const std::string_view view = utf8(text, "text");
-  const py::gil_scoped_release release;
-  return tokenize(view);
 }
 
 void register_predicates(py::module_& m) {

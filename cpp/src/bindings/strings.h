@@ -1,0 +1,54 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/typing.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Text between C++ and Python.
+
+namespace ptbert::python {
+
+namespace py = pybind11;
+
+using Strings = std::vector<std::string>;
+
+/// "a list", "an int": the type of `value` for a message.
+inline std::string type_with_article(const py::handle& value) {
+  const std::string name = Py_TYPE(value.ptr())->tp_name;
+  const auto base = name.substr(name.rfind('.') + 1);
+  const bool vowel = std::string("aeiouAEIOU").find(base[0]) != std::string::npos;
+  return (vowel ? "an " : "a ") + base;
+}
+
+/// The UTF-8 form that a str keeps for its own lifetime; TypeError for anything else. A lone
+/// surrogate is Python's UnicodeEncodeError.
+inline std::string_view utf8(const py::handle& object, const char* name) {
+  if (!PyUnicode_Check(object.ptr())) {
+    throw py::type_error("`" + std::string(name) + "` must be a str, but is " +
+                         type_with_article(object) + ".");
+  }
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (data == nullptr)
+    throw py::error_already_set();
+  return {data, static_cast<std::size_t>(size)};
+}
+
+inline Strings strings(const py::typing::Iterable<py::str>& objects, const char* name) {
+  Strings result;
+  for (const py::handle object : objects)
+    result.emplace_back(utf8(object, name));
+  return result;
+}
+
+/// Runs `function(view of text)` without the interpreter.
+template <typename Function> auto unlocked(const py::object& text, Function function) {
+  const std::string_view view = utf8(text, "text");
+  const py::gil_scoped_release release;
+  return function(view);
+}
+
+} // namespace ptbert::python
