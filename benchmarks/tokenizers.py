@@ -1,7 +1,7 @@
 """The speed of the tokenizers beside those of other libraries, one thread, all in one run.
 
-Every library encodes the same lines; they take turns, and the median counts. A section gives rows of
-(name, function that encodes a text); add a function to SECTIONS for another tokenizer.
+Every library encodes the same lines; they take turns, and the median counts. A section gives rows
+of (name, function that encodes a text); add a function to SECTIONS for another tokenizer.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "python"))
+# In the place of this folder, whose tokenizers.py would hide the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "python")
 
-import bpe_reference
-
-import ptbert
+import bpe_reference  # noqa: E402
+import ptbert  # noqa: E402
 
 Encode = Callable[[str], Any]
 

@@ -39,7 +39,10 @@ __all__: list[str] = [
     "DefaultDevice",
     "Dropout",
     "Embedding",
+    "GPT2Tokenizer",
+    "GPT2_PATTERN",
     "Linear",
+    "OpenAIGPTTokenizer",
     "Run",
     "Tanh",
     "Vocabulary",
@@ -47,6 +50,7 @@ __all__: list[str] = [
     "attributes",
     "bert_adam_update",
     "bert_tokenize",
+    "bytes_to_unicode",
     "enable_fast_paths",
     "fast_paths_enabled",
     "gelu",
@@ -56,6 +60,7 @@ __all__: list[str] = [
     "load_safetensors",
     "load_weights",
     "register_natives",
+    "standardize_text",
     "swish",
     "torch_version",
     "warmup_constant",
@@ -300,6 +305,85 @@ class WordpieceTokenizer:
     ) -> None: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
+class GPT2Tokenizer:
+    """
+    Byte-level BPE.
+    """
+    @staticmethod
+    def from_tables(encoder: dict[str, int], bpe_ranks: dict) -> GPT2Tokenizer: ...
+    def __init__(self, vocab_file: typing.Any, merges_file: typing.Any) -> None: ...
+    def bpe(self, token: typing.Any) -> list[str]: ...
+    def decode(
+        self,
+        ids: collections.abc.Iterable[int],
+        skip_special_tokens: bool,
+        clean_up_tokenization_spaces: bool,
+        errors: str,
+    ) -> str: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list[list[int]]: ...
+    def encoder_items(self) -> list[tuple[str, int]]: ...
+    def ids_to_tokens(
+        self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
+    ) -> list[str]: ...
+    def merges(self) -> list[tuple[tuple[str, str], int]]: ...
+    def num_tokens(self) -> int: ...
+    def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
+    def text_of(
+        self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
+    ) -> str: ...
+    def token_id(self, token: typing.Any) -> int: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+    def tokens_to_ids(self, tokens: collections.abc.Iterable[str]) -> list[int]: ...
+    def with_special_tables(
+        self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
+    ) -> GPT2Tokenizer: ...
+    def words(self, text: typing.Any) -> list[str]: ...
+
+class OpenAIGPTTokenizer:
+    """
+    BPE of lower-cased words.
+    """
+    @staticmethod
+    def from_tables(encoder: dict[str, int], bpe_ranks: dict) -> OpenAIGPTTokenizer: ...
+    def __init__(self, vocab_file: typing.Any, merges_file: typing.Any) -> None: ...
+    def bpe(self, token: typing.Any) -> list[str]: ...
+    def decode(
+        self,
+        ids: collections.abc.Iterable[int],
+        skip_special_tokens: bool,
+        clean_up_tokenization_spaces: bool,
+        errors: str,
+    ) -> str: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list[list[int]]: ...
+    def encoder_items(self) -> list[tuple[str, int]]: ...
+    def ids_to_tokens(
+        self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
+    ) -> list[str]: ...
+    def merges(self) -> list[tuple[tuple[str, str], int]]: ...
+    def num_tokens(self) -> int: ...
+    def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
+    def text_of(
+        self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
+    ) -> str: ...
+    def token_id(self, token: typing.Any) -> int: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+    def tokenize_words(self, words: collections.abc.Iterable[str]) -> list[str]: ...
+    def tokens_to_ids(self, tokens: collections.abc.Iterable[str]) -> list[int]: ...
+    def with_basic_tokenizer(self, basic_tokenizer: BasicTokenizer) -> OpenAIGPTTokenizer: ...
+    def with_special_tables(
+        self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
+    ) -> OpenAIGPTTokenizer: ...
+
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
     Numbers and flags of a module that may be set from Python.
@@ -326,6 +410,11 @@ def bert_tokenize(
 ) -> list[str]:
     """
     Basic tokenization followed by WordPiece.
+    """
+
+def bytes_to_unicode() -> list[tuple[int, str]]:
+    """
+    The character that stands for each byte in GPT-2's files.
     """
 
 def enable_fast_paths(enabled: bool) -> None:
@@ -369,6 +458,11 @@ def register_natives(classes: dict, required: dict, activations: dict) -> None:
     Tells which Python classes, attribute values and functions the core computes itself.
     """
 
+def standardize_text(text: typing.Any) -> str:
+    """
+    What GPT does to text before spaCy.
+    """
+
 def swish(arg0: typing.Any) -> typing.Any: ...
 def warmup_constant(
     progress: typing.SupportsFloat | typing.SupportsIndex,
@@ -408,4 +502,7 @@ def wordpiece_tokenize(
     WordPiece that asks any Python container for its pieces, under the GIL.
     """
 
+GPT2_PATTERN: str = (
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+)
 torch_version: str = "2.13.0"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import logging
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, cast, overload
+from typing import Any, ClassVar, TypeVar, overload
 
-from . import _C
+from ._tables import ReadOnlyTable, Table, Twin
 from .pretrained import Family, max_len_map, resolve_bpe_files
 
 VOCAB_NAME = "vocab.json"
@@ -18,9 +19,6 @@ SPECIAL_TOKENS_NAME = "special_tokens.txt"
 
 _NO_LIMIT = int(1e12)
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-_Method = TypeVar("_Method", bound=Callable[..., Any])
 _Self = TypeVar("_Self", bound="BpeTokenizer")
 
 
@@ -29,56 +27,11 @@ def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
     symbols = list(word)
     if not symbols:
         raise IndexError("`word` must have at least one symbol, but is empty.")
-    return set(zip(symbols, symbols[1:], strict=False))
+    return set(itertools.pairwise(symbols))
 
 
-def _notes_change(method: _Method) -> _Method:
-    @functools.wraps(method)
-    def changed(self: Table[Any, Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self.changed = True
-
-    return cast(_Method, changed)
-
-
-class Table(dict[_Key, _Value]):
-    """A dict that notes when it was changed: the native tokenizer is then made anew."""
-
-    changed = False
-
-    __setitem__ = _notes_change(dict.__setitem__)
-    __delitem__ = _notes_change(dict.__delitem__)
-    __ior__ = _notes_change(dict.__ior__)
-    clear = _notes_change(dict.clear)
-    pop = _notes_change(dict.pop)
-    popitem = _notes_change(dict.popitem)
-    setdefault = _notes_change(dict.setdefault)
-    update = _notes_change(dict.update)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self),)
-
-
-class ReadOnlyTable(dict[_Key, _Value]):
-    """A dict whose changes would be without effect, and raise TypeError instead."""
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(
-            "a table that the tokenizer only shows must not be changed; change `encoder` or "
-            "`bpe_ranks` instead."
-        )
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self),)
-
-
-class BpeTokenizer(Generic[_Value]):
-    """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`, the type parameter being the native class.
+class BpeTokenizer:
+    """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`.
 
     The native tokenizer holds all tables. Those of Python are made when they are first read; when
     one was changed, the next call makes the native tokenizer anew.
@@ -98,9 +51,9 @@ class BpeTokenizer(Generic[_Value]):
         max_len: int | None,
     ) -> None:
         self.max_len = max_len if max_len is not None else _NO_LIMIT
-        # Without special tokens; `_native` also knows those.
+        # Without special tokens; the native tokenizer of `_twin` also knows those.
         self._plain = self._native_class(os.fspath(vocab_file), os.fspath(merges_file))
-        self._native: Any = None
+        self._twin = Twin()
         self._tables: dict[str, Table[Any, Any]] = {}
         self.set_special_tokens(special_tokens)
 
@@ -150,14 +103,22 @@ class BpeTokenizer(Generic[_Value]):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        tables = {"encoder": self.encoder, "bpe_ranks": self.bpe_ranks, **self._tables}
-        state = {k: v for k, v in self.__dict__.items() if k not in ("_plain", "_native")}
-        return {**state, "_tables": tables}
+        shown: dict[str, Any] = {
+            "encoder": self.encoder,
+            "bpe_ranks": self.bpe_ranks,
+            **self._tables,
+        }
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_plain", "_twin")}
+        return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        tables = state.pop("_tables")
         self.__dict__.update(state)
+        self._twin = Twin()
+        self._tables = {}
+        for name, entries in tables.items():
+            self._table(name, lambda entries=entries: entries)  # type: ignore[misc]
         self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
-        self._native = None
 
     @property
     def encoder(self) -> dict[str, int]:
@@ -212,43 +173,39 @@ class BpeTokenizer(Generic[_Value]):
     def _table(self, name: str, items: Callable[[], Any]) -> Table[Any, Any]:
         if name not in self._tables:
             self._tables[name] = Table(items())
+            self._tables[name].twin = self._twin
         return self._tables[name]
 
     def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
         if name == "encoder":
             _ = self.decoder  # which stays as it is
+        if name in self._tables:
+            self._tables[name].twin = None
         self._tables[name] = table = Table[Any, Any](entries)
-        table.changed = True
+        table.twin, table.changed = self._twin, True
+        self._twin.native = None
 
     def _current(self) -> Any:
         """Returns the native tokenizer of the tables as they are now."""
-        tables = self._tables
-        vocabulary = [tables[n] for n in ("encoder", "bpe_ranks") if n in tables]
-        special = [tables[n] for n in ("special_tokens", "special_tokens_decoder") if n in tables]
-        if any(table.changed for table in vocabulary):
-            _ = self.decoder
-            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
-            self._native = None
-        if self._native is None or any(table.changed for table in special):
-            self._native = self._prepare(
-                self._plain.with_special_tables(self.special_tokens, self.special_tokens_decoder)
-                if any(special)
-                else self._plain
-            )
-        for table in vocabulary + special:
-            table.changed = False
-        return self._native
+        native = self._twin.native
+        return self._renew() if native is None else native
 
-    def _prepare(self, native: Any) -> Any:
+    def _renew(self) -> Any:
+        made_of = [self._tables[n] for n in ("encoder", "bpe_ranks") if n in self._tables]
+        if any(table.changed for table in made_of):
+            _ = self.decoder  # of the vocabulary as it was
+            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
+            for table in made_of:
+                table.changed = False
+        native = self._plain
+        if self.special_tokens or self.special_tokens_decoder:
+            native = native.with_special_tables(self.special_tokens, self.special_tokens_decoder)
+        self._twin.native = native
         return native
 
-    def _replaces(self, *names: str) -> bool:
-        """Whether the user has put something else in the place of one of these methods."""
-        original = next(c for c in type(self).__mro__ if c.__module__.startswith("ptbert."))
-        return any(
-            name in self.__dict__ or getattr(type(self), name) is not getattr(original, name)
-            for name in names
-        )
+    def _is_plain(self) -> bool:
+        """Whether nobody has put another function in the place of a method."""
+        return _methods(type(self)) == _ORIGINAL_METHODS and _METHOD_NAMES.isdisjoint(self.__dict__)
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
         """Makes these the special tokens, whose ids follow those of the vocabulary.
@@ -266,9 +223,9 @@ class BpeTokenizer(Generic[_Value]):
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of `text`."""
-        if self._replaces("bpe"):
-            return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
-        return self._tokenize(text)
+        if self._is_plain():
+            return self._tokenize(text)
+        return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
 
     def _words(self, text: str) -> list[str]:
         raise NotImplementedError
@@ -278,9 +235,9 @@ class BpeTokenizer(Generic[_Value]):
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
-        if self._replaces("tokenize", "bpe", "convert_tokens_to_ids"):
-            return self.convert_tokens_to_ids(self.tokenize(text))
-        return self._checked(self._encode(text))
+        if self._is_plain():
+            return self._checked(self._encode(text))
+        return self.convert_tokens_to_ids(self.tokenize(text))
 
     def _encode(self, text: str) -> list[int]:
         return self._current().encode(text)
@@ -296,9 +253,9 @@ class BpeTokenizer(Generic[_Value]):
             raise TypeError(f'`texts` must be an iterable of texts, but is the str "{texts}".')
         if num_threads < 0:
             raise ValueError(f"`num_threads` must not be negative, but is {num_threads}.")
-        if self._replaces("encode", "tokenize", "bpe", "convert_tokens_to_ids"):
-            return [self.encode(text) for text in texts]
-        return [self._checked(ids) for ids in self._encode_batch(texts, num_threads)]
+        if self._is_plain():
+            return [self._checked(ids) for ids in self._encode_batch(texts, num_threads)]
+        return [self.encode(text) for text in texts]
 
     def _encode_batch(self, texts: Iterable[str], num_threads: int) -> list[list[int]]:
         return self._current().encode_batch(texts, num_threads)
@@ -314,7 +271,7 @@ class BpeTokenizer(Generic[_Value]):
         return ids
 
     @overload
-    def convert_tokens_to_ids(self, tokens: str) -> int: ...
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
     @overload
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
@@ -354,7 +311,7 @@ class BpeTokenizer(Generic[_Value]):
 
     def _decode(self, ids: Iterable[int], skip: bool, clean_up: bool, errors: str) -> str:
         native = self._current()
-        if "decoder" not in self._tables and not self._replaces("convert_ids_to_tokens"):
+        if "decoder" not in self._tables and self._is_plain():
             return native.decode(ids, skip, clean_up, errors)
         joined = "".join(self.convert_ids_to_tokens(ids, skip_special_tokens=skip))
         return native.text_of(joined, clean_up, errors)
@@ -392,3 +349,11 @@ class BpeTokenizer(Generic[_Value]):
                 first,
                 first + 1,
             )
+
+
+# What `tokenize`, `encode` and `decode` are made of: C++ does it while these are in place.
+_METHOD_NAMES = frozenset(
+    ("bpe", "convert_ids_to_tokens", "convert_tokens_to_ids", "encode", "tokenize")
+)
+_methods = operator.attrgetter(*sorted(_METHOD_NAMES))
+_ORIGINAL_METHODS = _methods(BpeTokenizer)

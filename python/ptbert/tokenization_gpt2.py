@@ -13,9 +13,9 @@ from ._bpe import (
     SPECIAL_TOKENS_NAME,
     VOCAB_NAME,
     BpeTokenizer,
-    ReadOnlyTable,
     get_pairs,
 )
+from ._tables import ReadOnlyTable
 from .pretrained import archive_map, max_len_map
 
 __all__ = [
@@ -48,7 +48,7 @@ def bytes_to_unicode() -> dict[int, str]:
     return ReadOnlyTable((b, items[b]) for b in sorted(items, key=lambda b: ord(items[b])))
 
 
-class GPT2Tokenizer(BpeTokenizer[str]):
+class GPT2Tokenizer(BpeTokenizer):
     """GPT-2's tokenizer, from text to ids and back.
 
     Text is split into words by `pat`, a word's UTF-8 bytes are written in the characters of

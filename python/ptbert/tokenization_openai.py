@@ -40,7 +40,7 @@ def text_standardize(text: str) -> str:
     return _C.standardize_text(text)
 
 
-class OpenAIGPTTokenizer(BpeTokenizer[str]):
+class OpenAIGPTTokenizer(BpeTokenizer):
     """GPT's tokenizer, from text to ids and back.
 
     With the packages ftfy and spaCy (`pip install ptbert[openai]`), words are made as for the

@@ -39,7 +39,7 @@ TEST(Gpt2TokenizerTest, GivesTextBack) {
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text), false, false), text);
     EXPECT_EQ(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)), tokenizer.encode(text));
   }
-  EXPECT_EQ(tokenizer.tokenize("the harbour"), (Strings{"the", "Ġh", "a", "r", "b", "ou", "r"}));
+  EXPECT_EQ(tokenizer.tokenize("the harbour"), (Strings{"the", "Ġ", "harbour"}));
   EXPECT_EQ(tokenizer.max_len(), 1024);
 }
 

@@ -20,9 +20,11 @@ from pytorch_pretrained_bert import tokenization_openai
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "python"))
 
-import bpe_reference as bpe  # noqa: E402
 from generate_tokenization import REFERENCE, TEXTS  # noqa: E402
 
+import bpe_reference as bpe  # noqa: E402
+
+# ruff: noqa: RUF001 (letters that look like Latin ones are what is tried here)
 DATA = FOLDER.parent / "data"
 SPECIAL_TOKENS = ["<cls>", "_start_"]
 NUM_MERGES = 160

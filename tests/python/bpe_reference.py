@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,7 @@ from support import import_or_skip
 
 Pair = tuple[str, str]
 
-GPT2_PATTERN = (
-    r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-)
+GPT2_PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 
 def byte_characters() -> list[str]:
@@ -48,7 +47,7 @@ def merge_pair(symbols: list[str], pair: Pair) -> list[str]:
 def merge(symbols: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     """Merges the pair of the lowest rank, wherever it is, until there is none."""
     while True:
-        pairs = [p for p in zip(symbols, symbols[1:], strict=False) if p in ranks]
+        pairs = [p for p in pairwise(symbols) if p in ranks]
         if not pairs:
             return symbols
         symbols = merge_pair(symbols, min(pairs, key=lambda pair: ranks[pair]))
@@ -69,7 +68,7 @@ def learn_merges(words: Iterable[list[str]], count: int) -> list[Pair]:
     for _ in range(count):
         pairs: Counter[Pair] = Counter()
         for word, frequency in frequencies.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += frequency
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)

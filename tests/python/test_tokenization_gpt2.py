@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +26,8 @@ RANKS = {
     if (pair := line.split())
 }
 
+BYTE_CHARACTERS = reference.byte_characters()
+
 # Characters of all kinds, those that the pattern treats specially often.
 CHARACTERS = st.one_of(
     st.sampled_from("'stremvld  \n\t\r\x1c\x85\u00a0\u2028\u3000\u200b\u180e09½Ⅷ.,!é水\U0001f30a"),
@@ -45,8 +46,10 @@ def tokenizer() -> GPT2Tokenizer:
     return GPT2Tokenizer.from_pretrained(FOLDER)
 
 
-def write(folder: Path, vocab: str | bytes, merges: str | bytes = "#version: 0.2\n") -> list[Path]:
-    files = [folder / "vocab.json", folder / "merges.txt"]
+def write(
+    folder: Path, vocab: str | bytes, merges: str | bytes = "#version: 0.2\n"
+) -> tuple[Path, Path]:
+    files = folder / "vocab.json", folder / "merges.txt"
     for file, content in zip(files, (vocab, merges), strict=True):
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return files
@@ -79,10 +82,10 @@ def test_every_character_alone_and_between_letters(shared: GPT2Tokenizer) -> Non
 
 
 def _encoded(word: str) -> str:
-    return "".join(map(reference.byte_characters().__getitem__, word.encode()))
+    return "".join(map(BYTE_CHARACTERS.__getitem__, word.encode()))
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",))))
+@given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_decoding_gives_the_text_back(text: str) -> None:
     tokenizer = GPT2Tokenizer.from_pretrained(FOLDER)
     assert tokenizer.decode(tokenizer.encode(text), clean_up_tokenization_spaces=False) == text
@@ -145,7 +148,9 @@ def test_names_of_2019() -> None:
     assert tokenization_gpt2.VOCAB_NAME == "vocab.json"
     assert tokenization_gpt2.MERGES_NAME == "merges.txt"
     assert tokenization_gpt2.SPECIAL_TOKENS_NAME == "special_tokens.txt"
-    assert tokenization_gpt2.PRETRAINED_VOCAB_ARCHIVE_MAP["gpt2"].endswith("gpt2/resolve/main/vocab.json")
+    assert tokenization_gpt2.PRETRAINED_VOCAB_ARCHIVE_MAP["gpt2"].endswith(
+        "gpt2/resolve/main/vocab.json"
+    )
     assert tokenization_gpt2.PRETRAINED_MERGES_ARCHIVE_MAP["gpt2"].endswith("merges.txt")
     assert tokenization_gpt2.PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP["gpt2"] == 1024
 
@@ -191,16 +196,16 @@ def test_special_tokens_follow_the_vocabulary(tokenizer: GPT2Tokenizer) -> None:
     assert tokenizer.decode([count, *tokenizer.encode("x")], skip_special_tokens=True) == "x"
     tokenizer.set_special_tokens(None)
     assert len(tokenizer) == count
-    assert tokenizer.special_tokens == tokenizer.special_tokens_decoder == {}
+    assert (tokenizer.special_tokens, tokenizer.special_tokens_decoder) == ({}, {})
 
 
 def test_more_tokens_than_max_len_warn(caplog: pytest.LogCaptureFixture) -> None:
     tokenizer = GPT2Tokenizer.from_pretrained(FOLDER, max_len=2)
     for call in (tokenizer.encode, tokenizer.tokenize, lambda t: tokenizer.encode_batch([t])):
         caplog.clear()
-        call("x y")
+        call("xy")
         assert not caplog.records
-        call("x y z")
+        call("xyz")
         assert len(caplog.records) == (call != tokenizer.tokenize)
     assert "at most 2 tokens (`max_len`), but holds 3" in caplog.text or not caplog.records
     assert GPT2Tokenizer.from_pretrained(FOLDER).max_len == int(1e12)
@@ -235,7 +240,7 @@ def test_changed_tables_count(tokenizer: GPT2Tokenizer) -> None:
 def test_read_only_tables_raise(tokenizer: GPT2Tokenizer) -> None:
     for table in (tokenizer.byte_encoder, tokenizer.byte_decoder, tokenizer.cache):
         with pytest.raises(TypeError, match="must not be changed"):
-            table["a"] = "b"  # type: ignore[index]
+            table.clear()
     for name in ("byte_encoder", "byte_decoder", "cache", "pat"):
         with pytest.raises(AttributeError):
             setattr(tokenizer, name, {})
@@ -254,7 +259,9 @@ def test_replaced_methods_count(tokenizer: GPT2Tokenizer) -> None:
     assert upper.encode("a") == tokenizer.convert_tokens_to_ids(["A"])
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))]
+)
 def test_copies_are_equal(duplicate: Any, tokenizer: GPT2Tokenizer) -> None:
     tokenizer.set_special_tokens(["<a>"])
     tokenizer.encoder["x"] = 1000
@@ -276,7 +283,9 @@ def test_batches_equal_single_texts(shared: GPT2Tokenizer) -> None:
 
 
 def test_bad_batches_raise(shared: GPT2Tokenizer) -> None:
-    with pytest.raises(TypeError, match=r'`texts` must be an iterable of texts, but is the str "x"\.'):
+    with pytest.raises(
+        TypeError, match=r'`texts` must be an iterable of texts, but is the str "x"\.'
+    ):
         shared.encode_batch("x")
     with pytest.raises(ValueError, match=r"`num_threads` must not be negative, but is -1\."):
         shared.encode_batch(["x"], -1)
@@ -296,9 +305,11 @@ def test_threads_share_a_tokenizer(shared: GPT2Tokenizer) -> None:
 
 def test_saving_and_loading(tokenizer: GPT2Tokenizer, tmp_path: Path) -> None:
     tokenizer.set_special_tokens(["<a>", "<b>"])
-    tokenizer.encoder["quote \" \\ \n \x01 \x7f 水"] = len(tokenizer.encoder)
+    tokenizer.encoder['quote " \\ \n \x01 \x7f 水'] = len(tokenizer.encoder)
     files = tokenizer.save_vocabulary(tmp_path)
-    assert files == tuple(str(tmp_path / n) for n in ("vocab.json", "merges.txt", "special_tokens.txt"))
+    assert files == tuple(
+        str(tmp_path / n) for n in ("vocab.json", "merges.txt", "special_tokens.txt")
+    )
     text = (tmp_path / "vocab.json").read_text("utf-8")
     assert text == json.dumps(tokenizer.encoder, ensure_ascii=False)
     assert (tmp_path / "merges.txt").read_bytes() == (FOLDER / "merges.txt").read_bytes()
@@ -306,7 +317,9 @@ def test_saving_and_loading(tokenizer: GPT2Tokenizer, tmp_path: Path) -> None:
     again = GPT2Tokenizer.from_pretrained(tmp_path)
     assert (again.encoder, again.bpe_ranks) == (tokenizer.encoder, tokenizer.bpe_ranks)
     assert list(again.special_tokens) == ["<a>", "<b>"]
-    assert GPT2Tokenizer.from_pretrained(tmp_path, special_tokens=["<c>"]).special_tokens.keys() == {"<c>"}
+    assert GPT2Tokenizer.from_pretrained(
+        tmp_path, special_tokens=["<c>"]
+    ).special_tokens.keys() == {"<c>"}
 
 
 def test_saving_gaps_warns(
@@ -329,7 +342,9 @@ def test_merges_are_read_as_in_2019(tmp_path: Path) -> None:
 
 
 def test_json_is_read_as_by_python(tmp_path: Path) -> None:
-    text = ' {"a\\u00e9\\ud83c\\udf0a\\n\\/\\"": 0 , "b" :\t-5,\n"a": 12345678901, "b": 7, "c": 7}\r\n'
+    text = (
+        ' {"a\\u00e9\\ud83c\\udf0a\\n\\/\\"": 0 , "b" :\t-5,\n"a": 12345678901, "b": 7, "c": 7}\r\n'
+    )
     tokenizer = GPT2Tokenizer(*write(tmp_path, text))
     assert list(tokenizer.encoder.items()) == list(json.loads(text).items())
     assert tokenizer.convert_ids_to_tokens([12345678901, 7]) == ["a", "c"]
@@ -370,11 +385,13 @@ def test_broken_or_missing_files_raise(tmp_path: Path) -> None:
         GPT2Tokenizer(vocab, merges)
     with pytest.raises(FileNotFoundError, match="`merges_file` must be an existing file"):
         GPT2Tokenizer(vocab, tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match="`vocab_file` must be a file, but .* is a directory"):
+    with pytest.raises(
+        FileNotFoundError, match=r"`vocab_file` must be a file, but .* is a directory"
+    ):
         GPT2Tokenizer(tmp_path, merges)
     with pytest.raises(NotADirectoryError, match=r"must be a directory with `vocab.json` and"):
         GPT2Tokenizer.from_pretrained(vocab)
-    os.remove(merges)
+    merges.unlink()
     with pytest.raises(FileNotFoundError, match=r"must contain `merges.txt`, but does not"):
         GPT2Tokenizer.from_pretrained(tmp_path)
 

@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001 (dashes and accents are what is tried here)
+
 from __future__ import annotations
 
 import copy

@@ -10,11 +10,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 sys.modules["ftfy"] = None  # type: ignore[assignment]  # both are to use BasicTokenizer
 
-import bpe_reference as reference  # noqa: E402
 from pytorch_pretrained_bert import tokenization_openai  # noqa: E402
-from test_tokenization_bpe_oracle import random_strings  # noqa: E402
 
+import bpe_reference as reference  # noqa: E402
 import ptbert  # noqa: E402
+from test_tokenization_bpe_oracle import random_strings  # noqa: E402
 
 
 def main() -> None:

@@ -45,11 +45,15 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
   index_ids();
 
   pairs_.resize(power_of_two_above(2 * merges.size()));
-  std::string merged;
+  std::string text_of_merged;
+  Symbol merged = kUnknown;
   for (const Merge& merge : merges) {
-    merged.assign(merge.left).append(merge.right);
+    text_of_merged.assign(merge.left).append(merge.right);
     const Symbol left = intern(merge.left), right = intern(merge.right);
-    add_pair(left, right, merge.rank, intern(merged));
+    // Vocabularies mostly list what merges make in their order.
+    const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
+    merged = is_next ? merged + 1 : intern(text_of_merged);
+    add_pair(left, right, merge.rank, merged);
   }
 }
 

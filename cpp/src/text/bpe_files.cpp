@@ -168,8 +168,11 @@ private:
 /// Takes the first line off a text, with its end: "\n", "\r\n" or a lone "\r", as in a text file in
 /// Python. Returns false, and leaves the text, where no line ends.
 bool take_line(std::string_view& text, std::string_view& line) {
-  const std::size_t end = text.find_first_of("\r\n");
-  if (end == std::string_view::npos) {
+  std::size_t end = 0;
+  while (end < text.size() && text[end] != '\n' && text[end] != '\r') {
+    ++end;
+  }
+  if (end == text.size()) {
     return false;
   }
   line = text.substr(0, end);
