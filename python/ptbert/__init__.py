@@ -26,6 +26,7 @@ from .modeling import (  # noqa: E402
 )
 from .optimization import BertAdam  # noqa: E402
 from .tokenization import BasicTokenizer, BertTokenizer, WordpieceTokenizer  # noqa: E402
+from .tokenization_transfo_xl import TransfoXLCorpus, TransfoXLTokenizer  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,8 @@ __all__ = [
     "BertForTokenClassification",
     "BertModel",
     "BertTokenizer",
+    "TransfoXLCorpus",
+    "TransfoXLTokenizer",
     "WordpieceTokenizer",
     "cached_path",
     "utils",

@@ -1,8 +1,8 @@
 """Batches of token ids for language models.
 
 Every batch is `(data, target, seq_len)`: the ids, those one position further on, and how many
-positions there are. What is random is drawn from numpy's global generator (`np.random.seed`), number
-by number as in 2019.
+positions there are. What is random is drawn from numpy's global generator (`np.random.seed`),
+number by number as in 2019.
 """
 
 from __future__ import annotations

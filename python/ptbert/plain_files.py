@@ -1,4 +1,4 @@
-"""Dictionaries of plain data as `torch.save` writes them, without running what a pickle may hold."""
+"""Dicts of plain data as `torch.save` writes them, without running what a pickle may hold."""
 
 from __future__ import annotations
 

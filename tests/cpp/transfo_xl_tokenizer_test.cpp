@@ -137,7 +137,7 @@ TEST_F(TransfoXLTokenizerTest, MaxSizeDoesNotCountSpecialSymbols) {
 
 TEST_F(TransfoXLTokenizerTest, VocabularyFileIsTakenWhole) {
   TransfoXLTokenizerOptions options;
-  options.vocab_file = write("<S> 12\n<UNK> 3\nthe\nthe\n");
+  options.vocab_file = write("<S> 12\n<UNK> 3\nthe\nthe\n<unk>");
   TransfoXLTokenizer tokenizer(options);
   tokenizer.build_vocab();
   EXPECT_EQ(tokenizer.encode_file(write("the cat"), true, true), (Ids{0, 2, 1, 0}));

@@ -24,7 +24,8 @@ void TransfoXLTokenizer::count_file(const std::filesystem::path& path, bool add_
 void TransfoXLTokenizer::build_vocab() {
   if (options_.vocab_file) {
     vocabulary_ = read_first_words(*options_.vocab_file);
-    if (!vocabulary_.find("<unk>") && !vocabulary_.find("<UNK>")) {
+    unknown_ = first_of({"<UNK>", "<unk>"});
+    if (!unknown_) {
       throw FormatError("`vocab_file` must hold <unk> or <UNK>, but " +
                         options_.vocab_file->string() + " holds neither.");
     }
@@ -45,6 +46,7 @@ void TransfoXLTokenizer::build_vocab() {
       break;
     vocabulary_.add(counter_.symbols[index]);
   }
+  unknown_ = first_of({"<unk>", "<UNK>"});
 }
 
 std::vector<std::string> TransfoXLTokenizer::tokenize(std::string_view line, bool add_eos,
@@ -92,9 +94,15 @@ LineFormat TransfoXLTokenizer::format(bool add_eos, bool add_double_eos) const {
 }
 
 std::optional<std::int64_t> TransfoXLTokenizer::find_id(std::string_view symbol) const {
-  for (const std::string_view candidate :
-       {symbol, std::string_view("<unk>"), std::string_view("<UNK>")}) {
-    if (const auto index = vocabulary_.find(candidate))
+  if (const auto index = vocabulary_.find(symbol))
+    return *index;
+  return unknown_;
+}
+
+std::optional<std::int64_t>
+TransfoXLTokenizer::first_of(std::initializer_list<std::string_view> symbols) const {
+  for (const std::string_view symbol : symbols) {
+    if (const auto index = vocabulary_.find(symbol))
       return *index;
   }
   return std::nullopt;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,7 +45,8 @@ public:
   /// Returns the symbols of a line. std::invalid_argument where it is not UTF-8.
   std::vector<std::string> tokenize(std::string_view line, bool add_eos = false,
                                     bool add_double_eos = false) const;
-  /// Returns the id of a symbol, or that of <unk> or <UNK>; KeyError where there is neither.
+  /// Returns the id of a symbol, or that of <unk> or <UNK> (of both, a vocab_file's is <UNK>);
+  /// KeyError where there is neither.
   std::int64_t id(std::string_view symbol) const;
   /// Returns the symbol of an id; std::out_of_range for one that is not in the vocabulary.
   std::string_view symbol(std::int64_t id) const;
@@ -58,10 +60,13 @@ public:
 private:
   LineFormat format(bool add_eos, bool add_double_eos) const;
   std::optional<std::int64_t> find_id(std::string_view symbol) const;
+  /// Returns the id of the first of some symbols that is in the vocabulary.
+  std::optional<std::int64_t> first_of(std::initializer_list<std::string_view> symbols) const;
 
   TransfoXLTokenizerOptions options_;
   SymbolCounts counter_;
-  SymbolTable vocabulary_; // a symbol's number is its id
+  SymbolTable vocabulary_;              // a symbol's number is its id
+  std::optional<std::int64_t> unknown_; // the id of symbols without one
 };
 
 } // namespace ptbert
