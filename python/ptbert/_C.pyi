@@ -39,6 +39,7 @@ __all__: list[str] = [
     "DefaultDevice",
     "Dropout",
     "Embedding",
+    "IndexedLines",
     "Linear",
     "Run",
     "Tanh",
@@ -47,6 +48,7 @@ __all__: list[str] = [
     "attributes",
     "bert_adam_update",
     "bert_tokenize",
+    "count_symbols",
     "enable_fast_paths",
     "fast_paths_enabled",
     "gelu",
@@ -55,7 +57,9 @@ __all__: list[str] = [
     "is_whitespace",
     "load_safetensors",
     "load_weights",
+    "read_first_words",
     "register_natives",
+    "split_line",
     "swish",
     "torch_version",
     "warmup_constant",
@@ -300,6 +304,38 @@ class WordpieceTokenizer:
     ) -> None: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
+class IndexedLines:
+    """
+    The lines of a file as numbers of symbols.
+    """
+    def __init__(
+        self,
+        path: typing.Any,
+        lower_case: bool,
+        delimiter: typing.Any,
+        add_eos: bool,
+        add_double_eos: bool,
+        progress: typing.Any,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def counts(self) -> dict[str, int]: ...
+    def encode(
+        self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> typing.Any:
+        """
+        All lines in one tensor, `ids` being those of the symbols.
+        """
+    def encode_lines(
+        self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> typing.Any:
+        """
+        A tensor for each line, `ids` being those of the symbols.
+        """
+    def first_line_of(self, index: typing.SupportsInt | typing.SupportsIndex) -> int: ...
+    def sentences(self) -> list[list[str]]: ...
+    def symbols(self) -> list[str]: ...
+
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
     Numbers and flags of a module that may be set from Python.
@@ -326,6 +362,13 @@ def bert_tokenize(
 ) -> list[str]:
     """
     Basic tokenization followed by WordPiece.
+    """
+
+def count_symbols(
+    path: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, progress: typing.Any
+) -> dict[str, int]:
+    """
+    How often a file has each symbol, in the order of appearance.
     """
 
 def enable_fast_paths(enabled: bool) -> None:
@@ -364,9 +407,21 @@ def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
 
+def read_first_words(vocab_file: typing.Any) -> list[str]:
+    """
+    The first word of every line, each different one once.
+    """
+
 def register_natives(classes: dict, required: dict, activations: dict) -> None:
     """
     Tells which Python classes, attribute values and functions the core computes itself.
+    """
+
+def split_line(
+    line: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, add_double_eos: bool
+) -> list[str]:
+    """
+    The symbols of a line.
     """
 
 def swish(arg0: typing.Any) -> typing.Any: ...

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from .file_utils import StrPath
 
-_FOREIGN_GLOBAL = re.compile(r"(?:GLOBAL|class|global) (\w+(?:\.\w+)+)")
+# How torch's errors name what a pickle asks for: a function or class, or what one would be made of.
+_FOREIGN = re.compile(r"GLOBAL (\S+)|but got <class '([\w.]+)'>")
 _PLAIN = (type(None), bool, int, float, str, list, tuple, dict, OrderedDict, Counter, Tensor)
 
 # What arrays of ints need beyond the names that `weights_only` knows. numpy 2 moved the function; a
@@ -50,12 +51,12 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
-        if foreign := _FOREIGN_GLOBAL.search(str(error)):
+        if foreign := _FOREIGN.search(str(error)):
             raise ValueError(
                 f"`{path}` must hold a dict of plain data and tensors, but contains the Python "
-                f"object `{foreign[1]}`, and unpickling that could run any code. In an environment "
-                "where you trust the file, load it with torch.load(path, weights_only=False) and "
-                "save the `__dict__` of the object with torch.save."
+                f"object `{foreign[1] or foreign[2]}`, and unpickling that could run any code. In "
+                "an environment where you trust the file, load it with torch.load(path, "
+                "weights_only=False) and save the `__dict__` of the object with torch.save."
             ) from error
         raise ValueError(
             f"`{path}` must be a file written by torch.save, but is truncated or of another format "
