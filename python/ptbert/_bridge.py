@@ -99,7 +99,7 @@ def _ties_kept(root: nn.Module) -> Iterator[None]:
     `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`. The last
     that was replaced stands for all.
     """
-    places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
+    places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
     for module in root.modules():
         for name, parameter in module.named_parameters(recurse=False):
             places.setdefault(parameter, []).append((module, name))

@@ -16,12 +16,9 @@ import twin
 from ptbert import BertConfig
 from support import assert_equal
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
-
-
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, seeded_values
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Change = Callable[[Any], None]
 CHANGES: list[Change] = []
 

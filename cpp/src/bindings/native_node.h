@@ -26,8 +26,11 @@ public:
   int visit(visitproc visit, void* arg) const;
 
 private:
+  const PyObject* dict_; // compared only
   std::vector<std::pair<py::object, const PyObject*>> entries_;
-  mutable uint64_t version_ = 0; // at which the entries were last seen to be the same
+  // While the dict is watched, the version at which its entries were last seen to be the same.
+  mutable bool watched_ = false;
+  mutable uint64_t version_ = 0;
 };
 
 /// What a twin knows of one Python node whose arithmetic is done in C++.
