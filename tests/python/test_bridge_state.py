@@ -16,7 +16,7 @@ import ptbert
 import twin
 from model_cases import CASES_BY_KEY, flat_outputs
 from ptbert import BertConfig
-from support import assert_equal, seed_weights
+from support import assert_close, assert_equal, seed_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -290,3 +290,39 @@ def test_tied_weights_take_the_value_loaded_last(
     model.load_state_dict(state, strict=False, assign=assign)
     assert_tied(model)
     assert_equal(model.get_parameter(WORDS).detach(), state[given[-1]])
+
+
+class WithItsBridge(ptbert.BertModel):
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+
+def test_copy_that_takes_everything_along_can_be_called(tiny_config: BertConfig) -> None:
+    model = WithItsBridge(tiny_config).eval()
+    expected = model(IDS)[1]
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert_close(other(IDS)[1], expected)
+
+
+class DropsParameter(nn.Linear):
+    """Parts may put other parameters in the place of their own when they are loaded."""
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        del self.bias
+        self.register_parameter("bias", None)
+
+
+def test_part_may_drop_a_parameter_in_loading(tiny_config: BertConfig) -> None:
+    model: Any = ptbert.BertModel(tiny_config).eval()
+    model.pooler.dense = DropsParameter(32, 32)
+    model.load_state_dict(model.state_dict())
+    assert model.pooler.dense.bias is None
+    assert model(IDS)[1].shape == (len(IDS), 32)
+
+
+def test_names_of_one_parameter_in_one_part_stay_one(tiny_config: BertConfig) -> None:
+    model: Any = ptbert.BertModel(tiny_config)
+    model.alias = model.pooler.dense.alias = model.pooler.dense.weight
+    model.to("meta").to_empty(device="cpu")
+    assert model.alias is model.pooler.dense.alias is model.pooler.dense.weight

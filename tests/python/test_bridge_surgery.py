@@ -388,6 +388,11 @@ def add_unused_parts(model: Any) -> None:
 
 
 @change
+def add_parameter_to_list(model: Any) -> None:
+    model.bert.encoder.layer.scale = nn.Parameter(torch.ones(1))
+
+
+@change
 def to_double(model: Any) -> None:
     model.double()
 

@@ -33,7 +33,8 @@ uint64_t version_of(py::handle) { return changes; }
 
 /// Has the changes of `dict` counted from now on; false where Python has no watcher left.
 bool watch(py::handle dict) {
-  static const int watcher = PyDict_AddWatcher(count_change);
+  // 3.13.0 does not report attributes that it keeps in the object itself (cpython gh-125608).
+  static const int watcher = Py_Version >> 8 == 0x030D00 ? -1 : PyDict_AddWatcher(count_change);
   const bool watched = watcher >= 0 && PyDict_Watch(watcher, dict.ptr()) == 0;
   if (!watched)
     PyErr_Clear();

@@ -46,7 +46,8 @@ public:
   /// Points the tensors of `module` at the node's parameters; false when they are not
   /// what it can take.
   bool bind(Node& module);
-  bool rebind() { return bind(*module_); }
+  /// bind() once more; false for a node without tensors in C++, as a list.
+  bool rebind() { return module_ != nullptr && bind(*module_); }
   /// Keeps a value that C++ has read from the node.
   void keep(py::object value) { kept_.push_back(std::move(value)); }
   int visit(visitproc visit, void* arg) const;
