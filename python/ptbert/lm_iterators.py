@@ -91,7 +91,8 @@ class LMOrderedIterator:
         return self._batch_first(data), self._batch_first(target), seq_len
 
     def _batch_first(self, part: Tensor) -> Tensor:
-        return part.t().contiguous().to(self.device)  # [seq, bsz] -> [bsz, seq]
+        # [seq, bsz] -> [bsz, seq], always a copy: with bsz=1 `contiguous` would return a view.
+        return part.t().clone(memory_format=torch.contiguous_format).to(self.device)
 
     def get_fixlen_iter(self, start: int = 0) -> Iterator[Batch]:
         """Yields batches of `bptt` positions; the last one may be shorter."""
@@ -235,7 +236,7 @@ class LMMultiFileIterator(LMShuffledIterator):
         """Yields the sentences of a file."""
         sents = list(self.vocab.encode_file(path, add_double_eos=True))
         if self.shuffle:
-            np.random.shuffle(sents)  # type: ignore[arg-type]
+            np.random.shuffle(sents)
         return iter(sents)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -23,7 +23,7 @@ _PLAIN = (type(None), bool, int, float, str, list, tuple, dict, OrderedDict, Cou
 # What arrays of ints need beyond the names that `weights_only` knows. numpy 2 moved the function; a
 # file names it as the numpy that wrote it did.
 _reconstruct: Any = np.empty(0).__reduce__()[0]
-_ALLOWED = [
+_ALLOWED: list[Any] = [
     (_reconstruct, "numpy.core.multiarray._reconstruct"),
     (_reconstruct, "numpy._core.multiarray._reconstruct"),
     np.ndarray,

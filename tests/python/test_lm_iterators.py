@@ -24,13 +24,18 @@ from transfo_xl_support import assert_same_ids, oracle, write
 
 def assert_same_batches(actual: Iterable[Any], expected: Iterable[Any]) -> int:
     """Compares all batches and returns how many there are."""
-    ours, theirs = list(actual), list(expected)
+    ours, theirs = drawn_from(actual), drawn_from(expected)
     assert len(ours) == len(theirs)
     for (data, target, size), (data_2, target_2, size_2) in zip(ours, theirs, strict=True):
         assert_same_ids(data, data_2)
         assert_same_ids(target, target_2)
         assert size == size_2
     return len(ours)
+
+
+def drawn_from(iterator: Iterable[Any]) -> list[Any]:
+    """Copies of the batches: those of the original share memory where bsz is 1."""
+    return [(data.clone(), target.clone(), size) for data, target, size in iterator]
 
 
 def sentences(lengths: Iterable[int]) -> list[Tensor]:
@@ -87,7 +92,7 @@ def test_shuffled_batches_equal_oracle(
     drawn = []
     for iterator in (LMShuffledIterator(*arguments), oracle().LMShuffledIterator(*arguments)):
         np.random.seed(7)
-        drawn.append([batch for _ in range(2) for batch in iterator])
+        drawn.append([batch for _ in range(2) for batch in drawn_from(iterator)])
     assert_same_batches(*drawn)
 
 
@@ -108,7 +113,7 @@ def test_batches_of_files_equal_oracle(tmp_path: Path, shuffle: bool) -> None:
         make = module.LMMultiFileIterator if module else LMMultiFileIterator
         iterator = make(list(paths), tokenizer, 2, 5, ext_len=2, shuffle=shuffle)
         np.random.seed(3)
-        drawn.append([batch for _ in range(3) for batch in iterator])
+        drawn.append([batch for _ in range(3) for batch in drawn_from(iterator)])
     assert assert_same_batches(*drawn) > 50
 
 

@@ -66,7 +66,7 @@ def assert_same_on(path: Path, lines: list[str], options: dict[str, Any]) -> Non
     assert_same_vocabulary(ours, theirs)
 
     for ends in LINE_ENDS:
-        for ordered in (False, True):
+        for ordered in (False, True) if sents else (False,):  # 2019 cannot join nothing
             try:
                 expected = theirs.encode_file(str(path), ordered=ordered, **ends)
             except ValueError:
@@ -123,7 +123,8 @@ def test_any_text_equals_oracle(text: str, delimiter: str | None, lower_case: bo
 
 
 def test_characters_equal_oracle(tmp_path: Path) -> None:
-    path, options = write(tmp_path), {"special": ["<unk>"], "delimiter": "", "lower_case": True}
+    path = write(tmp_path)
+    options: dict[str, Any] = {"special": ["<unk>"], "delimiter": "", "lower_case": True}
     ours, theirs = TransfoXLTokenizer(**options), oracle().TransfoXLTokenizer(**options)
     assert ours.count_file(path) == [list(line) for line in theirs.count_file(str(path))]
     ours.build_vocab()
@@ -136,7 +137,10 @@ def test_characters_equal_oracle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["<S>\nthe 12\n<UNK> 3\n<unk>\nthe\n", "a\n<unk>\n", "<UNK>"])
 def test_vocabulary_file_equals_oracle(tmp_path: Path, content: str) -> None:
-    options = {"vocab_file": str(write(tmp_path, content, "vocab.txt")), "special": ["ignored"]}
+    options: dict[str, Any] = {
+        "vocab_file": str(write(tmp_path, content, "vocab.txt")),
+        "special": ["ignored"],
+    }
     ours, theirs = TransfoXLTokenizer(**options), oracle().TransfoXLTokenizer(**options)
     ours.build_vocab()
     theirs.build_vocab()
@@ -204,7 +208,7 @@ class Hostile:
 @pytest.mark.parametrize("zipped", [False, True])
 def test_hostile_pickle_is_refused(tmp_path: Path, capsys: Any, zipped: bool) -> None:
     torch.save({"idx2sym": Hostile()}, tmp_path / VOCAB_NAME, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"contains the Python object `builtins\.print`, and unpi"):
+    with pytest.raises(ValueError, match=r"contains the Python object `print`, and unpi"):
         TransfoXLTokenizer.from_pretrained(tmp_path)
     assert capsys.readouterr().out == ""
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,11 @@ def test_hostile_pickle_is_refused(folder: Path, content: Any, capsys: Any) -> N
     corpus.save_corpus(folder)
     for name in (CORPUS_NAME, "cache.pt"):
         torch.save({"train": content}, folder / name, _use_new_zipfile_serialization=False)
-    for load in (
+    loaders: tuple[Callable[[], TransfoXLCorpus], ...] = (
         lambda: TransfoXLCorpus.from_pretrained(folder),
         lambda: get_lm_corpus(folder, "wt2"),
-    ):
+    )
+    for load in loaders:
         with pytest.raises(ValueError, match="but contains the Python object `"):
             load()
     assert capsys.readouterr().out == ""
