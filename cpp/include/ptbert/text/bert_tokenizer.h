@@ -15,8 +15,17 @@
 namespace ptbert {
 
 /// Returns the word pieces of every token that the basic tokenizer makes of a UTF-8 text.
+/// Both go one after the other: what find_pieces is held to.
 std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
                                   std::string_view text);
+
+/// Appends the same word pieces in one pass and, if `offsets` is given, where each stands. A piece
+/// goes from the first to the last code point that something of it comes from; two pieces of one
+/// code point have the same place. Without `basic` the text is split on white space only.
+/// `wordpiece` must have a vocabulary.
+void find_pieces(const BasicTokenizer* basic, const WordpieceTokenizer& wordpiece,
+                 std::string_view text, std::vector<Piece>& pieces,
+                 std::vector<Offset>* offsets = nullptr);
 
 /// BERT's tokenizer, from text to ids and back: basic tokenization followed by WordPiece.
 class BertTokenizer {
