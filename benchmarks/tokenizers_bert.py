@@ -2,7 +2,7 @@
 
 All libraries tokenize the same lines in the same run, taking turns; medians count.
 
-    python benchmarks/tokenizers_bert.py ../shared/data --output benchmarks/results/tokenizers_bert.json
+    python benchmarks/tokenizers_bert.py ../shared/data --output results.json
 
 Compared where they are installed: pytorch-pretrained-bert, tokenizers and flash-tokenizer.
 """

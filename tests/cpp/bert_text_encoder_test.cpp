@@ -105,8 +105,8 @@ TEST(BasicPassTest, LongWordsAreWhole) {
   const BasicTokenizer tokenizer;
   for (const std::size_t length : {255U, 256U, 257U, 511U, 5000U}) {
     expect_pass_equals_steps(tokenizer,
-                             "[" + std::string(length, 'A') + "é" + std::string(length, 'b'));
-    expect_pass_equals_steps(tokenizer, std::string(length, 'A') + "Σ" + std::string(length, '.'));
+                             std::string("[").append(length, 'A').append("é").append(length, 'b'));
+    expect_pass_equals_steps(tokenizer, std::string(length, 'A').append("Σ").append(length, '.'));
   }
 }
 
@@ -126,7 +126,7 @@ TEST(BertTextEncoderTest, EqualsBasicThenWordpieceOnRandomText) {
   for (int i = 0; i < 200; ++i) {
     const std::string piece = random(3);
     pieces.push_back(piece);
-    pieces.push_back("##" + piece);
+    pieces.push_back(std::string("##").append(piece));
   }
   const auto vocab = vocabulary(pieces);
   for (const bool do_lower_case : {true, false}) {

@@ -18,7 +18,7 @@ from support import import_or_skip
 from test_tokenization import TEXTS, VOCABULARY
 
 TOKENIZER = BertTokenizer(VOCABULARY)
-SEA, TIDE, IN = TOKENIZER.encode("sea tide in")
+SEA, TIDE, IN, QUICK = TOKENIZER.encode("sea tide in quick")
 PAD, UNK, CLS, SEP = TOKENIZER.encode("[PAD] [UNK] [CLS] [SEP]")
 
 
@@ -64,13 +64,13 @@ def test_dicts_are_made_when_asked_for(tokenizer: BertTokenizer) -> None:
     assert len(tokenizer) == 140
     assert "vocab" not in vars(tokenizer._loaded)
     first = tokenizer.vocab
-    del first["sea"]
-    assert tokenizer.ids_to_tokens[SEA] == "sea"
+    del first["quick"]
+    assert tokenizer.ids_to_tokens[QUICK] == "quick"
     assert tokenizer.vocab is tokenizer.wordpiece_tokenizer.vocab is first
     assert len(tokenizer) == 139
     twin = pickle.loads(pickle.dumps(tokenizer))
     assert twin.ids_to_tokens == tokenizer.ids_to_tokens
-    assert twin.encode("sea") == [UNK]
+    assert twin.encode("quick") == tokenizer.encode("quick") == [UNK]
 
 
 @given(st.lists(TEXTS, max_size=5), st.integers(0, 3))
@@ -239,6 +239,6 @@ def test_replaced_tokenizer_raises_where_it_cannot_be_used(tokenizer: BertTokeni
         with pytest.raises(TypeError) as error:
             getattr(tokenizer, method)("sea")
         assert str(error.value).startswith(
-            f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the `vocab` of "
-            "the tokenizer, but has "
+            f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the `vocab` "
+            "of the tokenizer, but has "
         )

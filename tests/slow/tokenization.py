@@ -1,4 +1,4 @@
-"""Compares BERT's tokenizer with pytorch-pretrained-bert 0.6.2: real text, code points, random text.
+"""Compares BERT's tokenizer with pytorch-pretrained-bert 0.6.2, text by text.
 
 Every line of text/, lm/ and squad/ with three vocabularies, every code point alone and between
 letters, and 200,000 random strings; only characters that this Python and Unicode 15.0 both know.
@@ -23,8 +23,8 @@ from ptbert.tokenization import BertTokenizer
 
 NAMES = ("base-uncased", "base-cased", "base-chinese")
 SPECIAL = (
-    "aAbBzZ  \t\n\u2028.-[]()ΣσςİıÉéß水\u8c48\uf900한각\u00ad\u0301\u0323\u302e\u1734\U0001d165\u0315"
-    "'\u00a8\u2260\u037e\u0344\u200b\ufffd\0\U0001f600ǅﬁ\u0345कि"
+    "aAbBzZ  \t\n\u2028.-[]()ΣσςİıÉéß水\u8c48\uf900한각\u00ad\u0301\u0323\u302e\u1734"
+    "\U0001d165\u0315'\u00a8\u2260\u037e\u0344\u200b\ufffd\0\U0001f600ǅﬁ\u0345कि"
 )
 
 
@@ -32,7 +32,7 @@ def real_lines(data: Path) -> Iterator[str]:
     """The distinct lines of all files, those of the JSON of SQuAD cut to 2,000 characters."""
     seen = set()
     for folder in ("text", "lm", "squad"):
-        for file in sorted((data / folder).rglob("*.*")):
+        for file in sorted(filter(Path.is_file, (data / folder).rglob("*"))):
             content = file.read_text(encoding="utf-8")
             for line in content.splitlines():
                 for start in range(0, len(line), 2000):
@@ -83,9 +83,10 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder with vocab/, text/, lm/ and squad/")
     parser.add_argument("--strings", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=2019)
+    parser.add_argument("--names", nargs="+", default=NAMES, help="vocabularies")
     arguments = parser.parse_args()
     failed = False
-    for name in NAMES:
+    for name in arguments.names:
         vocab_file = arguments.data / "vocab" / f"bert-{name}-vocab.txt"
         lower_case = name != "base-cased"
         ours = BertTokenizer(vocab_file, lower_case)
