@@ -147,7 +147,8 @@ TEST(BertTextEncoderTest, TheTrieHoldsEveryTokenOfALargeVocabulary) {
   RandomText random;
   Strings words;
   for (int i = 0; i < 30000; ++i) {
-    words.push_back("w" + std::to_string(random.below(1000000)) + (i % 7 == 0 ? "é" : ""));
+    words.push_back(std::string("w").append(std::to_string(random.below(1000000))) +
+                    (i % 7 == 0 ? "é" : ""));
   }
   const auto vocab = vocabulary(words);
   const BertTextEncoder encoder(std::nullopt, WordpieceTokenizer(vocab));

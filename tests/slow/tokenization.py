@@ -49,7 +49,7 @@ def code_points() -> Iterator[str]:
             yield f"{char} a{char}B {char}{char}.{char}"
 
 
-def random_strings(count: int, seed: int) -> Iterator[str]:
+def random_strings(count: int, seed: str) -> Iterator[str]:
     """Strings of characters that are special to some step, and of any others."""
     generator = random.Random(seed)
     known = [c for c in map(chr, range(0x20000)) if reference.is_assigned(c)]
@@ -94,7 +94,9 @@ def main() -> None:
         sources = {
             "lines": real_lines(arguments.data),
             "code points": code_points(),
-            "random strings": random_strings(arguments.strings // len(NAMES) + 1, arguments.seed),
+            "random strings": random_strings(
+                arguments.strings // len(NAMES) + 1, f"{arguments.seed} {name}"
+            ),
         }
         for kind, texts in sources.items():
             compared, wrong = differences(texts, ours, theirs)
