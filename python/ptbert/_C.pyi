@@ -43,11 +43,11 @@ __all__: list[str] = [
     "Linear",
     "Run",
     "Tanh",
+    "TextEncoder",
     "Vocabulary",
     "WordpieceTokenizer",
     "attributes",
     "bert_adam_update",
-    "bert_tokenize",
     "count_symbols",
     "enable_fast_paths",
     "fast_paths_enabled",
@@ -304,6 +304,33 @@ class WordpieceTokenizer:
     ) -> None: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
+class TextEncoder:
+    """
+    Basic tokenization and WordPiece in one pass.
+    """
+    def __init__(self, basic: BasicTokenizer | None, wordpiece: WordpieceTokenizer) -> None: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list: ...
+    def encode_pair(
+        self,
+        text_a: typing.Any,
+        text_b: typing.Any,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+    ) -> tuple[list[int], list[int]]: ...
+    def encode_pairs(
+        self,
+        texts: collections.abc.Iterable[str],
+        text_pairs: collections.abc.Iterable[str] | None,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+
 class IndexedLines:
     """
     The lines of a file as numbers of symbols.
@@ -355,13 +382,6 @@ def bert_adam_update(
 ) -> None:
     """
     One step of BertAdam on the parameters of a group, in place.
-    """
-
-def bert_tokenize(
-    basic: BasicTokenizer, wordpiece: WordpieceTokenizer, text: typing.Any
-) -> list[str]:
-    """
-    Basic tokenization followed by WordPiece.
     """
 
 def count_symbols(
