@@ -24,11 +24,12 @@ endfunction()
 # toolkit, of which nothing is needed here.
 ptbert_ask_python(torch_cmake_path "import torch; print(torch.utils.cmake_prefix_path)")
 find_path(TORCH_CMAKE_PATH Torch/TorchConfigVersion.cmake
-          HINTS ${CMAKE_PREFIX_PATH} ${torch_cmake_path} PATH_SUFFIXES share/cmake)
+          HINTS ${Torch_ROOT} ${Torch_DIR}/.. ${CMAKE_PREFIX_PATH} ${torch_cmake_path} PATH_SUFFIXES share/cmake)
 if(NOT TORCH_CMAKE_PATH)
   message(FATAL_ERROR "LibTorch is missing: install torch into the Python environment or set CMAKE_PREFIX_PATH.")
 endif()
-cmake_path(SET torch_folder NORMALIZE ${TORCH_CMAKE_PATH}/../..)
+cmake_path(GET TORCH_CMAKE_PATH PARENT_PATH torch_folder)
+cmake_path(GET torch_folder PARENT_PATH torch_folder)
 file(STRINGS ${TORCH_CMAKE_PATH}/Torch/TorchConfigVersion.cmake torch_version REGEX "set\\(PACKAGE_VERSION ")
 string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" torch_version "${torch_version}")
 if(torch_version VERSION_LESS 2.11 OR torch_version VERSION_GREATER_EQUAL 2.14)
@@ -39,7 +40,7 @@ target_include_directories(ptbert_libtorch SYSTEM INTERFACE
                            ${torch_folder}/include ${torch_folder}/include/torch/csrc/api/include)
 # `torch` refers to the libraries of every device that torch was built for. What those need in turn they find themselves.
 target_link_libraries(ptbert_libtorch INTERFACE ${torch_folder}/lib/libtorch_cpu.so ${torch_folder}/lib/libc10.so
-                      -Wl,--no-as-needed ${torch_folder}/lib/libtorch.so -Wl,--as-needed)
+                      -Wl,--push-state,--no-as-needed ${torch_folder}/lib/libtorch.so -Wl,--pop-state)
 target_link_options(ptbert_libtorch INTERFACE -Wl,--allow-shlib-undefined)
 
 ptbert_ask_python(json_include

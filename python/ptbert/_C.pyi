@@ -41,16 +41,19 @@ __all__: list[str] = [
     "Embedding",
     "GPT2Tokenizer",
     "GPT2_PATTERN",
+    "IndexedLines",
     "Linear",
     "OpenAIGPTTokenizer",
     "Run",
     "Tanh",
+    "TextEncoder",
     "Vocabulary",
     "WordpieceTokenizer",
     "attributes",
     "bert_adam_update",
     "bert_tokenize",
     "bytes_to_unicode",
+    "count_symbols",
     "enable_fast_paths",
     "fast_paths_enabled",
     "gelu",
@@ -59,8 +62,10 @@ __all__: list[str] = [
     "is_whitespace",
     "load_safetensors",
     "load_weights",
+    "read_first_words",
     "register_natives",
     "standardize_text",
+    "split_line",
     "swish",
     "torch_version",
     "warmup_constant",
@@ -320,6 +325,11 @@ class GPT2Tokenizer:
         clean_up_tokenization_spaces: bool,
         errors: str,
     ) -> str: ...
+class TextEncoder:
+    """
+    Basic tokenization and WordPiece in one pass.
+    """
+    def __init__(self, basic: BasicTokenizer | None, wordpiece: WordpieceTokenizer) -> None: ...
     def encode(self, text: typing.Any) -> list[int]: ...
     def encode_batch(
         self,
@@ -383,6 +393,54 @@ class OpenAIGPTTokenizer:
     def with_special_tables(
         self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
     ) -> OpenAIGPTTokenizer: ...
+    ) -> list: ...
+    def encode_pair(
+        self,
+        text_a: typing.Any,
+        text_b: typing.Any,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+    ) -> tuple[list[int], list[int]]: ...
+    def encode_pairs(
+        self,
+        texts: collections.abc.Iterable[str],
+        text_pairs: collections.abc.Iterable[str] | None,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+
+class IndexedLines:
+    """
+    The lines of a file as numbers of symbols.
+    """
+    def __init__(
+        self,
+        path: typing.Any,
+        lower_case: bool,
+        delimiter: typing.Any,
+        add_eos: bool,
+        add_double_eos: bool,
+        progress: typing.Any,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def counts(self) -> dict[str, int]: ...
+    def encode(
+        self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> typing.Any:
+        """
+        All lines in one tensor, `ids` being those of the symbols.
+        """
+    def encode_lines(
+        self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> typing.Any:
+        """
+        A tensor for each line, `ids` being those of the symbols.
+        """
+    def first_line_of(self, index: typing.SupportsInt | typing.SupportsIndex) -> int: ...
+    def sentences(self) -> list[list[str]]: ...
+    def symbols(self) -> list[str]: ...
 
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
@@ -405,11 +463,11 @@ def bert_adam_update(
     One step of BertAdam on the parameters of a group, in place.
     """
 
-def bert_tokenize(
-    basic: BasicTokenizer, wordpiece: WordpieceTokenizer, text: typing.Any
-) -> list[str]:
+def count_symbols(
+    path: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, progress: typing.Any
+) -> dict[str, int]:
     """
-    Basic tokenization followed by WordPiece.
+    How often a file has each symbol, in the order of appearance.
     """
 
 def bytes_to_unicode() -> list[tuple[int, str]]:
@@ -453,6 +511,11 @@ def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
 
+def read_first_words(vocab_file: typing.Any) -> list[str]:
+    """
+    The first word of every line, each different one once.
+    """
+
 def register_natives(classes: dict, required: dict, activations: dict) -> None:
     """
     Tells which Python classes, attribute values and functions the core computes itself.
@@ -461,6 +524,11 @@ def register_natives(classes: dict, required: dict, activations: dict) -> None:
 def standardize_text(text: typing.Any) -> str:
     """
     What GPT does to text before spaCy.
+def split_line(
+    line: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, add_double_eos: bool
+) -> list[str]:
+    """
+    The symbols of a line.
     """
 
 def swish(arg0: typing.Any) -> typing.Any: ...

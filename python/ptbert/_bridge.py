@@ -99,18 +99,21 @@ def _ties_kept(root: nn.Module) -> Iterator[None]:
     `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`. The last
     that was replaced stands for all.
     """
-    places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
+    places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
     for module in root.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            places.setdefault(parameter, []).append((module, name))
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                places.setdefault(parameter, []).append((module, name))
+    tied = {parameter: uses for parameter, uses in places.items() if len(uses) > 1}
     try:
         yield
     finally:
-        for parameter, uses in places.items():
-            now = [getattr(module, name) for module, name in uses]
-            replaced = [other for other in now if other is not parameter]
+        for parameter, uses in tied.items():
+            now = [module._parameters.get(name) for module, name in uses]
+            replaced = [one for one in now if one is not None and one is not parameter]
             for module, name in uses if replaced else []:
-                setattr(module, name, replaced[-1])
+                if module._parameters.get(name) is not None:
+                    setattr(module, name, replaced[-1])
 
 
 def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:

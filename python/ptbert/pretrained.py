@@ -33,6 +33,8 @@ VOCABULARY_NAMES: dict[Family, str] = {
     "transfo-xl": "vocab.bin",
 }
 
+CORPUS_NAME = "corpus.bin"
+
 _CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME)
 _WEIGHTS_NAMES = (SAFETENSORS_NAME, WEIGHTS_NAME)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -165,6 +167,18 @@ def resolve_bpe_files(
         _first_of((merges_name,), folder, folder),
         special_tokens if special_tokens.is_file() else None,
     )
+
+
+def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Path:
+    """Finds the corpus.bin of Transformer-XL, given its directory, or a model's name or Hub id.
+
+    Raises:
+        OSError: There is none; the message says what was looked for and where.
+    """
+    if repository := _hub_repository(name_or_path, "transfo-xl"):
+        return _from_hub(name_or_path, repository, (CORPUS_NAME,), cache_dir)
+    path = _local_path(name_or_path, cache_dir, "transfo-xl")
+    return _first_of((CORPUS_NAME,), path, path)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Container, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast, overload
 
 from . import _C
 from .pretrained import archive_map, max_len_map, resolve_vocabulary
@@ -75,6 +75,40 @@ class Vocabulary(OrderedDict[str, int]):
         return native
 
 
+class _LoadedVocabulary:
+    """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
+
+    def __init__(self, loaded: _C.Vocabulary) -> None:
+        self._loaded = loaded
+
+    @functools.cached_property
+    def vocab(self) -> Vocabulary:
+        vocab = Vocabulary(self._loaded.items())
+        vocab._native_copy = self._loaded
+        return vocab
+
+    def native(self) -> _C.Vocabulary:
+        """Returns the native form of the entries as they are now."""
+        vocab = self.__dict__.get("vocab")
+        return self._loaded if vocab is None else vocab.native()
+
+    def ids_to_tokens(self) -> OrderedDict[int, str]:
+        """Returns the tokens of the file by their ids."""
+        return OrderedDict((index, token) for token, index in self._loaded.items())
+
+    def __len__(self) -> int:
+        return len(self.native())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_vocab, (self.vocab,)
+
+
+def _with_vocab(vocab: Vocabulary) -> _LoadedVocabulary:
+    loaded = _LoadedVocabulary(vocab.native())
+    loaded.__dict__["vocab"] = vocab
+    return loaded
+
+
 def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
     """Reads a vocabulary file: one token a line, the number of the line being the token's id.
 
@@ -85,10 +119,7 @@ def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
         FileNotFoundError: There is no such file.
         ValueError: The file is empty or not UTF-8.
     """
-    native = _C.Vocabulary.load(os.fspath(vocab_file))
-    vocab = Vocabulary(native.items())
-    vocab._native_copy = native
-    return vocab
+    return _LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file))).vocab
 
 
 def whitespace_tokenize(text: str) -> list[str]:
@@ -215,16 +246,26 @@ class WordpieceTokenizer(_NativeTwin):
         ['un', '##aff', '##able']
     """
 
-    __slots__ = ("max_input_chars_per_word", "unk_token", "vocab")
-    _attributes = ("vocab", "unk_token", "max_input_chars_per_word")
+    __slots__ = ("_vocab", "max_input_chars_per_word", "unk_token")
+    _attributes = ("_vocab", "unk_token", "max_input_chars_per_word")
 
     def __init__(
         self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 100
     ) -> None:
-        self.vocab = vocab
+        self._vocab: Container[str] | _LoadedVocabulary = vocab
         self.unk_token = unk_token
         self.max_input_chars_per_word = max_input_chars_per_word
         self._twin = None
+
+    @property
+    def vocab(self) -> Container[str]:
+        """The pieces."""
+        vocab = self._vocab
+        return vocab.vocab if isinstance(vocab, _LoadedVocabulary) else vocab
+
+    @vocab.setter
+    def vocab(self, value: Container[str] | _LoadedVocabulary) -> None:
+        self._vocab = value
 
     def __repr__(self) -> str:
         return (
@@ -243,9 +284,10 @@ class WordpieceTokenizer(_NativeTwin):
         )
 
     def _native(self) -> _C.WordpieceTokenizer | None:
-        if not isinstance(self.vocab, Vocabulary):
+        vocab = self._vocab
+        if not isinstance(vocab, (_LoadedVocabulary, Vocabulary)):
             return None
-        state = (self.vocab.native(), self.unk_token, self.max_input_chars_per_word)
+        state = (vocab.native(), self.unk_token, self.max_input_chars_per_word)
         if self._twin is None or self._twin[0] != state:
             self._twin = (state, _C.WordpieceTokenizer(*state))
         return cast(_C.WordpieceTokenizer, self._twin[1])
@@ -264,8 +306,6 @@ class BertTokenizer:
             words.
 
     Attributes:
-        vocab: Token to id, an `OrderedDict`. A changed entry is respected by the next call.
-        ids_to_tokens: Id to token, an `OrderedDict`.
         basic_tokenizer: The `BasicTokenizer`, or anything with a method `tokenize`.
         wordpiece_tokenizer: The `WordpieceTokenizer`, or anything with a method `tokenize`.
 
@@ -285,6 +325,11 @@ class BertTokenizer:
         [1, 0, 2, 3, 4]
     """
 
+    _ids_to_tokens: OrderedDict[int, str] | None = None
+    _encoder_of: tuple[_C.BasicTokenizer | None, _C.WordpieceTokenizer, _C.TextEncoder] | None = (
+        None
+    )
+
     def __init__(
         self,
         vocab_file: str | os.PathLike[str],
@@ -298,11 +343,13 @@ class BertTokenizer:
                 f"`vocab_file` must be an existing file, but is {os.fspath(vocab_file)}; use "
                 "`BertTokenizer.from_pretrained` to load from a directory or by name."
             )
-        self.vocab: OrderedDict[str, int] = load_vocab(vocab_file)
-        self.ids_to_tokens = OrderedDict((index, token) for token, index in self.vocab.items())
+        loaded = _LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file)))
+        self._loaded = loaded
+        self._vocab: OrderedDict[str, int] | _LoadedVocabulary = loaded
         self.do_basic_tokenize = do_basic_tokenize
         self.basic_tokenizer = BasicTokenizer(do_lower_case, never_split)
-        self.wordpiece_tokenizer = WordpieceTokenizer(self.vocab)
+        self.wordpiece_tokenizer = WordpieceTokenizer({})
+        self.wordpiece_tokenizer._vocab = loaded
         self.max_len = max_len if max_len is not None else _NO_LIMIT
 
     @classmethod
@@ -335,7 +382,10 @@ class BertTokenizer:
         return cls(vocab_file, *inputs, **kwargs)
 
     def __len__(self) -> int:
-        return len(self.vocab)
+        return len(self._vocab)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ids_to_tokens": self.ids_to_tokens, "_encoder_of": None}
 
     def __repr__(self) -> str:
         return (
@@ -343,6 +393,27 @@ class BertTokenizer:
             f"do_basic_tokenize={self.do_basic_tokenize}, "
             f"basic_tokenizer={self.basic_tokenizer!r})"
         )
+
+    @property
+    def vocab(self) -> OrderedDict[str, int]:
+        """Token to id. A changed entry is respected by the next call."""
+        vocab = self._vocab
+        return vocab.vocab if isinstance(vocab, _LoadedVocabulary) else vocab
+
+    @vocab.setter
+    def vocab(self, value: OrderedDict[str, int]) -> None:
+        self._vocab = value
+
+    @property
+    def ids_to_tokens(self) -> OrderedDict[int, str]:
+        """Id to token, as the vocabulary file has them."""
+        if self._ids_to_tokens is None:
+            self._ids_to_tokens = self._loaded.ids_to_tokens()
+        return self._ids_to_tokens
+
+    @ids_to_tokens.setter
+    def ids_to_tokens(self, value: OrderedDict[int, str]) -> None:
+        self._ids_to_tokens = value
 
     @property
     def do_lower_case(self) -> bool:
@@ -364,14 +435,175 @@ class BertTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the word pieces of `text`."""
+        encoder = self._encoder()
+        if encoder is not None:
+            return encoder.tokenize(text)
         basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
         if not self.do_basic_tokenize:
             return wordpiece.tokenize(text)
-        if type(basic) is BasicTokenizer and type(wordpiece) is WordpieceTokenizer:
-            native = wordpiece._native()
-            if native is not None:
-                return _C.bert_tokenize(basic._native(), native, text)
         return [piece for token in basic.tokenize(text) for piece in wordpiece.tokenize(token)]
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of the word pieces of `text`, without [CLS] and [SEP].
+
+        The same as `convert_tokens_to_ids(tokenize(text))`, but faster: no strings are made.
+
+        Raises:
+            KeyError: A token is not in `vocab`.
+        """
+        encoder = self._id_encoder()
+        if encoder is None:
+            return self.convert_tokens_to_ids(self.tokenize(text))
+        ids = encoder.encode(text)
+        self._warn_of_length(len(ids))
+        return ids
+
+    def encode_pair(
+        self, text_a: str, text_b: str | None = None, max_length: int | None = None
+    ) -> dict[str, list[int]]:
+        """Returns a pair of texts, or one text, as a model takes it.
+
+        Args:
+            text_a: The first text.
+            text_b: The second text.
+            max_length: The most tokens, [CLS] and [SEP] included. Beyond it tokens are cut from the
+                end of the longer text, one by one, as in the scripts of 2019.
+
+        Returns:
+            `input_ids`, of [CLS] text_a [SEP] text_b [SEP]; `token_type_ids`, 0 up to the first
+            [SEP] and 1 after it; `attention_mask`, all 1.
+
+        Raises:
+            KeyError: [CLS], [SEP] or the unknown token is not in the vocabulary.
+            TypeError: A tokenizer inside this one was replaced by one of another class.
+            ValueError: `max_length` leaves no room for [CLS] and [SEP].
+        """
+        encoder = self._required_encoder("encode_pair")
+        input_ids, token_type_ids = encoder.encode_pair(text_a, text_b, max_length)
+        self._warn_of_length(len(input_ids))
+        return {
+            "input_ids": input_ids,
+            "token_type_ids": token_type_ids,
+            "attention_mask": [1] * len(input_ids),
+        }
+
+    @overload
+    def encode_batch(self, texts: Iterable[str], *, num_threads: int = 0) -> list[list[int]]: ...
+
+    @overload
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        text_pairs: Iterable[str] | None = None,
+        *,
+        return_tensors: Literal["np", "pt"],
+        max_length: int | None = None,
+        num_threads: int = 0,
+    ) -> dict[str, Any]: ...
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        text_pairs: Iterable[str] | None = None,
+        *,
+        return_tensors: Literal["np", "pt"] | None = None,
+        max_length: int | None = None,
+        num_threads: int = 0,
+    ) -> list[list[int]] | dict[str, Any]:
+        """Encodes many texts, without holding the interpreter lock.
+
+        Args:
+            texts: The texts.
+            text_pairs: The second text of each pair.
+            return_tensors: "pt" for tensors or "np" for arrays that a model takes, with [CLS] and
+                [SEP], padded with [PAD]; None for lists of ids without them, as of `encode`.
+            max_length: As of `encode_pair`; only with `return_tensors`.
+            num_threads: How many threads work; 0 for as many as there are processors.
+
+        Returns:
+            A list of ids for each text, or `input_ids`, `token_type_ids` and `attention_mask`, each
+            int64 and [batch, length of the longest].
+
+        Raises:
+            KeyError: [CLS], [SEP], [PAD] or the unknown token is needed, but not in the vocabulary.
+            TypeError: A tokenizer inside this one was replaced by one of another class.
+            ValueError: An argument does not fit the others.
+        """
+        if isinstance(texts, str) or isinstance(text_pairs, str):
+            raise TypeError(
+                "`texts` and `text_pairs` must be collections of strs, but one is a str."
+            )
+        if return_tensors not in (None, "np", "pt"):
+            raise ValueError(
+                f'`return_tensors` must be "np", "pt" or None, but is {return_tensors!r}.'
+            )
+        if return_tensors is None and (text_pairs is not None or max_length is not None):
+            raise ValueError(
+                "`text_pairs` and `max_length` must come with `return_tensors`, but it is None."
+            )
+        encoder = self._required_encoder("encode_batch")
+        if return_tensors is None:
+            lists = encoder.encode_batch(texts, num_threads)
+            self._warn_of_length(max(map(len, lists), default=0))
+            return lists
+        tensors = encoder.encode_pairs(texts, text_pairs, max_length, num_threads)
+        self._warn_of_length(tensors[0].shape[1])
+        names = ("input_ids", "token_type_ids", "attention_mask")
+        if return_tensors == "np":
+            return {name: t.numpy() for name, t in zip(names, tensors, strict=True)}
+        return dict(zip(names, tensors, strict=True))
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.
+
+        A token goes from the first to the last character of `text` that something of it comes from.
+        Characters that leave nothing behind (controls, stripped accents that are characters of
+        their own) are inside a token only when they stand between two of its characters. Several
+        tokens of one character, and there are some, have the same place.
+
+        Raises:
+            TypeError: A tokenizer inside this one was replaced by one of another class.
+
+        Example: `offsets("Déjà-vu")` is `[(0, 4), (4, 5), (5, 7)]`, if "deja" and "vu" are tokens.
+        """
+        return self._required_encoder("offsets", own_vocab=False).offsets(text)
+
+    def _encoder(self) -> _C.TextEncoder | None:
+        """Returns what does all steps at once, or None where a step is not a native one."""
+        basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
+        if type(wordpiece) is not WordpieceTokenizer:
+            return None
+        native_basic: _C.BasicTokenizer | None = None
+        if self.do_basic_tokenize:
+            if type(basic) is not BasicTokenizer:
+                return None
+            native_basic = basic._native()
+        native_wordpiece = wordpiece._native()
+        if native_wordpiece is None:
+            return None
+        known = self._encoder_of
+        if known is None or known[0] is not native_basic or known[1] is not native_wordpiece:
+            encoder = _C.TextEncoder(native_basic, native_wordpiece)
+            known = self._encoder_of = (native_basic, native_wordpiece, encoder)
+        return known[2]
+
+    def _id_encoder(self) -> _C.TextEncoder | None:
+        """Returns the same, or None where `vocab` has other ids than the native steps."""
+        encoder = self._encoder()
+        wordpiece_vocab = self.wordpiece_tokenizer._vocab if encoder is not None else None
+        if wordpiece_vocab is self._vocab or wordpiece_vocab is self.vocab:
+            return encoder
+        return None
+
+    def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
+        encoder = self._id_encoder() if own_vocab else self._encoder()
+        if encoder is None:
+            raise TypeError(
+                f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the "
+                f"`vocab` of the tokenizer, but has {self.basic_tokenizer!r} and "
+                f"{self.wordpiece_tokenizer!r}."
+            )
+        return encoder
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Returns the ids of `tokens`; logs a warning when they are more than `max_len`.
@@ -386,14 +618,17 @@ class BertTokenizer:
                 f"`tokens` must be in the vocabulary of {len(self.vocab)} tokens, but "
                 f'"{error.args[0]}" is not.'
             ) from None
-        if len(ids) > self.max_len:
+        self._warn_of_length(len(ids))
+        return ids
+
+    def _warn_of_length(self, length: int) -> None:
+        if length > self.max_len:
             logger.warning(
                 "`tokens` should hold at most %d tokens (`max_len`), but holds %d: cut or split "
                 "the text, a model of this size cannot take it.",
                 self.max_len,
-                len(ids),
+                length,
             )
-        return ids
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of `ids`.

@@ -1,5 +1,6 @@
 #include "ptbert/module.h"
 
+#include <string>
 #include <thread>
 
 #include "ptbert/bert_heads.h"
@@ -49,6 +50,35 @@ TEST_F(ModuleTest, OverriddenEmbeddingTakesAnyIds) {
   model->embeddings->word_embeddings->set_override(
       [](const Tensor& ids) { return torch::zeros({ids.size(0), ids.size(1), 32}); });
   EXPECT_NO_THROW(model->forward(torch::full({2, 5}, 1000, torch::kLong)));
+}
+
+TEST_F(ModuleTest, ObservedTellsOfAnyPartBelow) {
+  BertModel model(tiny_config());
+  EXPECT_FALSE(model->observed());
+  auto& norm = model->encoder->layer->layers[1]->output->layer_norm;
+  norm->set_override([](const Tensor& x) { return x; });
+  EXPECT_TRUE(model->observed());
+  norm->clear_override();
+  EXPECT_FALSE(model->observed());
+  model->encoder->layer->layers[0]->attention->self_attention->output_attentions = true;
+  EXPECT_TRUE(model->observed());
+}
+
+TEST_F(ModuleTest, ErrorTellsTheInnermostModule) {
+  BertModel model(tiny_config());
+  auto& dense = model->pooler->dense;
+  dense->bind("weight", torch::zeros({32, 31}));
+  const auto message = [&] {
+    try {
+      model->forward(ids_);
+    } catch (const c10::Error& error) {
+      return std::string(error.what_without_backtrace());
+    }
+    return std::string();
+  };
+  EXPECT_TRUE(message().ends_with("(in ptbert::LinearImpl)")) << message();
+  dense->set_path("pooler.dense");
+  EXPECT_TRUE(message().ends_with("(in `pooler.dense`)")) << message();
 }
 
 TEST_F(ModuleTest, BindPointsAParameterAtAnotherTensor) {

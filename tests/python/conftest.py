@@ -31,6 +31,27 @@ def plain_paths() -> Iterator[None]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For tiny models, whose threads wait for one another most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=twin.CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    """One of the models that have a twin in plain PyTorch."""
+    return str(request.param)
+
+
+@pytest.fixture
+def pair(class_name: str, tiny_config: ptbert.BertConfig) -> tuple[Any, Any]:
+    """A tiny model, never called, and its twin in plain PyTorch, in training mode."""
+    return twin.make_pair(class_name, tiny_config)
+
+
+@pytest.fixture
 def tiny_fields() -> dict[str, Any]:
     """The fields of the tiny configuration, for a test that changes some."""
     return dict(TINY_CONFIG)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,37 +19,47 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-import ptbert
-from support import TINY_CONFIG, assert_close, seed_weights, seeded_ids
+import twin
+from ptbert import BertConfig
+from support import TINY_CONFIG, assert_close, seeded_ids
 
 PROCESSES = 2
 ROWS = 4
+SEQUENCE, QUESTION = twin.CLASSES
 Batch = dict[str, Tensor]
-CHECKS: dict[str, Callable[[], None]] = {}
 
 
-def check(function: Callable[[], None]) -> Callable[[], None]:
-    CHECKS[function.__name__] = function
-    return function
+def make_pair(class_name: str, changed: bool = False) -> tuple[Any, Any]:
+    """A model and its twin in plain PyTorch without dropout, the same in every process."""
+    pair = twin.make_pair(class_name, BertConfig.from_dict(TINY_CONFIG))
+    for tree in pair:
+        tree.eval()
+        if changed:
+            change(tree)
+    return pair
 
 
-def make_model(class_name: str) -> Any:
-    """A model of seeded weights without dropout, the same in every process."""
-    config = ptbert.BertConfig.from_dict(TINY_CONFIG)
-    model = getattr(ptbert, class_name)(config)
-    seed_weights(model)
-    return model.eval()
+def change(tree: Any) -> None:
+    """Replaces a part and adds a hook."""
+    torch.manual_seed(0)
+    parts = nn.Linear(37, 8), nn.Tanh(), nn.Linear(8, 32)
+    tree.bert.encoder.layer[1].output.dense = nn.Sequential(*parts)
+    tree.bert.encoder.layer[0].register_forward_hook(double)
+
+
+def double(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    return 2 * output
 
 
 def whole_batch(class_name: str) -> Batch:
     """Padded rows and their labels."""
     ids = seeded_ids("ids", (ROWS, 6), 1, 99)
     mask = (torch.arange(6) < torch.tensor([[6], [3], [5], [4]])).long()
-    if class_name == "BertForQuestionAnswering":
+    if class_name == QUESTION:
         labels = {"start_positions": torch.tensor([1, 2, 0, 1])}
         labels["end_positions"] = torch.tensor([2, 2, 3, 1])
     else:
-        labels = {"labels": torch.tensor([0, 1, 1, 0])}
+        labels = {"labels": torch.tensor([0, 1, 2, 0])}
     return {"input_ids": ids, "attention_mask": mask, **labels}
 
 
@@ -61,15 +73,11 @@ def gradients(model: nn.Module) -> dict[str, Tensor | None]:
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
-def expected_gradients(class_name: str) -> dict[str, Tensor | None]:
-    """Those of one process that sees the whole batch."""
-    model = make_model(class_name)
-    model(**whole_batch(class_name)).backward()
-    return gradients(model)
-
-
 def assert_gradients(model: nn.Module, expected: dict[str, Tensor | None]) -> None:
-    for name, gradient in gradients(model).items():
+    """Compares gradients; zeros may stand for none."""
+    actual = gradients(model)
+    assert list(actual) == list(expected)
+    for name, gradient in actual.items():
         wanted = expected[name]
         if wanted is None:
             assert gradient is None or not gradient.any(), name
@@ -78,79 +86,71 @@ def assert_gradients(model: nn.Module, expected: dict[str, Tensor | None]) -> No
             assert_close(gradient, wanted, 1e-5 * max(1.0, float(wanted.abs().max())))
 
 
-def compare_with_one_process(class_name: str, **options: Any) -> None:
-    model = make_model(class_name)
+def compare_gradients(class_name: str, changed: bool, **options: Any) -> None:
+    """Compares DistributedDataParallel with plain PyTorch on the whole batch."""
+    model, plain = make_pair(class_name, changed)
+    plain(**whole_batch(class_name)).backward()
     wrapped = DistributedDataParallel(model, **options)
-    expected = expected_gradients(class_name)
     for _ in range(2):
         model.zero_grad()
         wrapped(**part(whole_batch(class_name))).backward()
-        assert_gradients(model, expected)
+        assert_gradients(model, gradients(plain))
 
 
-@check
-def gradients_are_those_of_one_process() -> None:
-    compare_with_one_process("BertForSequenceClassification")
+def compare_accumulated(class_name: str, **options: Any) -> None:
+    """As `compare_gradients`, of two steps of which the second alone is synchronised."""
+    model, plain = make_pair(class_name)
+    plain(**whole_batch(class_name)).backward()
+    wrapped = DistributedDataParallel(model, **options)
+    for index in range(2):
+        with wrapped.no_sync() if index == 0 else nullcontext():
+            (wrapped(**part(part(whole_batch(class_name)), 2, index)) / 2).backward()
+    assert_gradients(model, gradients(plain))
 
 
-@check
-def unused_parameters_are_found() -> None:
-    compare_with_one_process("BertForQuestionAnswering", find_unused_parameters=True)
+def train(model: nn.Module, batch: Batch) -> Iterable[Tensor]:
+    """The parameters after three steps."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(**batch).backward()
+        optimizer.step()
+    return model.parameters()
 
 
-@check
-def static_graph() -> None:
-    compare_with_one_process("BertForQuestionAnswering", static_graph=True)
-
-
-@check
-def accumulation_without_synchronising() -> None:
-    class_name = "BertForSequenceClassification"
-    model = make_model(class_name)
-    wrapped = DistributedDataParallel(model)
-    mine = part(whole_batch(class_name))
-    with wrapped.no_sync():
-        (wrapped(**part(mine, 2, 0)) / 2).backward()
-    (wrapped(**part(mine, 2, 1)) / 2).backward()
-    assert_gradients(model, expected_gradients(class_name))
-
-
-@check
-def hooks_and_replaced_parts_are_synchronised() -> None:
-    class_name = "BertForSequenceClassification"
-    single, model = make_model(class_name), make_model(class_name)
-    for tree in (single, model):
-        torch.manual_seed(0)
-        tree.classifier = nn.Sequential(nn.Linear(32, 8), nn.Tanh(), nn.Linear(8, 2))
-        tree.bert.encoder.layer[0].register_forward_hook(lambda _, inputs, output: 2 * output)
-    single(**whole_batch(class_name)).backward()
-    wrapped = DistributedDataParallel(model)
-    wrapped(**part(whole_batch(class_name))).backward()
-    assert_gradients(model, gradients(single))
-
-
-@check
-def fully_sharded_step_is_that_of_one_process() -> None:
-    class_name = "BertForSequenceClassification"
-    single = make_model(class_name)
-    sharded = copy.deepcopy(single)
+def compare_parameters(class_name: str, changed: bool) -> None:
+    """Compares training under FSDP2 and DistributedDataParallel with one plain process."""
+    model, plain = make_pair(class_name, changed)
+    sharded = copy.deepcopy(model)
     mesh = init_device_mesh("cpu", (PROCESSES,))
     for layer in sharded.bert.encoder.layer:
         fully_shard(layer, mesh=mesh)
     fully_shard(sharded, mesh=mesh)
-    for model, batch in (
-        (single, whole_batch(class_name)),
-        (sharded, part(whole_batch(class_name))),
-    ):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(3):
-            optimizer.zero_grad()
-            model(**batch).backward()
-            optimizer.step()
-    for value, wanted in zip(
-        sharded.state_dict().values(), single.state_dict().values(), strict=True
-    ):
-        assert_close(value.full_tensor(), wanted, 1e-4)
+    whole = whole_batch(class_name)
+    expected = train(plain, whole)
+    replicated = train(DistributedDataParallel(model, find_unused_parameters=True), part(whole))
+    shards: Iterable[Any] = train(sharded, part(whole))
+    for wanted, copied, shard in zip(expected, replicated, shards, strict=True):
+        assert_close(copied, wanted, 1e-4)
+        assert_close(shard.full_tensor(), wanted, 1e-4)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "no_options": {},
+    "find_unused_parameters": {"find_unused_parameters": True},
+    "static_graph": {"static_graph": True},
+}
+CHECKS: dict[str, Callable[[], None]] = {}
+for name in twin.CLASSES:
+    for label, options in OPTIONS.items():
+        # Without options there must be no parameter without a gradient, as a pooler without use.
+        if name == SEQUENCE or options:
+            CHECKS[f"{name}-{label}"] = partial(compare_gradients, name, False, **options)
+    unused = OPTIONS["no_options" if name == SEQUENCE else "find_unused_parameters"]
+    CHECKS[f"{name}-changed"] = partial(compare_gradients, name, True, **unused)
+    CHECKS[f"{name}-no_sync"] = partial(compare_accumulated, name, **unused)
+    CHECKS[f"{name}-sharded"] = partial(compare_parameters, name, False)
+    CHECKS[f"{name}-changed_and_sharded"] = partial(compare_parameters, name, True)
 
 
 def run(rank: int, folder: str) -> None:
@@ -173,7 +173,13 @@ def run(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def call(model: nn.Module, ids: Tensor, connection: Connection) -> None:
-    """Send back what a model from another process gives."""
-    with torch.no_grad():
-        connection.send(model(ids).tolist())
+def step(model: nn.Module, batch: Batch) -> list[Any]:
+    """The loss and the gradients, as lists, which pass through a pipe."""
+    loss = model(**batch)
+    loss.backward()
+    return [loss.item(), *(g if g is None else g.tolist() for g in gradients(model).values())]
+
+
+def serve(models: list[tuple[nn.Module, Batch]], connection: Connection) -> None:
+    """Send back what models from another process give."""
+    connection.send([step(model, batch) for model, batch in models])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -12,14 +16,14 @@ import ptbert
 import twin
 from model_cases import flat_outputs, probe_loss
 from ptbert import BertConfig, modeling
-from support import assert_close, assert_equal
+from support import assert_close, assert_equal, seed_weights
+from twin import assert_all_close, gradients
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
-
-
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+# What classes are called in the twin, but for "Bert" and "For" in front.
+PLAIN_NAMES = {"Model": "Trunk", "SelfOutput": "AddAndNorm", "Output": "AddAndNorm"}
 
 
 @pytest.fixture
@@ -30,119 +34,173 @@ def model(tiny_config: BertConfig) -> Any:
     return made
 
 
-def test_model_agrees_with_plain_pytorch(class_name: str, tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair(class_name, tiny_config)
+def run(tree: Any, *inputs: Any) -> list[Tensor | None]:
+    """The outputs, and the gradients of parameters and inputs."""
+    torch.manual_seed(1)
+    leaves = list(tree.parameters())
+    given = []
+    for value in inputs:
+        if isinstance(value, Tensor) and value.is_floating_point():
+            value = value.detach().clone().requires_grad_()
+            leaves.append(value)
+        given.append(value)
+    outputs = flat_outputs(tree(*given))
+    return [*outputs, *torch.autograd.grad(probe_loss(outputs), leaves, allow_unused=True)]
+
+
+def assert_agree(model: Any, plain: Any, *inputs: Any) -> None:
+    """As `twin.assert_agree`, for any pair of modules."""
+    with twin.plain_paths():
+        assert_all_close(run(model, *inputs), run(plain, *inputs))
+    with twin.evaluating(model, plain):
+        assert_all_close(run(model, *inputs), run(plain, *inputs))
+
+
+def test_model_agrees_with_plain_pytorch(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
     twin.assert_agree(model, plain, class_name)
     twin.assert_agree(model.eval(), plain.eval(), class_name)
 
 
-def test_tree_has_the_names_of_plain_pytorch(class_name: str, tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair(class_name, tiny_config)
-    assert [name for name, _ in model.named_modules()] == [n for n, _ in plain.named_modules()]
-    assert [(name, tensor.shape) for name, tensor in model.state_dict().items()] == [
-        (name, tensor.shape) for name, tensor in plain.state_dict().items()
-    ]
-    for name, module in model.named_modules():
-        other = plain.get_submodule(name)
-        assert [child for child, _ in module.named_children()] == [
-            child for child, _ in other.named_children()
-        ]
-        if type(other).__module__.startswith("torch"):
-            assert isinstance(module, type(other))
-
-
-def test_parts_are_at_the_paths_of_2019(model: Any) -> None:
-    weight = model.bert.encoder.layer[1].attention.self.query.weight
-    assert isinstance(weight, nn.Parameter)
-    assert (
-        weight is dict(model.named_parameters())["bert.encoder.layer.1.attention.self.query.weight"]
+def test_tree_has_the_names_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
+    names, shapes, parameters = (
+        [[name for name, _ in tree.named_modules()] for tree in pair],
+        [[(name, tensor.shape) for name, tensor in tree.state_dict().items()] for tree in pair],
+        [[(name, type(one)) for name, one in tree.named_parameters()] for tree in pair],
     )
-    assert isinstance(model.bert.encoder.layer, nn.ModuleList)
+    assert names[0] == names[1]
+    assert shapes[0] == shapes[1]
+    assert parameters[0] == parameters[1]
 
 
-def test_repr_shows_the_tree(model: Any) -> None:
-    lines = repr(model).splitlines()
-    assert lines[0] == "BertForSequenceClassification("
-    assert "      (word_embeddings): Embedding(99, 32, padding_idx=0)" in lines
-    assert "            (query): Linear(in_features=32, out_features=32, bias=True)" in {
-        line.rstrip()[2:] for line in lines
-    }
-    assert lines[-2] == "  (classifier): Linear(in_features=32, out_features=3, bias=True)"
+def test_parts_are_at_the_paths_of_2019(pair: tuple[Any, Any]) -> None:
+    model, plain = pair
+    for path, other in plain.named_modules():
+        part = attrgetter(path)(model) if path else model
+        kind = re.sub("^Bert(For)?", "", type(part).__name__)
+        assert PLAIN_NAMES.get(kind, kind) == type(other).__name__, path
+        if type(other).__module__.startswith("torch"):
+            assert isinstance(part, type(other)), path
+    query = model.bert.encoder.layer[1].attention.self.query
+    assert query.weight is model.get_parameter("bert.encoder.layer.1.attention.self.query.weight")
 
 
-def test_gradients_land_in_the_parameters_of_the_tree(
-    class_name: str, tiny_config: BertConfig
-) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
-    model(**twin.batch(class_name), **twin.labels(class_name)).backward()
+def test_repr_shows_the_tree(pair: tuple[Any, Any], class_name: str) -> None:
+    def plain_name(match: re.Match[str]) -> str:
+        return PLAIN_NAMES.get(match[1], match[1])
+
+    shown = repr(pair[0])
+    assert shown.startswith(f"{class_name}(\n")
+    assert re.sub(r"\bBert(?:For)?(\w+)", plain_name, shown) == repr(pair[1])
+
+
+def assert_initialised(model: nn.Module) -> None:
+    """Means and deviations must lie within five standard errors of those asked for."""
     for name, parameter in model.named_parameters():
-        unused = class_name == "BertForQuestionAnswering" and "pooler" in name
-        assert (parameter.grad is None) == unused, name
+        values = parameter.detach()
+        if name.endswith("bias"):
+            assert_equal(values, torch.zeros_like(values))
+        elif name.endswith("LayerNorm.weight"):
+            assert_equal(values, torch.ones_like(values))
+        else:
+            assert abs(float(values.mean())) < 5 * 0.02 / values.numel() ** 0.5, name
+            assert abs(float(values.std()) / 0.02 - 1) < 5 / (2 * values.numel()) ** 0.5, name
 
 
-@pytest.mark.usefixtures("plain_paths")
-def test_optimizer_steps_are_seen(class_name: str, tiny_config: BertConfig) -> None:
-    pair = twin.make_pair(class_name, tiny_config)
-    for tree in pair:
-        optimizer = torch.optim.SGD(tree.parameters(), lr=0.1)
-        for _ in range(3):
-            torch.manual_seed(2)
-            optimizer.zero_grad()
-            tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
-            nn.utils.clip_grad_norm_(tree.parameters(), 1.0)
-            optimizer.step()
+def test_apply_initialises_every_part(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    model.apply(model.init_bert_weights)
+    assert_initialised(model)
+    plain.load_state_dict(model.state_dict())
+    twin.assert_agree(model, plain, class_name)
+
+
+def test_parameters_stay_the_same_objects(pair: tuple[Any, Any], class_name: str) -> None:
+    before = [list(tree.parameters()) for tree in pair]
     twin.assert_agree(*pair, class_name)
+    for tree in pair:
+        tree.to(torch.float64).float().double().to("cpu", torch.float32)
+        tree.load_state_dict({name: 0.5 * tensor for name, tensor in tree.state_dict().items()})
+    twin.assert_agree(*pair, class_name)
+    for tree, parameters in zip(pair, before, strict=True):
+        assert all(a is b for a, b in zip(tree.parameters(), parameters, strict=True))
 
 
-def test_every_part_can_be_called_alone(tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair("BertForSequenceClassification", tiny_config)
+def inputs_of_parts(plain: nn.Module, class_name: str) -> dict[str, tuple[Any, ...]]:
+    """What each part of the model is given in a pass."""
     inputs: dict[str, tuple[Any, ...]] = {}
-    for name, module in plain.named_modules():
-        module.register_forward_pre_hook(
-            lambda _, given, name=name: inputs.__setitem__(name, given)
-        )
-    with torch.no_grad():
-        plain(**twin.batch("BertForSequenceClassification"))
-    for module in plain.modules():
-        module._forward_pre_hooks.clear()
-    for given in inputs.values():
-        for tensor in given:
-            if isinstance(tensor, Tensor) and tensor.is_floating_point():
-                tensor.requires_grad_()
-    del inputs[""]
-    assert set(inputs) == {name for name, _ in plain.named_modules()} - {"", "bert.encoder.layer"}
-    for name, given in inputs.items():
-        outputs = []
-        for tree in (model.eval(), plain.eval()):
-            tree.zero_grad()
-            output = flat_outputs(tree.get_submodule(name)(*given))
-            probe_loss(output).backward()
-            outputs.append((output, {n: p.grad for n, p in tree.named_parameters()}))
-        for left, right in zip(outputs[0][0], outputs[1][0], strict=True):
-            assert_close(left, right)
-        for parameter, gradient in outputs[1][1].items():
-            mine = outputs[0][1][parameter]
-            assert (mine is None) == (gradient is None), (name, parameter)
-            if mine is not None and gradient is not None:
-                assert_close(mine, gradient)
+    parts = {path: part for path, part in plain.named_modules() if path}
+    handles = [
+        part.register_forward_pre_hook(lambda _, given, path=path: inputs.update({path: given}))
+        for path, part in parts.items()
+    ]
+    plain(**twin.batch(class_name))
+    for handle in handles:
+        handle.remove()
+    assert set(inputs) == set(parts) - {"bert.encoder.layer"}
+    return inputs
 
 
 @pytest.mark.parametrize(
-    ("move", "dtype"),
+    ("take", "dtype"),
     [
-        (lambda m: m.double(), torch.float64),
-        (lambda m: m.to(torch.float64), torch.float64),
-        (lambda m: m.half(), torch.float16),
-        (lambda m: m.bfloat16(), torch.bfloat16),
+        (lambda part: part, torch.float32),
+        (copy.deepcopy, torch.float32),
+        (lambda part: part.double(), torch.float64),
+    ],
+    ids=["in place", "copied out", "double"],
+)
+def test_every_part_can_be_called_alone(
+    take: Callable[[nn.Module], nn.Module],
+    dtype: torch.dtype,
+    pair: tuple[Any, Any],
+    class_name: str,
+) -> None:
+    pair[0](IDS)
+    for path, inputs in inputs_of_parts(pair[1], class_name).items():
+        given = [
+            x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs
+        ]
+        assert_agree(*(take(tree.get_submodule(path)) for tree in pair), *given)
+
+
+@pytest.mark.parametrize(
+    ("move", "dtype", "atol"),
+    [
+        (lambda m: m.double(), torch.float64, 1e-10),
+        (lambda m: m.to(torch.float64), torch.float64, 1e-10),
+        (lambda m: m.half(), torch.float16, 0.01),
+        (lambda m: m.bfloat16(), torch.bfloat16, 0.05),
     ],
 )
-def test_dtype_changes_and_comes_back(move: Any, dtype: torch.dtype, model: Any) -> None:
-    before = model(IDS)
-    assert move(model)(IDS).dtype == dtype
-    assert model.bert.encoder.layer[0](torch.zeros(1, 2, 32, dtype=dtype)).dtype == dtype
-    after = model.float()(IDS)
-    assert after.dtype == torch.float32
-    assert_close(after, before, atol=0.05)
+def test_dtype_changes_and_comes_back(
+    move: Any, dtype: torch.dtype, atol: float, pair: tuple[Any, Any], class_name: str
+) -> None:
+    twin.assert_agree(*pair, class_name)
+    for tree in pair:
+        move(tree)
+        assert {output.dtype for output in twin.outputs_of(tree, class_name)} == {dtype}
+    twin.assert_agree(*pair, class_name, atol=atol)
+    for tree in pair:
+        tree.float()
+    twin.assert_agree(*pair, class_name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+def test_model_computes_on_a_gpu(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = (tree.eval() for tree in pair)
+    model.cuda()
+    batch = {name: tensor.cuda() for name, tensor in twin.batch(class_name).items()}
+    labels = {name: tensor.cuda() for name, tensor in twin.labels(class_name).items()}
+    for output, expected in zip(
+        flat_outputs(model(**batch)), twin.outputs_of(plain, class_name), strict=True
+    ):
+        assert output.is_cuda
+        assert_close(output, expected, 1e-4)
+    model(**batch, **labels).backward()
+    expected_gradients = twin.gradients_of(plain, class_name).values()
+    assert_all_close(gradients(model), expected_gradients, atol=1e-4)
+    twin.assert_agree(model.cpu(), plain, class_name)
 
 
 def test_decoder_with_a_bias_of_its_own_uses_it(tiny_config: BertConfig) -> None:
@@ -172,12 +230,69 @@ class OwnHead(modeling.BertPreTrainedModel):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = modeling.BertModel(config)
-        self.score = nn.Linear(config.hidden_size, 1)
+        self.score = nn.Linear(config.hidden_size, 2)
         self.apply(self.init_bert_weights)
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        _, pooled = self.bert(input_ids, output_all_encoded_layers=False)
-        return self.score(pooled)
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        hidden, pooled = self.bert(input_ids, token_type_ids, attention_mask, False)
+        return self.score(hidden).mean(1) + self.score(pooled)
+
+
+class PlainHead(nn.Module):
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.bert = twin.Trunk(config)
+        self.score = nn.Linear(config.hidden_size, 2)
+
+    forward: Any = OwnHead.forward
+
+
+class Product(nn.Module):
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return flat_outputs(self.first(*inputs))[-1] * flat_outputs(self.second(*inputs))[-1]
+
+
+def test_model_of_the_user_around_bert(tiny_config: BertConfig) -> None:
+    model, plain = OwnHead(tiny_config), PlainHead(tiny_config)
+    assert_initialised(model)
+    for tree in (model, plain):
+        seed_weights(tree)
+    assert_agree(model, plain, *twin.batch("BertForSequenceClassification").values())
+
+
+@pytest.mark.parametrize(
+    ("classes", "shared"),
+    [
+        ((OwnHead, PlainHead), ["bert.embeddings"]),
+        ((OwnHead, PlainHead), ["bert"]),
+        ((modeling.BertModel, twin.Trunk), ["embeddings", "encoder.layer.1"]),
+    ],
+)
+def test_two_models_may_share_parts(
+    classes: tuple[Any, Any], shared: list[str], tiny_config: BertConfig
+) -> None:
+    """What they share has the gradients of both, and changes for both."""
+    pair = [Product(one(tiny_config), one(tiny_config)) for one in classes]
+    for product in pair:
+        for path in shared:
+            product.second.set_submodule(path, product.first.get_submodule(path))
+        seed_weights(product)
+    batch = twin.batch("BertForSequenceClassification").values()
+    assert_agree(*pair, *batch)
+    with torch.no_grad():
+        for product in pair:
+            next(product.first.parameters()).mul_(2)  # the word embeddings
+    assert_agree(*(product.second for product in pair), *batch)
 
 
 class Scaled(ptbert.BertForSequenceClassification):
@@ -188,40 +303,16 @@ class Scaled(ptbert.BertForSequenceClassification):
         return 10 * super().forward(*inputs, **named)
 
 
-def test_model_of_the_user_around_bert(tiny_config: BertConfig) -> None:
-    model = OwnHead(tiny_config)
-    model(IDS).sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-    assert_equal(model.score.bias.detach(), torch.zeros(1))
+class ZeroPooler(modeling.BertPooler):
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return 0 * super().forward(hidden_states)
 
 
 def test_subclass_may_call_forward_of_its_base(tiny_config: BertConfig, model: Any) -> None:
-    scaled = Scaled(tiny_config, 3)
+    scaled: Any = Scaled(tiny_config, 3)
     scaled.load_state_dict(model.state_dict())
     for _ in range(2):
         assert_close(scaled.eval()(IDS), 10 * model(IDS))
     assert scaled.calls == 2
-    outer = OwnHead(tiny_config).eval()
-    outer.bert.pooler = type("Pooler", (modeling.BertPooler,), {"forward": zero_pooler})(
-        tiny_config
-    )
-    assert_close(outer(IDS), torch.zeros(2, 1))
-
-
-def zero_pooler(self: Any, hidden_states: Tensor) -> Tensor:
-    return 0 * super(type(self), self).forward(hidden_states)
-
-
-def test_two_models_may_share_parts(tiny_config: BertConfig) -> None:
-    first: Any = ptbert.BertModel(tiny_config).eval()
-    second: Any = ptbert.BertModel(tiny_config).eval()
-    second.embeddings = first.embeddings
-    second.encoder.layer[1] = first.encoder.layer[1]
-    second(IDS)[1].sum().backward()
-    assert first.embeddings.word_embeddings.weight.grad is not None
-    assert first.pooler.dense.weight.grad is None
-    before = second(IDS)[1]
-    with torch.no_grad():
-        first.embeddings.LayerNorm.weight.mul_(2)
-    assert not torch.equal(second(IDS)[1], before)
+    scaled.bert.pooler = ZeroPooler(tiny_config)
+    assert_close(scaled(IDS), (10 * scaled.classifier.bias).expand(2, 3))

@@ -14,14 +14,11 @@ from torch import nn
 import ptbert
 import twin
 from ptbert import BertConfig
-from support import assert_equal
+from support import assert_close, assert_equal
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
-
-
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -100,6 +97,25 @@ def test_deleted_parameter_is_named(path: str, class_name: str, tiny_config: Ber
             model(IDS)
     node.weight = weight
     assert_equal(twin.outputs_of(model, class_name)[0], expected[0])
+
+
+def test_missing_parameter_may_be_made_good(class_name: str, tiny_config: BertConfig) -> None:
+    model, _ = twin.make_pair(class_name, tiny_config)
+    expected = twin.outputs_of(model.eval(), class_name)[0]
+    dense = model.bert.pooler.dense if hasattr(model, "classifier") else model.qa_outputs
+    weight, bias = dense.weight.detach(), dense.bias
+    del dense.weight
+    with pytest.raises(AttributeError, match=r"^The model has no parameter `.*\.?weight`\.$"):
+        model(IDS)
+    dense.forward = lambda x: nn.functional.linear(x, weight, bias)
+    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    del dense.forward
+    dense.weight = weight
+    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    del dense.weight
+    hook = dense.register_forward_pre_hook(lambda node, _: setattr(node, "weight", weight))
+    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    hook.remove()
 
 
 def set_query(model: Any) -> None:

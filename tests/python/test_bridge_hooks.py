@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 import ptbert
 import twin
+from model_cases import flat_outputs, probe_loss
 from ptbert import BertConfig
-from support import assert_close, assert_equal
+from support import assert_close
 
-NODES = [
+IDS = torch.tensor([[1, 2, 3]])
+TRUNK = [
     "",
     "bert",
     "bert.embeddings",
@@ -36,15 +38,140 @@ NODES = [
     "bert.pooler",
     "bert.pooler.activation",
 ]
+HEADS = {
+    "BertForSequenceClassification": ["dropout", "classifier"],
+    "BertForQuestionAnswering": ["qa_outputs"],
+}
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    # torch says of both trees that backward hooks see no gradients of ids and none of lists.
+    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
+    pytest.mark.filterwarnings("ignore:For backward hooks to be called"),
+]
 
 
-def doubled(value: Any) -> Any:
-    """Twice every floating-point tensor in `value`."""
+def changed(value: Any) -> Any:
+    """`value` with the elements of every tensor moved by one, and doubled unless they are ids."""
     if isinstance(value, Tensor):
-        return 2 * value if value.is_floating_point() else value
+        moved = value.roll(1)
+        return 2 * moved if moved.is_floating_point() else moved
     if isinstance(value, (list, tuple)):
-        return type(value)(doubled(item) for item in value)
+        return type(value)(changed(item) for item in value)
+    if isinstance(value, dict):
+        return {name: changed(item) for name, item in value.items()}
     return value
+
+
+def forward_pre(module: nn.Module) -> Any:
+    return module.register_forward_pre_hook(lambda node, inputs: changed(inputs))
+
+
+def forward_pre_with_kwargs(module: nn.Module) -> Any:
+    return module.register_forward_pre_hook(
+        lambda node, inputs, kwargs: (changed(inputs), changed(kwargs)), with_kwargs=True
+    )
+
+
+def forward(module: nn.Module) -> Any:
+    return module.register_forward_hook(lambda node, inputs, output: changed(output))
+
+
+def forward_with_kwargs(module: nn.Module) -> Any:
+    return module.register_forward_hook(
+        lambda node, inputs, kwargs, output: changed(output), with_kwargs=True
+    )
+
+
+def full_backward_pre(module: nn.Module) -> Any:
+    return module.register_full_backward_pre_hook(lambda node, gradients: changed(gradients))
+
+
+def full_backward(module: nn.Module) -> Any:
+    return module.register_full_backward_hook(lambda node, inputs, outputs: changed(inputs))
+
+
+Kind = Callable[[nn.Module], Any]
+KINDS: list[Kind] = [
+    forward_pre,
+    forward_pre_with_kwargs,
+    forward,
+    forward_with_kwargs,
+    full_backward_pre,
+    full_backward,
+]
+TAKE_IDS = ["", "bert", "bert.embeddings", "bert.embeddings.word_embeddings"]
+
+
+def has_effect(class_name: str, path: str, kind: Kind) -> bool:
+    """Whether there is anything to change that outputs or gradients of parameters depend on."""
+    if class_name == "BertForQuestionAnswering" and path.startswith("bert.pooler"):
+        return False
+    if path == "bert.encoder":  # it gives a list
+        return kind not in (full_backward_pre, full_backward)
+    return kind is not full_backward or path not in TAKE_IDS
+
+
+def results(tree: Any, class_name: str) -> Tensor:
+    """Outputs, and gradients of a function of them, in one vector."""
+    tree.zero_grad()
+    torch.manual_seed(1)
+    outputs = flat_outputs(tree(**twin.batch(class_name)))
+    probe_loss(outputs).backward()
+    gradients = [parameter.grad for parameter in tree.parameters() if parameter.grad is not None]
+    return torch.cat([tensor.detach().flatten() for tensor in outputs + gradients])
+
+
+class ByPosition(nn.Module):
+    """Passes what it is given by name on by position, where hooks see it as inputs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **named: Tensor) -> Any:
+        return self.model(*named.values())
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("class_name", "path"),
+    [(name, path) for name in twin.CLASSES for path in TRUNK + HEADS[name]],
+)
+def test_hook_changes_what_it_sees_until_removed(
+    class_name: str, path: str, kind: Kind, pair: tuple[Any, Any]
+) -> None:
+    model, plain = (ByPosition(tree) for tree in pair)
+    with twin.evaluating(model, plain):
+        before = results(plain, class_name)
+        assert_close(results(model, class_name), before, atol=1e-4)
+        handles = [kind(tree.get_submodule(path)) for tree in pair]
+        after = results(plain, class_name)
+        assert torch.allclose(after, before, atol=0.1) != has_effect(class_name, path, kind)
+        assert_close(results(model, class_name), after, atol=1e-4)
+    with twin.plain_paths():
+        assert_close(results(model, class_name), results(plain, class_name), atol=1e-4)
+    for handle in handles:
+        handle.remove()
+    with twin.evaluating(model):
+        assert_close(results(model, class_name), before, atol=1e-4)
+
+
+def test_hooks_see_and_change_keyword_arguments(pair: tuple[Any, Any], class_name: str) -> None:
+    before = results(pair[1], class_name)
+    logs: list[Any] = []
+    for tree in pair:
+        log: list[Any] = []
+        forward_pre_with_kwargs(tree)
+        tree.register_forward_hook(
+            lambda node, inputs, kwargs, output, log=log: log.append((inputs, kwargs)),
+            with_kwargs=True,
+        )
+        logs.append(log)
+    twin.assert_agree(*pair, class_name)
+    assert_alike(*logs)
+    assert list(logs[0][-1][1]) == list(twin.batch(class_name) | twin.labels(class_name))
+    assert not torch.allclose(results(pair[1], class_name), before, atol=0.1)
 
 
 def python_calls(model: Any) -> int:
@@ -55,108 +182,84 @@ def python_calls(model: Any) -> int:
         nonlocal count
         count += event == "call"
 
-    inputs = {"input_ids": torch.tensor([[1, 2, 3]])}
     sys.setprofile(counting)
     try:
-        model(**inputs)
+        model(IDS)
     finally:
         sys.setprofile(None)
     return count
 
 
-def forward_pre(module: nn.Module) -> Any:
-    return module.register_forward_pre_hook(lambda node, inputs: doubled(inputs))
-
-
-def forward_pre_with_kwargs(module: nn.Module) -> Any:
-    return module.register_forward_pre_hook(
-        lambda node, inputs, kwargs: (doubled(inputs), kwargs), with_kwargs=True
-    )
-
-
-def forward(module: nn.Module) -> Any:
-    return module.register_forward_hook(lambda node, inputs, output: doubled(output))
-
-
-def forward_with_kwargs(module: nn.Module) -> Any:
-    return module.register_forward_hook(
-        lambda node, inputs, kwargs, output: doubled(output), with_kwargs=True, always_call=True
-    )
-
-
-def full_backward_pre(module: nn.Module) -> Any:
-    return module.register_full_backward_pre_hook(lambda node, gradients: doubled(gradients))
-
-
-def full_backward(module: nn.Module) -> Any:
-    return module.register_full_backward_hook(lambda node, inputs, outputs: doubled(inputs))
-
-
-KINDS = [
-    forward_pre,
-    forward_pre_with_kwargs,
-    forward,
-    forward_with_kwargs,
-    full_backward_pre,
-    full_backward,
-]
-
-
-# torch says of both trees that backward hooks see no gradients of ids and none of lists.
-QUIET = [
-    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
-    pytest.mark.filterwarnings("ignore:For backward hooks to be called"),
-]
-
-
-@QUIET[0]
-@QUIET[1]
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("path", NODES)
-def test_hook_changes_what_it_sees_until_removed(
-    path: str, kind: Callable[[nn.Module], Any], tiny_config: BertConfig
-) -> None:
-    class_name = "BertForSequenceClassification"
-    model, plain = twin.make_pair(class_name, tiny_config)
-    twin.assert_agree(model, plain, class_name)
-    handles = [kind(tree.get_submodule(path)) for tree in (model, plain)]
-    twin.assert_agree(model, plain, class_name)
-    for handle in handles:
-        handle.remove()
-    twin.assert_agree(model, plain, class_name)
-
-
-def test_fast_path_returns_when_hooks_are_gone(tiny_config: BertConfig) -> None:
-    model, _ = twin.make_pair("BertForSequenceClassification", tiny_config)
-    model(torch.tensor([[1, 2, 3]]))
+def test_fast_path_returns_when_hooks_are_gone(kind: Kind, pair: tuple[Any, Any]) -> None:
+    model, _ = pair
+    model(IDS)
     before = python_calls(model)
-    handles = [
-        model.get_submodule(path).register_forward_hook(lambda *args: None) for path in NODES[1:]
-    ]
+    handles = [kind(module) for module in model.modules()]
     assert python_calls(model) > before + len(handles)
     for handle in handles:
         handle.remove()
-    model(torch.tensor([[1, 2, 3]]))
+    model(IDS)
     assert python_calls(model) == before
+
+
+def listen(tree: nn.Module) -> list[tuple[str, Any]]:
+    """What hooks of every kind on every node see, in the order in which they are called."""
+    log = []
+
+    def note(event: str) -> Callable[..., None]:
+        return lambda node, *seen: log.append((event, seen))
+
+    for name, module in tree.named_modules():
+        for kind in ("forward_pre", "forward", "full_backward_pre", "full_backward"):
+            getattr(module, f"register_{kind}_hook")(note(f"{kind} of {name}"))
+    return log
+
+
+def assert_alike(actual: Any, expected: Any) -> None:
+    """Fails unless both hold close tensors in the same places."""
+    assert type(actual) is type(expected)
+    if isinstance(expected, Tensor):
+        assert actual.dtype == expected.dtype
+        assert_close(actual, expected)
+    elif isinstance(expected, (list, tuple)):
+        for item, other in zip(actual, expected, strict=True):
+            assert_alike(item, other)
+    elif isinstance(expected, dict):
+        assert_alike(list(actual.items()), list(expected.items()))
+    else:
+        assert actual == expected
 
 
 @pytest.mark.parametrize("hooks_before", [False, True])
 def test_hooks_fire_once_in_the_order_of_the_pass(
-    hooks_before: bool, tiny_config: BertConfig
+    hooks_before: bool, pair: tuple[Any, Any], class_name: str
 ) -> None:
-    logs: list[list[str]] = []
-    for tree in twin.make_pair("BertForQuestionAnswering", tiny_config):
+    logs = []
+    for tree in pair:
         if not hooks_before:
-            tree(torch.tensor([[1, 2, 3]]))
-        log: list[str] = []
-        for name, module in tree.named_modules():
-            module.register_forward_pre_hook(lambda *_, n=name, to=log: to.append(f"into {n}"))
-            module.register_forward_hook(lambda *_, n=name, to=log: to.append(f"out of {n}"))
-        tree(torch.tensor([[1, 2, 3]]))
-        logs.append(log)
+            tree(IDS)
+        log = listen(tree)
+        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+        logs.append([event for event, _ in log])
     assert logs[0] == logs[1]
+    assert len(logs[0]) == len(set(logs[0]))
     # All but the list of layers, which is not called.
-    assert len(logs[0]) == 2 * (len(list(tree.modules())) - 1)
+    called = len(list(pair[0].modules())) - 1
+    assert sum(event.startswith("forward") for event in logs[0]) == 2 * called
+
+
+@pytest.mark.usefixtures("plain_paths")
+def test_hooks_see_what_those_of_plain_pytorch_see(pair: tuple[Any, Any], class_name: str) -> None:
+    logs = [listen(tree) for tree in pair]
+    for tree in pair:
+        torch.manual_seed(1)
+        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+    for (event, seen), (_, expected) in zip(*logs, strict=True):
+        try:
+            assert_alike(seen, expected)
+        except AssertionError as error:
+            raise AssertionError(event) from error
 
 
 @contextmanager
@@ -169,45 +272,38 @@ def global_hook(kind: str, hook: Callable[..., Any]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_global_hook_sees_every_node(kind: str, tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair("BertForSequenceClassification", tiny_config)
-    ids = torch.tensor([[1, 2, 3]])
+def test_global_hook_sees_every_node(kind: str, pair: tuple[Any, Any]) -> None:
+    model, plain = pair
     model.eval()
     plain.eval()
-    expected = model(ids)
+    expected = flat_outputs(model(IDS))
     before = python_calls(model)
     seen: list[nn.Module] = []
     with global_hook(kind, lambda node, *_: seen.append(node)):
-        assert_close(model(ids), expected)
-        plain(ids)
-    names = {module: name for tree in (model, plain) for name, module in tree.named_modules()}
+        for output, other in zip(flat_outputs(model(IDS)), expected, strict=True):
+            assert_close(output, other)
+        plain(IDS)
+    names = {module: name for tree in pair for name, module in tree.named_modules()}
     paths = [names[module] for module in seen]
     assert paths[: len(paths) // 2] == paths[len(paths) // 2 :]
     assert len(paths) == 2 * (len(names) // 2 - 1)
-    model(ids)
+    model(IDS)
     assert python_calls(model) == before
 
 
-@QUIET[0]
-@QUIET[1]
-def test_global_hook_changes_outputs(tiny_config: BertConfig) -> None:
-    class_name = "BertForSequenceClassification"
-    model, plain = twin.make_pair(class_name, tiny_config)
-    with global_hook("forward_hook", lambda node, inputs, output: doubled(output)):
-        twin.assert_agree(model, plain, class_name)
-    with global_hook("full_backward_pre_hook", lambda node, gradients: doubled(gradients)):
-        twin.assert_agree(model, plain, class_name)
-    twin.assert_agree(model, plain, class_name)
+def test_global_hook_changes_outputs(pair: tuple[Any, Any], class_name: str) -> None:
+    with global_hook("forward_hook", lambda node, inputs, output: changed(output)):
+        twin.assert_agree(*pair, class_name)
+    with global_hook("full_backward_pre_hook", lambda node, gradients: changed(gradients)):
+        twin.assert_agree(*pair, class_name)
+    twin.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("path", ["bert", "bert.encoder.layer.1", "bert.pooler.dense"])
 def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
-    path: str, tiny_config: BertConfig
+    path: str, pair: tuple[Any, Any], class_name: str
 ) -> None:
-    model, _ = twin.make_pair("BertForSequenceClassification", tiny_config)
-    model.eval()
-    ids = torch.tensor([[1, 2, 3]])
-    expected = model(ids)
+    model, plain = pair
 
     def fail(*_: Any) -> None:
         raise LookupError("of the user")
@@ -216,16 +312,34 @@ def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
         handle = model.get_submodule(path).register_forward_hook(fail)
         for _ in range(2):
             with pytest.raises(LookupError, match=r"^'?of the user'?$"):
-                model(ids)
+                model(IDS)
         handle.remove()
-        assert_equal(model(ids), expected)
+        twin.assert_agree(model, plain, class_name)
+
+
+@pytest.mark.parametrize("path", ["bert.encoder.layer.0.intermediate.dense", "bert.pooler.dense"])
+def test_hook_that_is_always_called_hears_of_a_failed_forward(
+    path: str, pair: tuple[Any, Any]
+) -> None:
+    logs = []
+    for tree in pair:
+        log: list[tuple[str, bool]] = []
+        tree.get_submodule(path).weight = nn.Parameter(torch.zeros(1, 1))
+        for name in TRUNK:
+            tree.get_submodule(name).register_forward_hook(
+                lambda *seen, name=name, log=log: log.append((name, seen[-1] is None)),
+                always_call=True,
+            )
+        with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+            tree(IDS)
+        logs.append(log)
+    assert logs[0] == logs[1]
+    assert {(path.removesuffix(".dense"), True), ("", True)} < set(logs[0])
 
 
 @pytest.mark.parametrize("inner", ["", "bert", "bert.encoder.layer.0"])
-def test_hook_may_call_the_model_itself(inner: str, tiny_config: BertConfig) -> None:
-    class_name = "BertForSequenceClassification"
-    model, plain = twin.make_pair(class_name, tiny_config)
-    for tree in (model.eval(), plain.eval()):
+def test_hook_may_call_the_model_itself(inner: str, pair: tuple[Any, Any], class_name: str) -> None:
+    for tree in pair:
         active: list[nn.Module] = []
 
         def again(
@@ -235,49 +349,44 @@ def test_hook_may_call_the_model_itself(inner: str, tiny_config: BertConfig) -> 
                 return None
             active.append(node)
             called = tree.get_submodule(inner)
-            other = (
-                called(*inputs) if inner.endswith("layer.0") else called(torch.tensor([[4, 5, 6]]))
-            )
+            other = called(*inputs) if inner.endswith("layer.0") else called(IDS + 3)
             active.clear()
-            first: Tensor = other if isinstance(other, Tensor) else other[1]
-            return output + first.mean()
+            return output + flat_outputs(other)[-1].mean()
 
         tree.bert.encoder.layer[1].register_forward_hook(again)
-    twin.assert_agree(model, plain, class_name)
+    twin.assert_agree(*pair, class_name)
 
 
 def test_hook_may_change_the_model_during_the_pass(tiny_config: BertConfig) -> None:
     """The pass under way goes on as it began; the next one sees the change."""
     model, _ = twin.make_pair("BertForSequenceClassification", tiny_config)
     model.eval()
-    ids = torch.tensor([[1, 2, 3]])
-    before = model(ids)
+    before = model(IDS)
 
     def cut(*_: Any) -> None:
         handle.remove()
         model.classifier = nn.Linear(32, 5)
         model.num_labels = 5
-        model(ids)
+        model(IDS)
 
     handle = model.bert.encoder.layer[0].register_forward_hook(cut)
-    assert_close(model(ids), before)
-    assert model(ids).shape == (1, 5)
+    assert_close(model(IDS), before)
+    assert model(IDS).shape == (1, 5)
 
 
-def test_user_attributes_set_by_hooks_do_not_hide_changes(tiny_config: BertConfig) -> None:
-    class_name = "BertForSequenceClassification"
-    model, plain = twin.make_pair(class_name, tiny_config)
-
+def test_user_attributes_set_by_hooks_do_not_hide_changes(
+    pair: tuple[Any, Any], class_name: str
+) -> None:
     def remember(node: Any, inputs: Any, output: Any) -> None:
         node.seen = output
 
-    for tree in (model, plain):
+    for tree in pair:
         tree.bert.encoder.layer[0].register_forward_hook(remember)
-    twin.assert_agree(model, plain, class_name)
-    assert isinstance(model.bert.encoder.layer[0].seen, Tensor)
-    for tree in (model, plain):
+    twin.assert_agree(*pair, class_name)
+    assert isinstance(pair[0].bert.encoder.layer[0].seen, Tensor)
+    for tree in pair:
         tree.bert.encoder.layer[0].output.dropout.p = 0.9
-    twin.assert_agree(model, plain, class_name)
+    twin.assert_agree(*pair, class_name)
 
 
 def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: BertConfig) -> None:
@@ -286,5 +395,5 @@ def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: Be
     layer: Any = model.encoder.layer[0]  # type: ignore[index]
     layer.intermediate.register_forward_hook(lambda *_: calls.append("intermediate"))
     layer(torch.zeros(1, 3, 32), None)
-    model(torch.tensor([[1, 2, 3]]))
+    model(IDS)
     assert calls == ["intermediate"] * 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,129 +14,315 @@ from torch import Tensor, nn
 
 import ptbert
 import twin
+from model_cases import CASES_BY_KEY, flat_outputs
 from ptbert import BertConfig
-from support import assert_equal
+from support import assert_close, assert_equal, seed_weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 
 
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def model(tiny_config: BertConfig) -> Any:
-    """A sequence classifier that has been called."""
-    made = twin.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
-    made(IDS)
-    return made
-
-
-def test_meta_model_is_filled_by_loading(tiny_config: BertConfig, model: Any) -> None:
-    with torch.device("meta"):
-        empty = ptbert.BertForSequenceClassification(tiny_config, 3)
-    assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}
-    assert empty(IDS.to("meta")).device.type == "meta"
-    empty.to_empty(device="cpu").load_state_dict(model.state_dict())
-    assert_equal(empty.eval()(IDS), model(IDS))
-
-
-def test_meta_model_takes_assigned_tensors(tiny_config: BertConfig, model: Any) -> None:
-    with torch.device("meta"):
-        empty = ptbert.BertForSequenceClassification(tiny_config, 3)
-    state = model.state_dict()
-    empty.load_state_dict(state, assign=True)
-    assert_equal(empty.eval()(IDS), model(IDS))
-    assert empty.classifier.weight.data_ptr() == state["classifier.weight"].data_ptr()  # type: ignore[union-attr, operator]
-
-
-def copies_of(model: Any) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(model, file)
-    file.seek(0)
-    return {
-        "deepcopy": copy.deepcopy(model),
-        "pickle": pickle.loads(pickle.dumps(model)),
-        "torch.save": torch.load(file, weights_only=False),
-    }
-
-
-@pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch.save"])
-def test_copy_is_equal_and_independent(way: str, class_name: str, tiny_config: BertConfig) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
+def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
+    """A model that has been called, and its twin."""
+    model, plain = twin.make_pair(class_name, tiny_config)
     model(IDS)
-    model.bert.embeddings.requires_grad_(False)
-    model.bert.note = "kept"
-    model.bert.encoder.layer[0].output.dropout = nn.Identity()
-    model.eval()
-    other = copies_of(model)[way]
-    assert_equal(twin.outputs_of(other, class_name)[0], twin.outputs_of(model, class_name)[0])
-    assert other.bert.note == "kept"
-    assert not other.bert.embeddings.word_embeddings.weight.requires_grad
-    assert isinstance(other.bert.encoder.layer[0].output.dropout, nn.Identity)
-    assert not other.training
-    before = twin.outputs_of(model, class_name)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.mul_(2)
-    assert not torch.equal(twin.outputs_of(other, class_name)[0], before[0])
-    assert_equal(twin.outputs_of(model, class_name)[0], before[0])
+    return model, plain
 
 
-def test_copy_keeps_hooks_and_tied_weights(tiny_config: BertConfig) -> None:
-    model: Any = ptbert.BertForMaskedLM(tiny_config).eval()
-    model.bert.encoder.layer[0].register_forward_hook(double_output)
-    expected = model(IDS)
-    for other in copies_of(model).values():
-        assert_equal(other(IDS), expected)
-        assert other.cls.predictions.decoder.weight is other.bert.embeddings.word_embeddings.weight
+def new_model(class_name: str, config: BertConfig) -> Any:
+    arguments = CASES_BY_KEY[f"{class_name}/full"].arguments
+    return getattr(ptbert, class_name)(config, *arguments)
 
 
-def double_output(node: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+def meta_model(class_name: str, config: BertConfig) -> Any:
+    """A model without storage, which has been called."""
+    with torch.device("meta"):
+        model = new_model(class_name, config)
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert {output.device.type for output in flat_outputs(model(IDS.to("meta")))} == {"meta"}
+    return model
+
+
+def halved_state(tree: nn.Module) -> dict[str, Tensor]:
+    return {name: 0.5 * tensor for name, tensor in tree.state_dict().items()}
+
+
+def train(tree: Any, class_name: str) -> None:
+    """One step of SGD, in which dropout draws alike in both trees."""
+    optimizer = torch.optim.SGD(tree.parameters(), lr=0.1)
+    with twin.plain_paths():
+        torch.manual_seed(2)
+        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+    optimizer.step()
+
+
+def test_meta_model_is_filled_by_loading(
+    pair: tuple[Any, Any], class_name: str, tiny_config: BertConfig
+) -> None:
+    empty = meta_model(class_name, tiny_config)
+    empty.to_empty(device="cpu").load_state_dict(pair[1].state_dict())
+    twin.assert_agree(empty, pair[1], class_name)
+
+
+def test_meta_model_takes_assigned_tensors(
+    pair: tuple[Any, Any], class_name: str, tiny_config: BertConfig
+) -> None:
+    empty = meta_model(class_name, tiny_config)
+    state = pair[1].state_dict()
+    empty.load_state_dict(state, assign=True)
+    twin.assert_agree(empty, pair[1], class_name)
+    for name, tensor in empty.state_dict().items():
+        assert tensor.data_ptr() == state[name].data_ptr()
+
+
+def saved_and_loaded(tree: nn.Module) -> Any:
+    file = io.BytesIO()
+    torch.save(tree, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda tree: pickle.loads(pickle.dumps(tree)),
+    "torch.save": saved_and_loaded,
+}
+
+
+def doubled(node: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     return 2 * output
 
 
-def test_shallow_copy_shares_parts_and_has_its_own_attributes(model: Any) -> None:
+@pytest.mark.parametrize("way", COPIES)
+def test_copy_is_equal_and_independent(way: str, pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    for tree in pair:
+        tree.bert.note = "kept"
+        tree.bert.embeddings.requires_grad_(False)
+        tree.bert.encoder.layer[0].output.dropout = nn.Identity()
+        tree.bert.encoder.layer[0].register_forward_hook(doubled)
+        tree.bert.encoder.layer[1].eval()
+    other, plain_other = COPIES[way](model), COPIES[way](plain)
+    twin.assert_agree(other, plain, class_name)
+    assert other.bert.note == "kept"
+    for mine, copied in zip(model.parameters(), other.parameters(), strict=True):
+        assert mine is not copied
+        assert mine.requires_grad == copied.requires_grad
+    for tree in (other, plain_other):
+        tree.load_state_dict(halved_state(tree))
+        tree.bert.encoder.layer[0].output.dropout = nn.Dropout(0.5)
+    twin.assert_agree(other, plain_other, class_name)
+    twin.assert_agree(model, plain, class_name)
+
+
+def test_shallow_copy_shares_parts(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
     other = copy.copy(model)
-    assert_equal(other(IDS), model(IDS))
     assert other.bert is model.bert
-    other.dropout = nn.Identity()
-    assert_equal(other(IDS), model(IDS))
+    for tree in (other, plain):
+        train(tree, class_name)
+    twin.assert_agree(other, plain, class_name)
+    twin.assert_agree(model, plain, class_name)
 
 
-def test_state_dict_round_trip(class_name: str, tiny_config: BertConfig) -> None:
-    model, plain = twin.make_pair(class_name, tiny_config)
-    other, _ = twin.make_pair(class_name, tiny_config)
+def test_state_dict_round_trip(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
     with torch.no_grad():
-        for parameter in other.parameters():
+        for parameter in model.parameters():
             parameter.zero_()
-    other(IDS)
-    assert str(other.load_state_dict(plain.state_dict())) == "<All keys matched successfully>"
-    twin.assert_agree(other, model, class_name)
+    model(IDS)
+    assert str(model.load_state_dict(plain.state_dict())) == "<All keys matched successfully>"
+    twin.assert_agree(model, plain, class_name)
+    plain.load_state_dict(halved_state(model))
+    model.load_state_dict(plain.state_dict())
+    twin.assert_agree(model, plain, class_name)
+
+
+def test_state_dict_has_the_metadata_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
+    mine, expected = (tree.state_dict()._metadata for tree in pair)
+    assert list(mine.items()) == list(expected.items())
+
+
+def test_hooks_of_state_dicts_are_those_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
+    logs = []
+    for tree in pair:
+        log: list[tuple[str, list[Any]]] = []
+
+        def note(event: str, log: Any = log) -> Callable[..., None]:
+            return lambda node, *seen: log.append(
+                (event, [list(x) if isinstance(x, (dict, list, tuple)) else x for x in seen])
+            )
+
+        for name, module in tree.named_modules():
+            for kind in ("state_dict_pre", "state_dict_post"):
+                getattr(module, f"register_{kind}_hook")(note(f"{kind} of {name}"))
+                getattr(module, f"register_load_{kind}_hook")(note(f"load_{kind} of {name}"))
+        tree.load_state_dict(tree.state_dict())
+        logs.append(log)
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 4 * len(list(pair[0].modules()))
 
 
 @pytest.mark.parametrize("assign", [False, True])
-def test_loading_names_what_does_not_fit(assign: bool, model: Any) -> None:
-    state = model.state_dict()
-    before = model(IDS)
-    state["stranger"] = state.pop("classifier.bias")
-    with pytest.raises(
-        RuntimeError, match=r'Missing key\(s\) in state_dict: "classifier.bias"'
-    ) as e:
-        model.load_state_dict(state, assign=assign)
-    assert 'Unexpected key(s) in state_dict: "stranger"' in str(e.value)
-    missing, unexpected = model.load_state_dict(state, strict=False, assign=assign)
-    assert (missing, unexpected) == (["classifier.bias"], ["stranger"])
-    assert_equal(model(IDS), before)
-    state["classifier.weight"] = torch.zeros(4, 32)
-    with pytest.raises(RuntimeError, match=r"size mismatch for classifier\.weight"):
-        model.load_state_dict(state, strict=False, assign=assign)
+def test_loading_names_what_does_not_fit(
+    assign: bool, pair: tuple[Any, Any], class_name: str
+) -> None:
+    messages = []
+    for tree in pair:
+        state = halved_state(tree)
+        state["stranger"] = state.pop("bert.encoder.layer.1.output.dense.bias")
+        state["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(4, 32)
+        with pytest.raises(RuntimeError) as raised:
+            tree.load_state_dict(state, assign=assign)
+        messages.append(str(raised.value).splitlines()[1:])
+    assert messages[0] == messages[1]
+    for text, line in zip(("Missing", "Unexpected", "size mismatch"), messages[0], strict=True):
+        assert text in line
+    # What fits is loaded, as in plain PyTorch.
+    twin.assert_agree(*pair, class_name)
 
 
-def test_assigned_state_is_used(model: Any) -> None:
-    state = {name: 0.5 * tensor for name, tensor in model.state_dict().items()}
-    other = copy.deepcopy(model)
-    other.load_state_dict(state)
-    model.load_state_dict(state, assign=True)
-    assert_equal(model(IDS), other(IDS))
+@pytest.mark.parametrize("assign", [False, True])
+def test_partly_loaded_model_trains(assign: bool, pair: tuple[Any, Any], class_name: str) -> None:
+    bias = "bert.encoder.layer.1.output.dense.bias"
+    for tree in pair:
+        state = halved_state(tree)
+        state["stranger"] = state.pop(bias)
+        missing, unexpected = tree.load_state_dict(state, strict=False, assign=assign)
+        assert (missing, unexpected) == ([bias], ["stranger"])
+        name, parameter = next(tree.named_parameters())
+        assert (parameter.data_ptr() == state[name].data_ptr()) == assign
+    twin.assert_agree(*pair, class_name)
+    for tree in pair:
+        train(tree, class_name)
+    twin.assert_agree(*pair, class_name)
+
+
+@pytest.fixture
+def swapping() -> Iterator[None]:
+    """Parameters are swapped where they would be replaced, so that those who hold them follow."""
+    before = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    yield
+    torch.__future__.set_swap_module_params_on_conversion(before)
+
+
+@pytest.mark.usefixtures("swapping")
+def test_parameters_can_be_swapped(pair: tuple[Any, Any], class_name: str) -> None:
+    model, plain = pair
+    parameters = list(model.parameters())
+    changes: list[Callable[[Any], Any]] = [
+        lambda tree: tree.double(),
+        lambda tree: tree.load_state_dict(halved_state(tree)),
+        lambda tree: tree.load_state_dict(halved_state(tree), assign=True),
+        lambda tree: tree.float(),
+    ]
+    for change in changes:
+        twin.assert_agree(model, plain, class_name)
+        for tree in pair:
+            train(tree, class_name)
+            change(tree)
+        for before, after in zip(parameters, model.parameters(), strict=True):
+            assert before is after
+    twin.assert_agree(model, plain, class_name)
+
+
+DECODER = "cls.predictions.decoder.weight"
+WORDS = "bert.embeddings.word_embeddings.weight"
+TIED = ["BertForMaskedLM", "BertForPreTraining"]
+
+
+def assert_tied(model: Any) -> None:
+    assert model.get_parameter(DECODER) is model.get_parameter(WORDS)
+    assert DECODER not in dict(model.named_parameters())
+
+
+def loaded(model: Any, assign: bool = False) -> Any:
+    """`model` with the seeded weights, each of which is loaded from a tensor of its own."""
+    source = new_model(type(model).__name__, model.config)
+    seed_weights(source)
+    state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    model.load_state_dict(state, assign=assign)
+    return model
+
+
+def made_on_meta(model: Any) -> Any:
+    return meta_model(type(model).__name__, model.config)
+
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    **COPIES,
+    "to": lambda model: model.to("cpu", torch.float64).to(torch.float32),
+    "double": lambda model: model.double().float(),
+    "load": loaded,
+    "assign": lambda model: loaded(model, assign=True),
+    "to meta, to_empty, load": lambda model: loaded(model.to("meta").to_empty(device="cpu")),
+    "meta, to_empty, load": lambda model: loaded(made_on_meta(model).to_empty(device="cpu")),
+    "meta, assign": lambda model: loaded(made_on_meta(model), assign=True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("class_name", TIED)
+def test_tied_weights_stay_tied(class_name: str, way: str, tiny_config: BertConfig) -> None:
+    model, untouched = new_model(class_name, tiny_config), new_model(class_name, tiny_config)
+    for tree in (model, untouched):
+        seed_weights(tree)
+        tree(IDS)
+    model = WAYS[way](model)
+    assert_tied(model)
+    for tree in (model, untouched):
+        train(tree, class_name)
+    assert_tied(model)
+    twin.assert_agree(model, untouched, class_name)
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("given", [[WORDS], [DECODER], [WORDS, DECODER]])
+@pytest.mark.parametrize("class_name", TIED)
+def test_tied_weights_take_the_value_loaded_last(
+    class_name: str, given: list[str], assign: bool, tiny_config: BertConfig
+) -> None:
+    model = new_model(class_name, tiny_config)
+    state = {name: torch.rand(99, 32) for name in given}
+    model.load_state_dict(state, strict=False, assign=assign)
+    assert_tied(model)
+    assert_equal(model.get_parameter(WORDS).detach(), state[given[-1]])
+
+
+class WithItsBridge(ptbert.BertModel):
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+
+def test_copy_that_takes_everything_along_can_be_called(tiny_config: BertConfig) -> None:
+    model = WithItsBridge(tiny_config).eval()
+    expected = model(IDS)[1]
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert_close(other(IDS)[1], expected)
+
+
+class DropsParameter(nn.Linear):
+    """Parts may put other parameters in the place of their own when they are loaded."""
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        del self.bias
+        self.register_parameter("bias", None)
+
+
+def test_part_may_drop_a_parameter_in_loading(tiny_config: BertConfig) -> None:
+    model: Any = ptbert.BertModel(tiny_config).eval()
+    model.pooler.dense = DropsParameter(32, 32)
+    model.load_state_dict(model.state_dict())
+    assert model.pooler.dense.bias is None
+    assert model(IDS)[1].shape == (len(IDS), 32)
+
+
+def test_names_of_one_parameter_in_one_part_stay_one(tiny_config: BertConfig) -> None:
+    model: Any = ptbert.BertModel(tiny_config)
+    model.alias = model.pooler.dense.alias = model.pooler.dense.weight
+    model.to("meta").to_empty(device="cpu")
+    assert model.alias is model.pooler.dense.alias is model.pooler.dense.weight

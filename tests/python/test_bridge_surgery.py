@@ -16,6 +16,8 @@ from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, seeded_values
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Change = Callable[[Any], None]
 CHANGES: list[Change] = []
 
@@ -383,6 +385,11 @@ def add_unused_parts(model: Any) -> None:
     layer.register_buffer("statistics", torch.zeros(3))
     layer.attention.self.query.add_module("unused", nn.Linear(2, 2))
     model.bert.pooler.dense.register_parameter("unused", nn.Parameter(torch.zeros(3)))
+
+
+@change
+def add_parameter_to_list(model: Any) -> None:
+    model.bert.encoder.layer.scale = nn.Parameter(torch.ones(1))
 
 
 @change

@@ -12,22 +12,10 @@ from torch._dynamo.utils import counters
 
 import twin
 from model_cases import flat_outputs
-from ptbert import BertConfig
 from support import assert_close
 
 # Dynamo touches `grad` of what a part is given, in any model.
 TOUCHED = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-
-
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    """Never called before."""
-    return twin.make_pair(class_name, tiny_config)
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,17 @@
-"""Two processes: DistributedDataParallel, FSDP2, and a model sent to another process."""
+"""Two processes: DistributedDataParallel, FSDP2, and models sent to another process."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 
 import distributed_worker
-from distributed_worker import CHECKS, PROCESSES, make_model, whole_batch
+import twin
+from distributed_worker import CHECKS, PROCESSES, make_pair, whole_batch
 from support import assert_close
 
 
@@ -28,16 +30,33 @@ def test_in_two_processes(name: str, folder: Path) -> None:
         assert not problem, f"process {rank}: {problem}"
 
 
-def test_model_is_sent_to_another_process() -> None:
-    model = make_model("BertForSequenceClassification")
-    ids = whole_batch("BertForSequenceClassification")["input_ids"]
-    with torch.no_grad():
-        expected = model(ids)
+SENT = [(class_name, changed) for class_name in twin.CLASSES for changed in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[tuple[str, bool], list[Any]]:
+    """The loss and the gradients of each model that another process was sent."""
+    models = [(make_pair(*case)[0], whole_batch(case[0])) for case in SENT]
     context = mp.get_context("spawn")
     mine, other = context.Pipe()
-    process = context.Process(target=distributed_worker.call, args=(model, ids, other))
+    process = context.Process(target=distributed_worker.serve, args=(models, other))
     process.start()
     assert mine.poll(timeout=120)
-    assert_close(torch.tensor(mine.recv()), expected)
+    received = mine.recv()
     process.join()
     assert process.exitcode == 0
+    return dict(zip(SENT, received, strict=True))
+
+
+@pytest.mark.parametrize("case", SENT, ids=str)
+def test_model_is_sent_to_another_process(
+    case: tuple[str, bool], answers: dict[tuple[str, bool], list[Any]]
+) -> None:
+    """It gives there what plain PyTorch gives here, with a replaced part and a hook too."""
+    class_name, changed = case
+    _, plain = make_pair(class_name, changed)
+    expected = distributed_worker.step(plain, whole_batch(class_name))
+    for value, wanted in zip(answers[case], expected, strict=True):
+        assert (value is None) == (wanted is None)
+        if value is not None:
+            assert_close(torch.tensor(value), torch.tensor(wanted))

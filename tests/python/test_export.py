@@ -17,11 +17,6 @@ from ptbert import BertConfig
 from support import assert_close, import_or_skip, seeded_ids
 
 
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
     model, plain = twin.make_pair(class_name, tiny_config)

@@ -14,11 +14,6 @@ from support import assert_close, import_or_skip, seeded_values
 pytestmark = pytest.mark.filterwarnings("ignore")  # peft warns of its own affairs
 
 
-@pytest.fixture(params=twin.CLASSES)
-def class_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def with_lora(model: Any) -> Any:
     """`model` with LoRA matrices of seeded values."""
     peft = import_or_skip("peft")

@@ -64,6 +64,46 @@ def basic_tokens(
     return [token for token in tokens if token]
 
 
+def basic_tokens_with_sources(
+    text: str, do_lower_case: bool = True, never_split: Collection[str] = SPECIAL_TOKENS
+) -> list[list[tuple[str, int]]]:
+    """The same tokens, each character with the index of the one in `text` that it comes from."""
+    words: list[list[tuple[str, int]]] = [[]]
+    for index, char in enumerate(text):
+        if char in "\0\ufffd" or is_control(char):
+            continue
+        if is_whitespace(char) or char.isspace():
+            words.append([])
+        elif _CHINESE.fullmatch(char):
+            words += [[(char, index)], []]
+        else:
+            words[-1].append((char, index))
+    tokens: list[list[tuple[str, int]]] = []
+    for word in words:
+        string = "".join(char for char, _ in word)
+        if do_lower_case and string not in never_split:
+            lowered = iter(string.lower())
+            word = [(next(lowered), index) for char, index in word for _ in char.lower()]
+            word = [(d, index) for char, index in word for d in unicodedata.normalize("NFD", char)]
+            for mark, group in groupby(list(enumerate(word)), lambda e: _is_mark(e[1][0])):
+                members = list(group)
+                ordered = sorted(members, key=lambda e: unicodedata.combining(e[1][0]))
+                if mark:
+                    word[members[0][0] : members[-1][0] + 1] = [member for _, member in ordered]
+            word = [pair for pair in word if unicodedata.category(pair[0]) != "Mn"]
+        if "".join(char for char, _ in word) in never_split:
+            tokens.append(word)
+            continue
+        for punctuation, run in groupby(word, lambda pair: is_punctuation(pair[0])):
+            pairs = list(run)
+            tokens.extend([[pair] for pair in pairs] if punctuation else [pairs])
+    return [token for token in tokens if token]
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.combining(char) != 0
+
+
 def word_pieces(
     text: str, vocab: Container[str], unk_token: str = "[UNK]", max_chars: int = 100
 ) -> list[str]:

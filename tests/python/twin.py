@@ -5,7 +5,7 @@ What users do to ptbert's models is done to these as well, and both must agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -295,3 +295,22 @@ def assert_same(
         else:
             scale = max(1.0, float(gradient.abs().max())) if relative else 1.0
             assert_close(mine, gradient, atol * scale)
+
+
+def batch_and_labels(class_name: str) -> dict[str, Tensor]:
+    return {**batch(class_name), **labels(class_name)}
+
+
+def gradients(tree: nn.Module) -> list[Tensor | None]:
+    return [parameter.grad for parameter in tree.parameters()]
+
+
+def assert_all_close(
+    actual: Iterable[Tensor | None], expected: Iterable[Tensor | None], atol: float = 1e-5
+) -> None:
+    """Compares tensors, relative to those larger than one; None is equal to None."""
+    for left, right in zip(actual, expected, strict=True):
+        assert (left is None) == (right is None)
+        if left is not None and right is not None:
+            assert left.dtype == right.dtype
+            assert_close(left, right, atol * max(1.0, float(right.detach().abs().max())))

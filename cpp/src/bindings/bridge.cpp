@@ -64,6 +64,7 @@ Twin::Twin(py::object module) : module_(std::move(module)), forward_(module_.att
 void Twin::rebuild(py::handle root) {
   natives_.clear();
   foreigners_.clear();
+  classes_.clear();
   global_hooks_ = any(natives().global_hooks);
   walk(root, *module_.cast<std::shared_ptr<torch::nn::Module>>(), "", /*is_root=*/true);
 }
@@ -98,10 +99,10 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
 void Twin::attach_missing(torch::nn::Module& module, const std::string& path) {
   auto* list = dynamic_cast<ListNode*>(&module);
   if (list == nullptr)
-    return override_as_missing(module, "module `" + path + "`");
+    return override_as_missing(module, path);
   // Nobody calls a list, but its items.
   list->resize(1);
-  override_as_missing(*module.children().front(), "module `" + path + "`");
+  override_as_missing(*module.children().front(), path);
 }
 
 void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::string& path) {
@@ -131,11 +132,7 @@ void Twin::attach(py::handle child, torch::nn::Module& module, const std::string
     forget_bridge(child);
     return walk(child, module, path, /*is_root=*/false);
   }
-  if (const auto missing = missing_parameter(child, module); !missing.empty()) {
-    override_as_missing(module, "parameter `" + path + "." + missing + "`");
-  } else {
-    override_with_python(module, child, path);
-  }
+  override_with_python(module, child, path);
   foreigners_.push_back({py::reinterpret_borrow<py::object>(child), &module});
 }
 
@@ -211,7 +208,8 @@ namespace {
 py::object bridge_of(py::handle node) {
   const auto attributes = dict_of(node);
   auto* found = PyDict_GetItemWithError(attributes.ptr(), bridge_key());
-  if (found != nullptr && py::cast<Bridge&>(py::handle(found)).belongs_to(node))
+  if (found != nullptr && py::isinstance<Bridge>(found) &&
+      py::cast<Bridge&>(py::handle(found)).belongs_to(node))
     return py::reinterpret_borrow<py::object>(found);
   auto bridge = py::type::of<Bridge>()(node);
   if (PyDict_SetItem(attributes.ptr(), bridge_key(), bridge.ptr()) != 0)

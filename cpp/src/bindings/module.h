@@ -14,5 +14,6 @@ void register_layers(pybind11::module_& m);
 void register_natives(pybind11::module_& m);
 void register_optim(pybind11::module_& m);
 void register_tokenizers(pybind11::module_& m);
+void register_transfo_xl_tokenizer(pybind11::module_& m);
 
 } // namespace ptbert::python

@@ -8,14 +8,40 @@
 namespace ptbert::python {
 namespace {
 
-/// A number that no dict had before its last change, or 0 where Python does not tell (PEP 699).
-uint64_t version_of([[maybe_unused]] py::handle dict) {
+// Python numbered the changes of a dict until 3.11, and calls back at each since 3.12 (PEP 699).
 #if PY_VERSION_HEX < 0x030C0000
+
+/// A number that no dict had before the last change of `dict`.
+uint64_t version_of(py::handle dict) {
   return reinterpret_cast<PyDictObject*>(dict.ptr())->ma_version_tag;
-#else
-  return 0;
-#endif
 }
+
+bool watch(py::handle) { return true; }
+
+#else
+
+uint64_t changes = 1; // of all watched dicts
+
+int count_change(PyDict_WatchEvent event, PyObject* dict, PyObject* key, PyObject* value) {
+  const bool same = event == PyDict_EVENT_MODIFIED && PyDict_GetItemWithError(dict, key) == value;
+  if (!same && key != bridge_key())
+    ++changes;
+  return 0;
+}
+
+uint64_t version_of(py::handle) { return changes; }
+
+/// Has the changes of `dict` counted from now on; false where Python has no watcher left.
+bool watch(py::handle dict) {
+  // 3.13.0 does not report attributes that it keeps in the object itself (cpython gh-125608).
+  static const int watcher = Py_Version >> 8 == 0x030D00 ? -1 : PyDict_AddWatcher(count_change);
+  const bool watched = watcher >= 0 && PyDict_Watch(watcher, dict.ptr()) == 0;
+  if (!watched)
+    PyErr_Clear();
+  return watched;
+}
+
+#endif
 
 } // namespace
 
@@ -24,7 +50,7 @@ PyObject* bridge_key() {
   return key;
 }
 
-DictSnapshot::DictSnapshot(py::handle dict) {
+DictSnapshot::DictSnapshot(py::handle dict) : dict_(dict.ptr()) {
   for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(dict)) {
     if (key.ptr() != bridge_key())
       entries_.emplace_back(py::reinterpret_borrow<py::object>(key), value.ptr());
@@ -32,9 +58,11 @@ DictSnapshot::DictSnapshot(py::handle dict) {
 }
 
 bool DictSnapshot::same(py::handle dict) const {
-  const auto version = version_of(dict);
-  if (version != 0 && version == version_)
+  if (dict.ptr() != dict_)
+    return false;
+  if (watched_ && version_ == version_of(dict))
     return true;
+  watched_ = watch(dict);
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t position = 0;
   auto entry = entries_.begin();
@@ -47,7 +75,7 @@ bool DictSnapshot::same(py::handle dict) const {
   }
   if (entry != entries_.end())
     return false;
-  version_ = version;
+  version_ = version_of(dict);
   return true;
 }
 

@@ -26,8 +26,11 @@ public:
   int visit(visitproc visit, void* arg) const;
 
 private:
+  const PyObject* dict_; // compared only
   std::vector<std::pair<py::object, const PyObject*>> entries_;
-  mutable uint64_t version_ = 0; // at which the entries were last seen to be the same
+  // While the dict is watched, the version at which its entries were last seen to be the same.
+  mutable bool watched_ = false;
+  mutable uint64_t version_ = 0;
 };
 
 /// What a twin knows of one Python node whose arithmetic is done in C++.
@@ -43,7 +46,8 @@ public:
   /// Points the tensors of `module` at the node's parameters; false when they are not
   /// what it can take.
   bool bind(Node& module);
-  bool rebind() { return bind(*module_); }
+  /// bind() once more; false for a node without tensors in C++, as a list.
+  bool rebind() { return module_ != nullptr && bind(*module_); }
   /// Keeps a value that C++ has read from the node.
   void keep(py::object value) { kept_.push_back(std::move(value)); }
   int visit(visitproc visit, void* arg) const;

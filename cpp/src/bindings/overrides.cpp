@@ -1,5 +1,6 @@
 #include "overrides.h"
 
+#include "natives.h"
 #include "tensors.h"
 
 namespace ptbert::python {
@@ -114,6 +115,22 @@ template <> struct Result<BertPreTrainingScores> {
   }
 };
 
+/// Calls `node`. A parameter that it should have as `module` has it, and has not, is named.
+py::object call(const torch::nn::Module& module, py::handle node, const py::tuple& arguments,
+                const std::string& path) {
+  try {
+    return node(*arguments);
+  } catch (py::error_already_set& error) {
+    const auto missing =
+        error.matches(PyExc_AttributeError) ? missing_parameter(node, module) : std::string();
+    if (missing.empty())
+      throw;
+    const auto message = "The model has no parameter `" + path + "." + missing + "`.";
+    py::raise_from(error, PyExc_AttributeError, message.c_str());
+    throw py::error_already_set();
+  }
+}
+
 /// Whether modules with this output take a head mask, as their last argument.
 template <typename R> constexpr bool takes_head_mask = false;
 template <> constexpr bool takes_head_mask<AttentionOutput> = true;
@@ -128,24 +145,24 @@ template <typename R, typename... Args> struct Override<R(Args...)> {
     auto* overridable = dynamic_cast<Overridable<R(Args...)>*>(&module);
     if (overridable == nullptr)
       return false;
-    overridable->set_override([node, path](Args... args) -> R {
+    overridable->set_override([&module, node, path](Args... args) -> R {
       const py::gil_scoped_acquire gil;
       auto arguments = py::make_tuple(to_python(args)...);
       // Modules of users who do without a head mask need not take one.
       if (takes_head_mask<R> && arguments[arguments.size() - 1].is_none())
         arguments = arguments[py::slice(0, arguments.size() - 1, 1)];
-      return Result<R>::from(node(*arguments), path);
+      return Result<R>::from(call(module, node, arguments, path), path);
     });
     return true;
   }
 
-  static bool raise(torch::nn::Module& module, const std::string& missing) {
+  static bool raise(torch::nn::Module& module, const std::string& path) {
     auto* overridable = dynamic_cast<Overridable<R(Args...)>*>(&module);
     if (overridable == nullptr)
       return false;
-    overridable->set_override([missing](Args...) -> R {
+    overridable->set_override([path](Args...) -> R {
       const py::gil_scoped_acquire gil;
-      PyErr_SetString(PyExc_AttributeError, ("The model has no " + missing + ".").c_str());
+      PyErr_SetString(PyExc_AttributeError, ("The model has no module `" + path + "`.").c_str());
       throw py::error_already_set();
     });
     return true;
@@ -172,9 +189,9 @@ void override_with_python(torch::nn::Module& module, py::handle node, const std:
   TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
 }
 
-void override_as_missing(torch::nn::Module& module, const std::string& missing) {
+void override_as_missing(torch::nn::Module& module, const std::string& path) {
   const bool found = for_any_signature<Override>(
-      [&](auto signature) { return decltype(signature)::raise(module, missing); });
+      [&](auto signature) { return decltype(signature)::raise(module, path); });
   TORCH_INTERNAL_ASSERT(found, "no override for the signature of ", module.name());
 }
 

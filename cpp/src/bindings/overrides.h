@@ -12,9 +12,8 @@ namespace ptbert::python {
 void override_with_python(torch::nn::Module& module, pybind11::handle node,
                           const std::string& path);
 
-/// Makes a call of `module` raise AttributeError: the Python tree has no `missing`, such as "module
-/// `bert.pooler`".
-void override_as_missing(torch::nn::Module& module, const std::string& missing);
+/// Makes a call of `module` raise AttributeError: the Python tree has no such node.
+void override_as_missing(torch::nn::Module& module, const std::string& path);
 
 /// Elementwise function that calls the Python object `function`, which is borrowed.
 std::function<torch::Tensor(const torch::Tensor&)> python_activation(pybind11::handle function,

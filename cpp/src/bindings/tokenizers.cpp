@@ -12,11 +12,11 @@
 
 #include "module.h"
 #include "ptbert/text/basic_tokenizer.h"
-#include "ptbert/text/bert_tokenizer.h"
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 #include "strings.h"
+#include "text_encoder.h"
 
 namespace py = pybind11;
 
@@ -133,14 +133,6 @@ void register_classes(py::module_& m) {
       },
       py::arg("text"), py::arg("vocab"), py::arg("unk_token"), py::arg("max_input_chars_per_word"),
       "WordPiece that asks any Python container for its pieces, under the GIL.");
-  m.def(
-      "bert_tokenize",
-      [](const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece, const py::object& text) {
-        return unlocked(text,
-                        [&](std::string_view view) { return tokenize(basic, wordpiece, view); });
-      },
-      py::arg("basic"), py::arg("wordpiece"), py::arg("text"),
-      "Basic tokenization followed by WordPiece.");
 }
 
 } // namespace
@@ -149,6 +141,7 @@ void register_tokenizers(py::module_& m) {
   register_predicates(m);
   register_vocabulary(m);
   register_classes(m);
+  register_text_encoder(m);
 }
 
 } // namespace ptbert::python

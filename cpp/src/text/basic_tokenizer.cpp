@@ -1,9 +1,13 @@
 #include "ptbert/text/basic_tokenizer.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
+#include "basic_pass.h"
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/utf8.h"
+#include "word_in_context.h"
 
 namespace ptbert {
 
@@ -61,27 +65,43 @@ std::vector<std::u32string_view> split_on_punctuation(std::u32string_view word) 
   return pieces;
 }
 
-BasicTokenizer::BasicTokenizer(bool do_lower_case, const std::vector<std::string>& never_split)
-    : do_lower_case_(do_lower_case) {
-  for (const std::string& token : never_split) {
-    if (!token.empty()) { // a word that loses all its characters is dropped, whatever the caller
-                          // lists
-      never_split_.insert(decode_utf8(token));
-    }
+namespace {
+
+/// Takes tokens from basic_pass as strings.
+struct StringSink {
+  std::vector<std::string> tokens;
+
+  std::size_t mark() const { return tokens.size(); }
+  void back_to(std::size_t mark) { tokens.resize(mark); }
+  void word(const detail::WordBuffer& token) {
+    tokens.emplace_back(token.bytes.data(), token.length);
   }
-}
+};
+
+} // namespace
+
+BasicTokenizer::BasicTokenizer(bool do_lower_case, const std::vector<std::string>& never_split)
+    : do_lower_case_(do_lower_case),
+      never_split_(std::make_shared<const detail::NeverSplit>(never_split)) {}
 
 std::vector<std::string> BasicTokenizer::tokenize(std::string_view text) const {
+  detail::WordBuffer token;
+  StringSink sink;
+  detail::basic_pass<false>(text, do_lower_case_, *never_split_, token, sink);
+  return std::move(sink.tokens);
+}
+
+std::vector<std::string> BasicTokenizer::tokenize_by_steps(std::string_view text) const {
   const std::u32string spaced = tokenize_chinese_chars(clean_text(decode_utf8(text)));
   std::vector<std::string> tokens;
   for (std::u32string_view word : split_whitespace(spaced)) {
     std::u32string normalized;
-    if (do_lower_case_ && !is_never_split(word)) {
+    if (do_lower_case_ && !never_split_->contains(word)) {
       normalized = strip_accents(to_lower(word));
       word = normalized;
     }
     // Asked again: lower-casing may have made the word equal to an entry.
-    if (is_never_split(word)) {
+    if (never_split_->contains(word)) {
       tokens.push_back(encode_utf8(word));
       continue;
     }
@@ -90,10 +110,6 @@ std::vector<std::string> BasicTokenizer::tokenize(std::string_view text) const {
     }
   }
   return tokens;
-}
-
-bool BasicTokenizer::is_never_split(std::u32string_view word) const {
-  return !never_split_.empty() && never_split_.count(std::u32string(word)) > 0;
 }
 
 } // namespace ptbert

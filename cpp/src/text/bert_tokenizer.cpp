@@ -1,11 +1,13 @@
 #include "ptbert/text/bert_tokenizer.h"
 
+#include <utility>
+
 namespace ptbert {
 
 std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
                                   std::string_view text) {
   std::vector<std::string> pieces;
-  for (const std::string& token : basic.tokenize(text)) {
+  for (const std::string& token : basic.tokenize_by_steps(text)) {
     wordpiece.append_pieces(token, pieces);
   }
   return pieces;
@@ -15,12 +17,16 @@ BertTokenizer::BertTokenizer(const std::filesystem::path& vocab_file, bool do_lo
                              std::optional<std::int64_t> max_len, bool do_basic_tokenize,
                              const std::vector<std::string>& never_split)
     : vocab_(std::make_shared<const Vocabulary>(Vocabulary::load(vocab_file))), max_len_(max_len),
-      do_basic_tokenize_(do_basic_tokenize), basic_tokenizer_(do_lower_case, never_split),
-      wordpiece_tokenizer_(vocab_) {}
+      encoder_(do_basic_tokenize ? std::optional(BasicTokenizer(do_lower_case, never_split))
+                                 : std::nullopt,
+               WordpieceTokenizer(vocab_)) {}
 
 std::vector<std::string> BertTokenizer::tokenize(std::string_view text) const {
-  return do_basic_tokenize_ ? ptbert::tokenize(basic_tokenizer_, wordpiece_tokenizer_, text)
-                            : wordpiece_tokenizer_.tokenize(text);
+  std::vector<std::string> tokens;
+  for (const Piece piece : encoder_.find_pieces(text)) {
+    tokens.push_back(encoder_.token(piece));
+  }
+  return tokens;
 }
 
 std::vector<std::int64_t>

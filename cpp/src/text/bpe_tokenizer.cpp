@@ -163,7 +163,7 @@ BpeTokenizer::Symbols BpeTokenizer::encode_word(std::string_view word) const {
 
 void BpeTokenizer::append_word(std::string_view word, detail::BpeWorkspace& workspace,
                                Symbols& symbols) const {
-  using Cache = detail::WordCache;
+  using Cache = detail::BpeWordCache;
   const bool fits = word.size() <= Cache::kMaxWordBytes;
   const Cache::Key key = fits ? Cache::key_of(word) : Cache::Key();
   if (fits) {

@@ -5,14 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "bpe_word_cache.h"
 #include "ptbert/text/bpe.h"
-#include "word_cache.h"
 
 namespace ptbert::detail {
 
 /// What one thread needs to tokenize.
 struct BpeWorkspace {
-  WordCache cache;
+  BpeWordCache cache;
   std::vector<Bpe::Piece> pieces;
   std::vector<Bpe::Symbol> symbols;
 };

@@ -100,11 +100,6 @@ void append_decomposition(std::u32string& text, char32_t code) {
   }
 }
 
-std::uint8_t combining_class(char32_t code) {
-  const CombiningClass* row = has(code, kNormalizes) ? find_row(kCombiningClasses, code) : nullptr;
-  return row == nullptr ? 0 : row->value;
-}
-
 /// The Canonical Ordering Algorithm (The Unicode Standard, 3.11, D109).
 void order_marks(std::u32string& text) {
   const auto is_mark = [](char32_t code) { return combining_class(code) != 0; };
@@ -141,6 +136,11 @@ bool is_chinese_char(char32_t code) {
 }
 
 bool is_nonspacing_mark(char32_t code) { return has(code, kNonspacingMark); }
+
+std::uint8_t combining_class(char32_t code) {
+  const CombiningClass* row = has(code, kNormalizes) ? find_row(kCombiningClasses, code) : nullptr;
+  return row == nullptr ? 0 : row->value;
+}
 
 bool is_word_separator(char32_t code) { return has(code, kWordSeparator); }
 

@@ -6,49 +6,6 @@
 namespace ptbert {
 namespace {
 
-struct Decoded {
-  char32_t code;
-  std::size_t length; // 0: not well-formed
-};
-
-constexpr Decoded kMalformed{0, 0};
-
-Decoded decode_at(std::string_view text, std::size_t position) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[position + i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) {
-    return {lead, 1};
-  }
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || position + length > text.size()) {
-    return kMalformed;
-  }
-  char32_t code = lead & (0xFF >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) {
-      return kMalformed;
-    }
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  return overlong || surrogate || code > 0x10FFFF ? kMalformed : Decoded{code, length};
-}
-
-/// Calls `append(code)` for every code point; returns the position of the first malformed byte or
-/// npos.
-template <typename Append> std::size_t for_each_code_point(std::string_view text, Append append) {
-  for (std::size_t position = 0; position < text.size();) {
-    const Decoded decoded = decode_at(text, position);
-    if (decoded.length == 0) {
-      return position;
-    }
-    append(decoded.code);
-    position += decoded.length;
-  }
-  return std::string_view::npos;
-}
-
 void append_utf8(std::string& text, char32_t code) {
   const auto append = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
   if (code < 0x80) {
@@ -93,19 +50,29 @@ std::size_t maximal_subpart(std::string_view text) {
 } // namespace
 
 std::size_t find_invalid_utf8(std::string_view text) {
-  return for_each_code_point(text, [](char32_t) {});
+  for (std::size_t position = 0, length = 0; position < text.size(); position += length) {
+    length = peek_utf8(text, position).length;
+    if (length == 0) {
+      return position;
+    }
+  }
+  return std::string_view::npos;
+}
+
+void throw_invalid_utf8(std::string_view text, std::size_t position) {
+  char byte[5];
+  std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[position]));
+  throw std::invalid_argument("`text` must be UTF-8, but byte " + std::to_string(position) + " (" +
+                              byte + ") is not.");
 }
 
 std::u32string decode_utf8(std::string_view text) {
   std::u32string codes;
   codes.reserve(text.size());
-  const std::size_t invalid =
-      for_each_code_point(text, [&](char32_t code) { codes.push_back(code); });
-  if (invalid != std::string_view::npos) {
-    char byte[5];
-    std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[invalid]));
-    throw std::invalid_argument("`text` must be UTF-8, but byte " + std::to_string(invalid) + " (" +
-                                byte + ") is not.");
+  for (std::size_t position = 0; position < text.size();) {
+    const Utf8CodePoint decoded = decode_utf8_at(text, position);
+    codes.push_back(decoded.code);
+    position += decoded.length;
   }
   return codes;
 }

@@ -1,9 +1,11 @@
 #include "ptbert/text/vocabulary.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <numeric>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -26,7 +28,9 @@ std::string read_file(const std::filesystem::path& file) {
   if (!stream) {
     throw FileError("`vocab_file` must be readable, but " + file.string() + " is not.");
   }
-  return std::string(std::istreambuf_iterator<char>(stream), {});
+  std::ostringstream content;
+  content << stream.rdbuf();
+  return std::move(content).str();
 }
 
 void check_content(const std::string& content, const std::filesystem::path& file) {
@@ -54,6 +58,10 @@ std::vector<std::string_view> split_lines(std::string_view text) {
 }
 
 std::string strip(std::string_view line) {
+  const auto is_visible_ascii = [](char byte) { return byte > ' ' && byte <= '~'; };
+  if (!line.empty() && is_visible_ascii(line.front()) && is_visible_ascii(line.back())) {
+    return std::string(line);
+  }
   const std::u32string codes = decode_utf8(line);
   const auto first = std::find_if_not(codes.begin(), codes.end(), is_word_separator);
   const auto last =
@@ -64,19 +72,27 @@ std::string strip(std::string_view line) {
 } // namespace
 
 Vocabulary::Vocabulary(std::vector<Entry> entries) {
-  positions_.reserve(entries.size());
+  std::size_t slots = 16;
+  while (slots < 2 * entries.size()) {
+    slots *= 2;
+  }
+  slots_.assign(slots, kFree);
+  entries_.reserve(entries.size());
   for (Entry& entry : entries) {
-    const auto [position, added] = positions_.try_emplace(entry.token, entries_.size());
-    if (added) {
-      max_token_bytes_ = std::max(max_token_bytes_, entry.token.size());
-      entries_.push_back(std::move(entry));
-    } else {
-      entries_[position->second].id = entry.id;
+    std::uint32_t& slot = slots_[find_slot(entry.token)];
+    if (slot != kFree) {
+      entries_[slot].id = entry.id;
+      continue;
     }
+    slot = static_cast<std::uint32_t>(entries_.size());
+    max_token_bytes_ = std::max(max_token_bytes_, entry.token.size());
+    entries_.push_back(std::move(entry));
   }
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    positions_of_ids_.insert_or_assign(entries_[i].id, i);
-  }
+  by_id_.resize(entries_.size());
+  std::iota(by_id_.begin(), by_id_.end(), 0);
+  std::stable_sort(by_id_.begin(), by_id_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return entries_[a].id < entries_[b].id;
+  });
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
@@ -91,8 +107,8 @@ Vocabulary Vocabulary::load(const std::filesystem::path& file) {
 
 void Vocabulary::save(const std::filesystem::path& file) const {
   std::ofstream stream(file, std::ios::binary);
-  for (const Entry& entry : by_id()) {
-    stream << entry.token << '\n';
+  for (const std::uint32_t position : by_id_) {
+    stream << entries_[position].token << '\n';
   }
   stream.close();
   if (!stream) {
@@ -102,42 +118,45 @@ void Vocabulary::save(const std::filesystem::path& file) const {
 }
 
 bool Vocabulary::contains(std::string_view token) const {
-  return positions_.find(token) != positions_.end();
+  return !slots_.empty() && slots_[find_slot(token)] != kFree;
 }
 
 std::int64_t Vocabulary::id(std::string_view token) const {
-  const auto found = positions_.find(token);
-  if (found == positions_.end()) {
+  if (!contains(token)) {
     throw KeyError("`tokens` must be in the vocabulary of " + std::to_string(size()) +
                    " tokens, but \"" + std::string(token) + "\" is not.");
   }
-  return entries_[found->second].id;
+  return entries_[slots_[find_slot(token)]].id;
 }
 
 const std::string& Vocabulary::token(std::int64_t id) const {
-  const auto found = positions_of_ids_.find(id);
-  if (found == positions_of_ids_.end()) {
+  // Of several tokens with one id the last counts.
+  const auto next =
+      std::upper_bound(by_id_.begin(), by_id_.end(), id,
+                       [&](std::int64_t i, std::uint32_t p) { return i < entries_[p].id; });
+  if (next == by_id_.begin() || entries_[*std::prev(next)].id != id) {
     throw std::out_of_range("`ids` must be in the vocabulary of " + std::to_string(size()) +
                             " tokens, but " + std::to_string(id) + " is not.");
   }
-  return entries_[found->second].token;
+  return entries_[*std::prev(next)].token;
 }
 
 bool Vocabulary::is_consecutive() const {
-  const std::vector<Entry> sorted = by_id();
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    if (sorted[i].id != static_cast<std::int64_t>(i)) {
+  for (std::size_t i = 0; i < by_id_.size(); ++i) {
+    if (entries_[by_id_[i]].id != static_cast<std::int64_t>(i)) {
       return false;
     }
   }
   return true;
 }
 
-std::vector<Vocabulary::Entry> Vocabulary::by_id() const {
-  std::vector<Entry> sorted = entries_;
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Entry& a, const Entry& b) { return a.id < b.id; });
-  return sorted;
+std::size_t Vocabulary::find_slot(std::string_view token) const {
+  const std::size_t mask = slots_.size() - 1; // the size is a power of two
+  std::size_t slot = std::hash<std::string_view>()(token) & mask;
+  while (slots_[slot] != kFree && entries_[slots_[slot]].token != token) {
+    slot = (slot + 1) & mask;
+  }
+  return slot;
 }
 
 } // namespace ptbert

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ptbert/text/basic_tokenizer.h"
+#include "wordpiece_core.h"
 
 namespace ptbert {
 namespace {
@@ -27,6 +28,8 @@ WordpieceTokenizer::WordpieceTokenizer(std::shared_ptr<const Vocabulary> vocab,
                                        std::string unk_token, std::int64_t max_input_chars_per_word)
     : WordpieceTokenizer(look_up_in(vocab), std::move(unk_token), max_input_chars_per_word) {
   max_piece_bytes_ = vocab->max_token_bytes();
+  core_ = std::make_shared<const detail::WordpieceCore>(*vocab, max_input_chars_per_word);
+  vocab_ = std::move(vocab);
 }
 
 WordpieceTokenizer::WordpieceTokenizer(Contains contains, std::string unk_token,

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 namespace ptbert {
+
+namespace detail {
+class NeverSplit;
+}
 
 /// The tokens that BERT's own vocabularies reserve: kept whole unless the caller names others.
 inline const std::vector<std::string> kBertSpecialTokens = {"[UNK]", "[SEP]", "[PAD]", "[CLS]",
@@ -35,12 +39,15 @@ public:
 
   /// Takes and returns UTF-8; std::invalid_argument for anything else.
   std::vector<std::string> tokenize(std::string_view text) const;
+  /// The same by the named steps, one after the other: what the fast pass is held to.
+  std::vector<std::string> tokenize_by_steps(std::string_view text) const;
+
+  bool do_lower_case() const { return do_lower_case_; }
+  const detail::NeverSplit& never_split() const { return *never_split_; }
 
 private:
-  bool is_never_split(std::u32string_view word) const;
-
   bool do_lower_case_;
-  std::unordered_set<std::u32string> never_split_;
+  std::shared_ptr<const detail::NeverSplit> never_split_;
 };
 
 } // namespace ptbert

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "ptbert/text/basic_tokenizer.h"
+#include "ptbert/text/bert_text_encoder.h"
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 
 namespace ptbert {
 
 /// Returns the word pieces of every token that the basic tokenizer makes of a UTF-8 text.
+/// Both go one after the other: what BertTextEncoder is held to.
 std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
                                   std::string_view text);
 
@@ -38,15 +40,15 @@ public:
   /// Writes the vocabulary to a file, or to vocab.txt in a directory; returns the file.
   std::filesystem::path save_vocabulary(const std::filesystem::path& vocab_path) const;
 
+  /// Gives ids of texts and of pairs of texts without going by way of strings.
+  const BertTextEncoder& encoder() const { return encoder_; }
   const Vocabulary& vocab() const { return *vocab_; }
   std::optional<std::int64_t> max_len() const { return max_len_; }
 
 private:
   std::shared_ptr<const Vocabulary> vocab_;
   std::optional<std::int64_t> max_len_;
-  bool do_basic_tokenize_;
-  BasicTokenizer basic_tokenizer_;
-  WordpieceTokenizer wordpiece_tokenizer_;
+  BertTextEncoder encoder_;
 };
 
 } // namespace ptbert

@@ -22,6 +22,8 @@ bool is_punctuation(char32_t code);
 bool is_chinese_char(char32_t code);
 /// Category Mn.
 bool is_nonspacing_mark(char32_t code);
+/// The canonical combining class (UAX #44, 5.7.4), by which normalization orders marks; 0 for most.
+std::uint8_t combining_class(char32_t code);
 /// Category Zs or bidirectional class WS, B or S (UAX #9): what separates words for Python's
 /// str.split.
 bool is_word_separator(char32_t code);

@@ -11,6 +11,49 @@ namespace ptbert {
 /// std::string_view::npos.
 std::size_t find_invalid_utf8(std::string_view text);
 
+/// A code point and the number of bytes that it takes.
+struct Utf8CodePoint {
+  char32_t code;
+  std::size_t length; // 0 where the text is not well-formed
+};
+
+/// Returns the code point that starts at `position`, which must be within the text.
+inline Utf8CodePoint peek_utf8(std::string_view text, std::size_t position) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[position + i]); };
+  const auto is_tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const auto tail = [&](std::size_t i) { return static_cast<char32_t>(byte(i) & 0x3F); };
+  const std::size_t left = text.size() - position;
+  const char32_t lead = byte(0);
+  if (lead < 0x80) {
+    return {lead, 1};
+  }
+  if (lead >= 0xC2 && lead < 0xE0 && left >= 2 && is_tail(1)) {
+    return {(lead & 0x1F) << 6 | tail(1), 2};
+  }
+  if (lead >= 0xE0 && lead < 0xF0 && left >= 3 && is_tail(1) && is_tail(2)) {
+    const char32_t code = (lead & 0x0F) << 12 | tail(1) << 6 | tail(2);
+    const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+    return code < 0x800 || surrogate ? Utf8CodePoint{0, 0} : Utf8CodePoint{code, 3};
+  }
+  if (lead >= 0xF0 && lead < 0xF5 && left >= 4 && is_tail(1) && is_tail(2) && is_tail(3)) {
+    const char32_t code = (lead & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3);
+    return code < 0x10000 || code > 0x10FFFF ? Utf8CodePoint{0, 0} : Utf8CodePoint{code, 4};
+  }
+  return {0, 0};
+}
+
+/// Throws the std::invalid_argument for a text whose byte at `position` starts no code point.
+[[noreturn]] void throw_invalid_utf8(std::string_view text, std::size_t position);
+
+/// Returns the code point that starts at `position`; std::invalid_argument where there is none.
+inline Utf8CodePoint decode_utf8_at(std::string_view text, std::size_t position) {
+  const Utf8CodePoint decoded = peek_utf8(text, position);
+  if (decoded.length == 0) {
+    throw_invalid_utf8(text, position);
+  }
+  return decoded;
+}
+
 /// Returns the code points of UTF-8 text; std::invalid_argument where it is not well-formed.
 std::u32string decode_utf8(std::string_view text);
 

@@ -3,10 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace ptbert {
@@ -48,18 +46,14 @@ public:
   std::size_t max_token_bytes() const { return max_token_bytes_; }
 
 private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view token) const {
-      return std::hash<std::string_view>()(token);
-    }
-  };
+  static constexpr std::uint32_t kFree = 0xFFFFFFFF;
 
-  std::vector<Entry> by_id() const;
+  /// Returns the slot that holds the position of `token`, or the free one where it belongs.
+  std::size_t find_slot(std::string_view token) const;
 
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> positions_;
-  std::unordered_map<std::int64_t, std::size_t> positions_of_ids_;
+  std::vector<std::uint32_t> slots_; // positions by the hash of the token, open addressing
+  std::vector<std::uint32_t> by_id_; // positions in the order of the ids
   std::size_t max_token_bytes_ = 0;
 };
 

@@ -12,6 +12,19 @@
 
 namespace ptbert {
 
+namespace detail {
+class WordpieceCore;
+}
+
+/// A piece of a word: its position in Vocabulary::entries(), or kUnknownPiece for `unk_token`.
+using Piece = std::int32_t;
+inline constexpr Piece kUnknownPiece = -1;
+
+/// Where a token stands in a text: the code points [begin, end), counted as Python does.
+struct Offset {
+  std::size_t begin, end;
+};
+
 /// Splits words into the longest pieces that a vocabulary holds, from left to right; a piece that
 /// does not start its word is looked up with "##" before it.
 class WordpieceTokenizer {
@@ -34,9 +47,17 @@ public:
   /// Appends the pieces of one UTF-8 word without white space.
   void append_pieces(std::string_view word, std::vector<std::string>& pieces) const;
 
+  /// The vocabulary, or null where pieces are kept elsewhere.
+  const std::shared_ptr<const Vocabulary>& vocab() const { return vocab_; }
+  const std::string& unk_token() const { return unk_token_; }
+  /// What finds pieces in linear time; null where they are kept elsewhere.
+  const detail::WordpieceCore* core() const { return core_.get(); }
+
 private:
   bool append_longest_matches(std::string_view word, std::vector<std::string>& pieces) const;
 
+  std::shared_ptr<const Vocabulary> vocab_;
+  std::shared_ptr<const detail::WordpieceCore> core_;
   Contains contains_;
   std::size_t max_piece_bytes_;
   std::string unk_token_;

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ptbert {
+
+/// Different strings, numbered from 0 in the order in which they were added: a hash table with open
+/// addressing, its characters side by side.
+class SymbolTable {
+public:
+  SymbolTable() : slots_(kFirstSlots) {}
+
+  /// Returns the number of a symbol, which becomes the last one where it is new.
+  std::uint32_t add(std::string_view symbol);
+  std::optional<std::uint32_t> find(std::string_view symbol) const;
+  /// Returns a symbol, valid until the next one is added. `index` must be below size().
+  std::string_view operator[](std::size_t index) const {
+    return std::string_view(characters_)
+        .substr(starts_[index], starts_[index + 1] - starts_[index]);
+  }
+  std::size_t size() const { return starts_.size() - 1; }
+
+private:
+  struct Slot {
+    std::uint32_t hash = 0;   // the lower half
+    std::uint32_t number = 0; // index + 1; 0 where the slot is free
+  };
+  static constexpr std::size_t kFirstSlots = 64;
+
+  /// Returns the place of the symbol, or of the free slot where it belongs.
+  std::size_t place(std::string_view symbol, std::uint32_t hash) const;
+  void grow();
+
+  std::string characters_;
+  std::vector<std::size_t> starts_{0}; // in characters_; one more than there are symbols
+  std::vector<Slot> slots_;            // a power of two, at most half of them taken
+};
+
+} // namespace ptbert

@@ -1,0 +1,209 @@
+#include "ptbert/text/bert_text_encoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "basic_pass.h"
+#include "parallel_for.h"
+#include "piece_sink.h"
+#include "ptbert/text/unicode.h"
+#include "ptbert/text/utf8.h"
+#include "wordpiece_core.h"
+
+namespace ptbert {
+namespace {
+
+/// Gives the white-space separated words of a text to a sink, as basic_pass gives its tokens.
+template <bool with_sources, typename Sink>
+void whitespace_pass(std::string_view text, detail::WordBuffer& word, Sink& sink) {
+  std::uint32_t source = 0;
+  const auto end_word = [&] {
+    if (word.length > 0) {
+      sink.word(word);
+      word.length = 0;
+    }
+  };
+  word.length = 0;
+  for (std::size_t position = 0; position < text.size(); ++source) {
+    const Utf8CodePoint next = decode_utf8_at(text, position);
+    if (is_word_separator(next.code)) {
+      end_word();
+    } else {
+      word.reserve(word.length + next.length);
+      std::memcpy(&word.bytes[word.length], &text[position], next.length);
+      if constexpr (with_sources) {
+        std::fill_n(&word.sources[word.length], next.length, source);
+      }
+      word.length += next.length;
+    }
+    position += next.length;
+  }
+  end_word();
+}
+
+template <bool with_sources, typename Sink>
+void run_pass(const std::optional<BasicTokenizer>& basic, std::string_view text,
+              detail::WordBuffer& token, Sink& sink) {
+  if (!basic) {
+    whitespace_pass<with_sources>(text, token, sink);
+  } else {
+    detail::basic_pass<with_sources>(text, basic->do_lower_case(), basic->never_split(), token,
+                                     sink);
+  }
+}
+
+/// Starting a thread takes as long as tokenizing some tens of KB.
+std::size_t thread_count(std::size_t num_threads, const std::vector<std::string_view>& texts) {
+  constexpr std::size_t kBytesPerThread = 65536;
+  std::size_t bytes = 0;
+  for (const std::string_view text : texts) {
+    bytes += text.size();
+  }
+  if (num_threads == 0) {
+    num_threads = std::max(1U, std::thread::hardware_concurrency());
+  }
+  return std::min(num_threads, 1 + bytes / kBytesPerThread);
+}
+
+/// _truncate_seq_pair of run_classifier.py, 2019.
+void truncate_pair(std::vector<Piece>& a, std::vector<Piece>& b, std::size_t max_length) {
+  while (a.size() + b.size() > max_length) {
+    (a.size() > b.size() ? a : b).pop_back();
+  }
+}
+
+} // namespace
+
+BertTextEncoder::BertTextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
+    : basic_(std::move(basic)), wordpiece_(std::move(wordpiece)) {
+  if (wordpiece_.vocab() == nullptr) {
+    throw std::invalid_argument("`wordpiece` must have a vocabulary, but asks a function.");
+  }
+}
+
+std::vector<Piece> BertTextEncoder::find_pieces(std::string_view text,
+                                                std::vector<Offset>* offsets) const {
+  const detail::WordpieceCore& core = *wordpiece_.core();
+  const detail::WorkspaceLease workspace(core);
+  std::vector<Piece> pieces;
+  pieces.reserve(text.size() / 4);
+  if (offsets == nullptr) {
+    detail::PieceSink sink(core, workspace->cache, pieces);
+    run_pass<false>(basic_, text, workspace->token, sink);
+  } else {
+    offsets->clear();
+    detail::OffsetSink sink(core, pieces, *offsets);
+    run_pass<true>(basic_, text, workspace->token, sink);
+  }
+  return pieces;
+}
+
+std::vector<std::vector<Piece>>
+BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& texts,
+                                    std::size_t num_threads) const {
+  std::vector<std::vector<Piece>> pieces(texts.size());
+  detail::parallel_for(texts.size(), thread_count(num_threads, texts),
+                       [&](std::size_t i) { pieces[i] = find_pieces(texts[i]); });
+  return pieces;
+}
+
+const std::string& BertTextEncoder::token(Piece piece) const {
+  return piece == kUnknownPiece ? wordpiece_.unk_token()
+                                : wordpiece_.vocab()->entries()[piece].token;
+}
+
+std::int64_t BertTextEncoder::id(Piece piece) const {
+  const Vocabulary& vocab = *wordpiece_.vocab();
+  return piece == kUnknownPiece ? vocab.id(wordpiece_.unk_token()) : vocab.entries()[piece].id;
+}
+
+std::vector<std::int64_t> BertTextEncoder::encode(std::string_view text) const {
+  std::vector<std::int64_t> ids;
+  for (const Piece piece : find_pieces(text)) {
+    ids.push_back(id(piece));
+  }
+  return ids;
+}
+
+EncodedPair BertTextEncoder::encode_pair(std::string_view text_a,
+                                         std::optional<std::string_view> text_b,
+                                         std::optional<std::size_t> max_length) const {
+  return join(find_pieces(text_a), text_b ? std::optional(find_pieces(*text_b)) : std::nullopt,
+              max_length);
+}
+
+EncodedBatch
+BertTextEncoder::encode_pairs(const std::vector<std::string_view>& texts_a,
+                              const std::optional<std::vector<std::string_view>>& texts_b,
+                              std::optional<std::size_t> max_length,
+                              std::size_t num_threads) const {
+  if (texts_b && texts_b->size() != texts_a.size()) {
+    throw std::invalid_argument("`text_pairs` must have as many texts as `texts` (" +
+                                std::to_string(texts_a.size()) + "), but has " +
+                                std::to_string(texts_b->size()) + ".");
+  }
+  std::vector<EncodedPair> rows(texts_a.size());
+  std::size_t threads = thread_count(num_threads, texts_a);
+  if (texts_b) {
+    threads = std::max(threads, thread_count(num_threads, *texts_b));
+  }
+  detail::parallel_for(texts_a.size(), threads, [&](std::size_t i) {
+    const auto text_b = texts_b ? std::optional((*texts_b)[i]) : std::nullopt;
+    rows[i] = encode_pair(texts_a[i], text_b, max_length);
+  });
+
+  EncodedBatch batch;
+  batch.batch = rows.size();
+  for (const EncodedPair& row : rows) {
+    batch.length = std::max(batch.length, row.input_ids.size());
+  }
+  const std::int64_t padding = rows.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
+  batch.input_ids.assign(batch.batch * batch.length, padding);
+  batch.token_type_ids.assign(batch.batch * batch.length, 0);
+  batch.attention_mask.assign(batch.batch * batch.length, 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto start = static_cast<std::ptrdiff_t>(i * batch.length);
+    const std::vector<std::int64_t>& ids = rows[i].input_ids;
+    const std::vector<std::int64_t>& types = rows[i].token_type_ids;
+    std::copy(ids.begin(), ids.end(), batch.input_ids.begin() + start);
+    std::copy(types.begin(), types.end(), batch.token_type_ids.begin() + start);
+    std::fill_n(batch.attention_mask.begin() + start, ids.size(), 1);
+  }
+  return batch;
+}
+
+EncodedPair BertTextEncoder::join(std::vector<Piece> a, std::optional<std::vector<Piece>> b,
+                                  std::optional<std::size_t> max_length) const {
+  const std::size_t special = b ? 3 : 2;
+  if (max_length && *max_length < special) {
+    throw std::invalid_argument("`max_length` (" + std::to_string(*max_length) +
+                                ") must be at least " + std::to_string(special) +
+                                ", which [CLS] and [SEP] take.");
+  }
+  std::vector<Piece> second = b ? std::move(*b) : std::vector<Piece>();
+  if (max_length) {
+    truncate_pair(a, second, *max_length - special);
+  }
+  const std::int64_t cls = wordpiece_.vocab()->id("[CLS]"), sep = wordpiece_.vocab()->id("[SEP]");
+  EncodedPair joined;
+  joined.input_ids.reserve(a.size() + second.size() + special);
+  const auto append = [&](const std::vector<Piece>& pieces) {
+    for (const Piece piece : pieces) {
+      joined.input_ids.push_back(id(piece));
+    }
+    joined.input_ids.push_back(sep);
+  };
+  joined.input_ids.push_back(cls);
+  append(a);
+  joined.token_type_ids.assign(joined.input_ids.size(), 0);
+  if (b) {
+    append(second);
+    joined.token_type_ids.resize(joined.input_ids.size(), 1);
+  }
+  return joined;
+}
+
+} // namespace ptbert

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "hash.h"
+#include "ptbert/text/bpe.h"
+
+namespace ptbert::detail {
+
+/// The symbols of words seen lately: 2 MB whatever the text. A new word displaces an older one.
+class BpeWordCache {
+public:
+  static constexpr std::size_t kMaxWordBytes = 32;
+  static constexpr std::size_t kMaxSymbols = 7;
+
+  struct Key {
+    std::array<std::uint64_t, 4> bytes{};
+    std::uint16_t size = 0;
+  };
+
+  /// One cache line.
+  struct alignas(64) Entry {
+    std::array<std::uint64_t, 4> bytes{};
+    std::uint16_t size = 0; // in bytes; 0: free
+    std::uint16_t count = 0;
+    std::array<Bpe::Symbol, kMaxSymbols> symbols{};
+
+    bool holds(const Key& key) const { return size == key.size && bytes == key.bytes; }
+  };
+  static_assert(sizeof(Entry) == 64);
+
+  /// `word` must have 1 to kMaxWordBytes bytes. Overlapping loads cover it, so that the length and
+  /// these numbers tell any two words apart.
+  static Key key_of(std::string_view word) {
+    const std::size_t size = word.size();
+    Key key;
+    key.size = static_cast<std::uint16_t>(size);
+    if (size <= 8) {
+      key.bytes[0] = load_short(word.data(), size);
+    } else {
+      key.bytes[0] = load<std::uint64_t>(word.data());
+      key.bytes[1] = load<std::uint64_t>(word.data() + size - 8);
+    }
+    if (size > 16) {
+      key.bytes[2] = load<std::uint64_t>(word.data() + 8);
+      key.bytes[3] = load<std::uint64_t>(word.data() + size - 16);
+    }
+    return key;
+  }
+
+  /// Returns the entry of a word or nullptr; the entry is valid until the next insert.
+  const Entry* find(const Key& key) const {
+    const std::size_t slot = slot_of(key);
+    for (const std::size_t candidate : {slot, slot ^ 1}) {
+      if (entries_[candidate].holds(key)) {
+        return &entries_[candidate];
+      }
+    }
+    return nullptr;
+  }
+
+  void insert(const Key& key, const Bpe::Symbol* symbols, std::size_t count) {
+    Entry& entry = entries_[slot_of(key)];
+    if (entry.size != 0) {
+      entries_[slot_of(key) ^ 1] = entry;
+    }
+    entry.bytes = key.bytes;
+    entry.size = key.size;
+    entry.count = static_cast<std::uint16_t>(count);
+    std::copy_n(symbols, count, entry.symbols.begin());
+  }
+
+private:
+  static constexpr std::size_t kEntries = 1 << 15;
+
+  static std::size_t slot_of(const Key& key) {
+    std::uint64_t hash = mix(key.size, key.bytes[0]);
+    if (key.size > 8) {
+      hash = mix(hash, key.bytes[1]);
+    }
+    if (key.size > 16) {
+      hash = mix(mix(hash, key.bytes[2]), key.bytes[3]);
+    }
+    return hash % kEntries;
+  }
+
+  std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
+};
+
+} // namespace ptbert::detail

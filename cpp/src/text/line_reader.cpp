@@ -1,0 +1,108 @@
+#include "ptbert/text/line_reader.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "ptbert/errors.h"
+#include "ptbert/text/utf8.h"
+
+namespace ptbert {
+namespace {
+
+constexpr std::size_t kBlockBytes = 1 << 20;
+
+} // namespace
+
+LineReader::LineReader(std::filesystem::path file, std::string argument, ReadProgress progress)
+    : file_(std::move(file)), argument_(std::move(argument)), progress_(std::move(progress)) {
+  const auto fail = [this](const std::string& rule, const std::string& fault) {
+    return FileError("`" + argument_ + "` must be " + rule + ", but " + file_.string() + " " +
+                     fault + ".");
+  };
+  if (!std::filesystem::exists(file_))
+    throw fail("an existing file", "does not exist");
+  if (std::filesystem::is_directory(file_))
+    throw fail("a file", "is a directory");
+  stream_.open(file_, std::ios::binary);
+  if (!stream_)
+    throw fail("readable", "is not");
+}
+
+bool LineReader::next(std::string_view& line) {
+  const std::size_t end = find_line_end();
+  if (end == buffer_.size() && begin_ == end) // as then the file is at its end
+    return false;
+  ++line_number_;
+  line = std::string_view(buffer_).substr(begin_, end - begin_);
+  const std::string_view rest = std::string_view(buffer_).substr(end);
+  begin_ = end + (rest.substr(0, 2) == "\r\n" ? 2 : std::min<std::size_t>(rest.size(), 1));
+  check_utf8(line);
+  return true;
+}
+
+/// Returns where the line that starts at begin_ ends, reading on as far as that takes.
+std::size_t LineReader::find_line_end() {
+  for (std::size_t searched = 0;;) {
+    const std::string_view rest = std::string_view(buffer_).substr(begin_);
+    const auto end = std::find_if(rest.begin() + static_cast<std::ptrdiff_t>(searched), rest.end(),
+                                  [](char byte) { return byte == '\n' || byte == '\r'; });
+    // A "\r" that ends the block may be half of a "\r\n".
+    const bool found = end != rest.end() && (*end == '\n' || end + 1 != rest.end());
+    searched = static_cast<std::size_t>(end - rest.begin());
+    if (found || at_end_)
+      return begin_ + searched;
+    read_block();
+  }
+}
+
+/// Appends a block to what is not yet returned, which moves to the front.
+void LineReader::read_block() {
+  buffer_.erase(0, begin_);
+  begin_ = 0;
+  const std::size_t kept = buffer_.size();
+  buffer_.resize(kept + kBlockBytes);
+  stream_.read(buffer_.data() + kept, kBlockBytes);
+  const auto count = static_cast<std::size_t>(stream_.gcount());
+  buffer_.resize(kept + count);
+  if (stream_.bad())
+    throw FileError("`" + argument_ + "` must be readable, but reading " + file_.string() +
+                    " failed after line " + std::to_string(line_number_) + ".");
+  at_end_ = count < kBlockBytes;
+  if (progress_)
+    progress_(count);
+}
+
+void LineReader::check_utf8(std::string_view line) const {
+  if (is_ascii(line))
+    return;
+  const std::size_t invalid = find_invalid_utf8(line);
+  if (invalid == std::string_view::npos)
+    return;
+  char byte[5];
+  std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(line[invalid]));
+  throw FormatError(message("be UTF-8", std::string("has the byte ") + byte + ", its number " +
+                                            std::to_string(invalid + 1)));
+}
+
+std::string LineReader::message(const std::string& rule, const std::string& fault) const {
+  return "`" + argument_ + "` must " + rule + ", but line " + std::to_string(line_number_) +
+         " of " + file_.string() + " " + fault + ".";
+}
+
+bool is_ascii(std::string_view text) {
+  std::uint64_t seen = 0;
+  std::size_t position = 0;
+  for (; position + sizeof seen <= text.size(); position += sizeof seen) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + position, sizeof word);
+    seen |= word;
+  }
+  for (; position < text.size(); ++position)
+    seen |= static_cast<unsigned char>(text[position]);
+  return (seen & 0x8080808080808080) == 0;
+}
+
+} // namespace ptbert

@@ -1,0 +1,60 @@
+#include "wordpiece_core.h"
+
+#include <algorithm>
+
+namespace ptbert::detail {
+namespace {
+
+bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
+
+} // namespace
+
+void WordpieceCore::append_pieces(std::string_view word, std::vector<Piece>& pieces,
+                                  std::vector<std::size_t>* ends) const {
+  const std::size_t before = pieces.size();
+  const auto characters = std::count_if(word.begin(), word.end(), starts_character);
+  std::size_t start = 0;
+  TokenTrie::Node from = TokenTrie::kRoot;
+  while (start < word.size() && from != TokenTrie::kNone &&
+         characters <= max_input_chars_per_word_) {
+    const TokenTrie::Match match = trie_.longest_match(from, word.substr(start));
+    if (match.token == TokenTrie::kNone) {
+      break;
+    }
+    start += match.length;
+    pieces.push_back(match.token);
+    if (ends != nullptr) {
+      ends->push_back(start);
+    }
+    from = continuation_;
+  }
+  if (start < word.size() || characters > max_input_chars_per_word_) {
+    pieces.resize(before);
+    pieces.push_back(kUnknownPiece);
+    if (ends != nullptr) {
+      ends->assign(1, word.size());
+    }
+  }
+}
+
+std::unique_ptr<Workspace> WordpieceCore::take_workspace() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Workspace> workspace = std::move(idle_.back());
+      idle_.pop_back();
+      return workspace;
+    }
+  }
+  return std::make_unique<Workspace>();
+}
+
+void WordpieceCore::give_back(std::unique_ptr<Workspace> workspace) const {
+  constexpr std::size_t kMostIdle = 16; // MiB, one each
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() < kMostIdle) {
+    idle_.push_back(std::move(workspace));
+  }
+}
+
+} // namespace ptbert::detail

@@ -1,0 +1,292 @@
+"""Transformer-XL's tokenizer, the corpora it was trained and measured on, and their batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .file_utils import StrPath
+from .lm_iterators import LMMultiFileIterator, LMOrderedIterator, LMShuffledIterator
+from .plain_files import read_attributes, write_attributes
+from .pretrained import CORPUS_NAME, archive_map, resolve_corpus
+from .transfo_xl_tokenizer import (
+    PRETRAINED_VOCAB_ARCHIVE_MAP,
+    VOCAB_NAME,
+    TransfoXLTokenizer,
+)
+
+__all__ = [
+    "CORPUS_NAME",
+    "PRETRAINED_CORPUS_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_ARCHIVE_MAP",
+    "VOCAB_NAME",
+    "LMMultiFileIterator",
+    "LMOrderedIterator",
+    "LMShuffledIterator",
+    "TransfoXLCorpus",
+    "TransfoXLTokenizer",
+    "get_lm_corpus",
+]
+
+logger = logging.getLogger(__name__)
+
+PRETRAINED_CORPUS_ARCHIVE_MAP = archive_map("transfo-xl", CORPUS_NAME)
+
+_SPLITS = ("train", "valid", "test")
+_CACHE_NAME = "cache.pt"
+_SHARDS = Path("1-billion-word-language-modeling-benchmark-r13output") / (
+    "training-monolingual.tokenized.shuffled"
+)
+
+_Self = TypeVar("_Self", bound="TransfoXLCorpus")
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """How a corpus is read.
+
+    Attributes:
+        counted: The splits whose symbols make the vocabulary.
+        add_eos: Whether lines end with <eos>.
+        ordered: Whether lines continue each other. Otherwise they are sentences between <S>, the
+            training split being all files of a folder, and the vocabulary a file.
+        options: What `get_lm_corpus` gives to the tokenizer.
+    """
+
+    counted: tuple[str, ...] = _SPLITS
+    add_eos: bool = True
+    ordered: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_DATASETS = {
+    "ptb": _Dataset(options={"special": ["<eos>"], "lower_case": True}),
+    "wt2": _Dataset(options={"special": ["<eos>"], "lower_case": False}),
+    "wt103": _Dataset(("train",), options={"special": ["<eos>"], "lower_case": False}),
+    "enwik8": _Dataset(add_eos=False),
+    "text8": _Dataset(add_eos=False),
+    "lm1b": _Dataset((), ordered=False, options={"special": [], "lower_case": False}),
+}
+
+
+class TransfoXLCorpus:
+    """A corpus with its vocabulary, as ids.
+
+    Args:
+        args: Arguments of `TransfoXLTokenizer`, by position.
+        kwargs: Arguments of `TransfoXLTokenizer`, by name.
+
+    Attributes:
+        vocab: The `TransfoXLTokenizer`.
+        dataset: The name given to `build_corpus`.
+        train: The ids of the training split, `[tokens]`; for lm1b the paths of its files.
+        valid: The ids of the validation split, `[tokens]`; for lm1b a list, one tensor a sentence.
+        test: The ids of the test split, as `valid`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> corpus = TransfoXLCorpus(special=["<eos>"])
+        >>> with TemporaryDirectory() as folder:
+        ...     for split in ("train", "valid", "test"):
+        ...         _ = (Path(folder) / f"{split}.txt").write_text("a b a\\nb c\\n")
+        ...     corpus.build_corpus(folder, "wt2")
+        >>> corpus.valid
+        tensor([1, 2, 1, 0, 2, 3, 0])
+        >>> data, target, seq_len = next(iter(corpus.get_iterator("valid", bsz=1, bptt=4)))
+        >>> corpus.vocab.decode(target[0])
+        'b a <eos> b'
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.vocab = TransfoXLTokenizer(*args, **kwargs)
+        self.dataset: str | None = None
+        self.train: Any = None
+        self.valid: Any = None
+        self.test: Any = None
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Self],
+        pretrained_model_name_or_path: StrPath,
+        cache_dir: StrPath | None = None,
+        *inputs: Any,
+        **kwargs: Any,
+    ) -> _Self:
+        """Loads a corpus that has been encoded before.
+
+        Args:
+            pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_CORPUS_ARCHIVE_MAP`), or
+                a directory with vocab.bin and corpus.bin.
+            cache_dir: Where downloaded files are kept.
+            inputs: Arguments of `TransfoXLTokenizer`, by position.
+            kwargs: Arguments of `TransfoXLTokenizer`, by name.
+
+        Raises:
+            OSError: No corpus was found; the message says where it was looked for.
+            ValueError: A file is damaged or holds more than plain data, arrays and tensors.
+        """
+        vocab = TransfoXLTokenizer.from_pretrained(
+            pretrained_model_name_or_path, cache_dir, *inputs, **kwargs
+        )
+        path = resolve_corpus(pretrained_model_name_or_path, cache_dir)
+        logger.info("loading corpus file %s", path)
+        corpus = cls(*inputs, **kwargs)
+        corpus._restore(read_attributes(path), path)
+        corpus.vocab = vocab
+        return corpus
+
+    def save_corpus(self, directory: StrPath) -> None:
+        """Writes vocab.bin and corpus.bin, which `from_pretrained` takes, here and in 2019.
+
+        Raises:
+            TypeError: An attribute is no plain data.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.vocab.save_vocabulary(directory)
+        write_attributes(directory / CORPUS_NAME, self._attributes())
+
+    def _attributes(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "vocab"}
+
+    def _restore(self, attributes: Mapping[str, Any], path: Path) -> None:
+        for name, value in attributes.items():
+            if hasattr(type(self), name):
+                raise ValueError(
+                    f"`{path}` must hold the attributes of a corpus, but has one of the name of "
+                    f"its method `{name}`."
+                )
+            setattr(self, name, _to_ids(value) if name in _SPLITS else value)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            f"{split}={None if data is None else len(data)}"
+            for split, data in ((name, getattr(self, name)) for name in _SPLITS)
+        )
+        return f"{type(self).__name__}(dataset={self.dataset!r}, {sizes}, vocab={self.vocab!r})"
+
+    def build_corpus(self, path: StrPath, dataset: str, verbose: bool = True) -> None:
+        """Counts, numbers and encodes a corpus.
+
+        Args:
+            path: A directory with train.txt, valid.txt and test.txt; for lm1b with the benchmark's
+                folder instead of train.txt.
+            dataset: "ptb", "wt2", "wt103", "enwik8", "text8" or "lm1b".
+            verbose: Whether to show progress bars, on a terminal.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: There is no such dataset, a line is not UTF-8, or a symbol has no id.
+        """
+        rules, folder = _rules(dataset), Path(path)
+        self.dataset = dataset
+        for split in rules.counted:
+            self.vocab._count_only(folder / f"{split}.txt", verbose)
+        shards = [] if rules.ordered else _shards(folder)
+        self.vocab.build_vocab()
+        for split in _SPLITS:
+            if split == "train" and not rules.ordered:
+                self.train = shards
+                continue
+            ids = self.vocab.encode_file(
+                folder / f"{split}.txt",
+                ordered=rules.ordered,
+                verbose=verbose,
+                add_eos=rules.add_eos,
+                add_double_eos=not rules.ordered,
+            )
+            setattr(self, split, ids)
+
+    def get_iterator(self, split: str, *args: Any, **kwargs: Any) -> Any:
+        """Returns the batches of a split.
+
+        Args:
+            split: "train", "valid" or "test".
+            args: Further arguments of the iterator, by position: bsz, bptt, device, ext_len.
+            kwargs: Further arguments of the iterator, by name.
+
+        Returns:
+            An `LMOrderedIterator`; for lm1b an `LMMultiFileIterator` of shuffled files for "train",
+            an `LMShuffledIterator` for the others.
+        """
+        if split not in _SPLITS:
+            raise ValueError(f"`split` must be one of {', '.join(_SPLITS)}, but is {split!r}.")
+        data = getattr(self, split)
+        if self.dataset is None or data is None:
+            raise ValueError(
+                f"`{split}` must be made by `build_corpus` or `from_pretrained` before it is used."
+            )
+        if _rules(self.dataset).ordered:
+            return LMOrderedIterator(data, *args, **kwargs)
+        if split == "train":
+            return LMMultiFileIterator(data, self.vocab, *args, **{**kwargs, "shuffle": True})
+        return LMShuffledIterator(data, *args, **kwargs)
+
+
+def get_lm_corpus(datadir: StrPath, dataset: str, verbose: bool = True) -> TransfoXLCorpus:
+    """Returns a corpus with the vocabulary options of its authors, encoded once.
+
+    It is kept in `datadir` as cache.pt, and read from there the next time.
+
+    Args:
+        datadir: As the `path` of `TransfoXLCorpus.build_corpus`; for lm1b also with
+            1b_word_vocab.txt.
+        dataset: As there.
+        verbose: Whether to show progress bars, on a terminal.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: There is no such dataset, a file is damaged, or cache.pt is of another dataset.
+    """
+    rules, cache = _rules(dataset), Path(datadir) / _CACHE_NAME
+    if cache.is_file():
+        logger.info("loading cached dataset %s", cache)
+        attributes = read_attributes(cache)
+        vocab, found = attributes.pop("vocab", None), attributes.get("dataset")
+        if not isinstance(vocab, dict) or found != dataset:
+            raise ValueError(
+                f"`dataset` ({dataset}) must be that of {cache}, but it is of {found}. Delete the "
+                "file to have it made again."
+            )
+        corpus = TransfoXLCorpus()
+        corpus.vocab._restore(vocab, cache)
+        corpus._restore(attributes, cache)
+        return corpus
+    logger.info("producing dataset %s", dataset)
+    options = dict(rules.options)
+    if not rules.ordered:
+        options["vocab_file"] = str(Path(datadir) / "1b_word_vocab.txt")
+    corpus = TransfoXLCorpus(**options)
+    corpus.build_corpus(datadir, dataset, verbose)
+    write_attributes(cache, {**corpus._attributes(), "vocab": dict(corpus.vocab.__dict__)})
+    return corpus
+
+
+def _rules(dataset: str) -> _Dataset:
+    if dataset not in _DATASETS:
+        raise ValueError(f"`dataset` must be one of {', '.join(_DATASETS)}, but is {dataset!r}.")
+    return _DATASETS[dataset]
+
+
+def _shards(folder: Path) -> list[str]:
+    """The training files of lm1b, by name; 2019 took them as the file system listed them."""
+    shards = sorted(str(path) for path in (folder / _SHARDS).glob("news.en-*"))
+    if not shards:
+        raise FileNotFoundError(
+            f"`path` must contain {_SHARDS / 'news.en-*'}, but {folder} does not."
+        )
+    return shards
+
+
+def _to_ids(value: Any) -> Any:
+    """Ids as int64: the authors' own files have arrays."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    return value.to(torch.long) if isinstance(value, Tensor) else value

@@ -1,0 +1,439 @@
+"""Transformer-XL's tokenizer: whole words, numbered by how often a corpus has them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import _C
+from .file_utils import StrPath
+from .plain_files import read_attributes, write_attributes
+from .pretrained import archive_map, resolve_vocabulary
+
+logger = logging.getLogger(__name__)
+
+VOCAB_NAME = "vocab.bin"
+PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("transfo-xl", VOCAB_NAME)
+
+_Self = TypeVar("_Self", bound="TransfoXLTokenizer")
+
+
+class TransfoXLTokenizer:
+    """Transformer-XL's tokenizer: count the words of files, build a vocabulary, encode files.
+
+    All attributes are plain Python objects and may be changed at any time.
+
+    Args:
+        special: Symbols that get the first ids, whether they occur or not.
+        min_freq: A rarer symbol is left out of the vocabulary.
+        max_size: How many of the most frequent symbols are taken, special ones not counted; None
+            for all.
+        lower_case: Whether to lower-case text (by Unicode 15.0, on every Python).
+        delimiter: What separates symbols: white space for None; nothing for "", where every
+            character is a symbol.
+        vocab_file: A file with one token a line, to build the vocabulary from instead of counts.
+        never_split: Kept for its place; white space splits all words, and nothing else does.
+
+    Attributes:
+        counter: Symbol to number of occurrences, a `Counter`, in the order of appearance.
+        idx2sym: The symbols in the order of their ids, a list. From `build_vocab` on.
+        sym2idx: Symbol to id, an `OrderedDict`. From `build_vocab` on.
+        unk_idx: The id of unknown symbols, where `special` or `vocab_file` has <unk>.
+
+    Example:
+        >>> tokenizer = TransfoXLTokenizer(special=["<unk>", "<eos>"], lower_case=True)
+        >>> tokenizer.count_sents([tokenizer.tokenize("A rose is a rose")])
+        >>> tokenizer.build_vocab()
+        >>> tokenizer.idx2sym
+        ['<unk>', '<eos>', 'a', 'rose', 'is']
+        >>> tokenizer.convert_to_tensor(tokenizer.tokenize("is a tulip", add_eos=True))
+        tensor([4, 2, 0, 1])
+    """
+
+    counter: Counter[str]
+    idx2sym: list[str]
+    sym2idx: OrderedDict[str, int]
+
+    def __init__(
+        self,
+        special: Sequence[str] | None = None,
+        min_freq: float = 0,
+        max_size: int | None = None,
+        lower_case: bool = False,
+        delimiter: str | None = None,
+        vocab_file: StrPath | None = None,
+        never_split: Collection[str] = ("<unk>", "<eos>", "<formula>"),
+    ) -> None:
+        if isinstance(special, str):
+            raise TypeError(f'`special` must be a list of symbols, but is the str "{special}".')
+        self.counter = Counter()
+        self.special: Sequence[str] = [] if special is None else special
+        self.min_freq = min_freq
+        self.max_size = max_size
+        self.lower_case = lower_case
+        self.delimiter = delimiter
+        self.vocab_file = vocab_file
+        self.never_split = never_split
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Self],
+        pretrained_model_name_or_path: StrPath,
+        cache_dir: StrPath | None = None,
+        *inputs: Any,
+        **kwargs: Any,
+    ) -> _Self:
+        """Loads the tokenizer of a pretrained or saved model.
+
+        Args:
+            pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
+                directory with a vocab.bin, such a file, or its URL. What it holds decides over
+                `inputs` and `kwargs`.
+            cache_dir: Where downloaded files are kept.
+            inputs: Arguments of the class, by position.
+            kwargs: Arguments of the class, by name.
+
+        Raises:
+            OSError: No vocabulary was found; the message says where it was looked for.
+            ValueError: The file is damaged or holds more than plain data.
+        """
+        path = resolve_vocabulary(pretrained_model_name_or_path, cache_dir, "transfo-xl")
+        logger.info("loading vocabulary file %s", path)
+        tokenizer = cls(*inputs, **kwargs)
+        tokenizer._restore(read_attributes(path), path)
+        return tokenizer
+
+    def _restore(self, attributes: dict[str, Any], path: Path) -> None:
+        for name in attributes:
+            if hasattr(type(self), name):
+                raise ValueError(
+                    f"`{path}` must hold the attributes of a tokenizer, but has one of the name of "
+                    f"its method `{name}`."
+                )
+        symbols, ids = attributes.get("idx2sym"), attributes.get("sym2idx")
+        if symbols is not None or ids is not None:
+            if not isinstance(symbols, list) or not isinstance(ids, dict):
+                raise ValueError(f"`{path}` must hold a list `idx2sym` and a dict `sym2idx`.")
+            if len(symbols) != len(ids) or list(map(ids.get, symbols)) != list(range(len(ids))):
+                raise ValueError(
+                    f"`{path}` must number in `sym2idx` the symbols of `idx2sym`, in their order."
+                )
+        self.__dict__.update(attributes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("idx2sym", "sym2idx"):
+            raise AttributeError(
+                f"`{name}` must be made by `build_vocab` or loaded by `from_pretrained` before it "
+                "is used."
+            )
+        raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`.")
+
+    def __len__(self) -> int:
+        return len(self.idx2sym)
+
+    def __repr__(self) -> str:
+        size = len(self.__dict__.get("idx2sym", ()))
+        return (
+            f"{type(self).__name__}(vocab_size={size}, special={self.special!r}, "
+            f"min_freq={self.min_freq}, max_size={self.max_size}, lower_case={self.lower_case}, "
+            f"delimiter={self.delimiter!r}, vocab_file={self.vocab_file!r})"
+        )
+
+    def tokenize(self, line: str, add_eos: bool = False, add_double_eos: bool = False) -> list[str]:
+        """Returns the symbols of a line.
+
+        Args:
+            line: Text; white space around it is stripped.
+            add_eos: Whether to end it with <eos>.
+            add_double_eos: Whether to put <S> on both ends, and no <eos>.
+        """
+        return _C.split_line(
+            line, bool(self.lower_case), self.delimiter, bool(add_eos), bool(add_double_eos)
+        )
+
+    def count_file(
+        self, path: StrPath, verbose: bool = False, add_eos: bool = False
+    ) -> list[list[str]]:
+        """Adds the symbols of a file to `counter`, and returns them line by line.
+
+        Args:
+            path: A UTF-8 text file.
+            verbose: Whether to show a progress bar, on a terminal.
+            add_eos: Whether to end every line with <eos>.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: A line is not UTF-8; the message gives its number.
+        """
+        if self._replaces("tokenize"):
+            sents = [self.tokenize(line, add_eos=add_eos) for line in _lines(path, verbose)]
+            self.count_sents(sents)
+            return sents
+        lines = self._index(path, verbose, add_eos, False)
+        self.counter.update(lines.counts())
+        return lines.sentences()
+
+    def _count_only(self, path: StrPath, verbose: bool) -> None:
+        """Counts as `count_file` does, without making its result."""
+        if self._replaces("tokenize", "count_file"):
+            self.count_file(path)
+            return
+        with _progress(path, verbose) as progress:
+            self.counter.update(
+                _C.count_symbols(
+                    os.fspath(path), bool(self.lower_case), self.delimiter, False, progress
+                )
+            )
+
+    def count_sents(self, sents: Sequence[Iterable[str]], verbose: bool = False) -> None:
+        """Adds the symbols of sentences to `counter`.
+
+        Args:
+            sents: Sentences, each a list of symbols.
+            verbose: Whether to show a progress bar, on a terminal.
+        """
+        self.counter.update(chain.from_iterable(_bar(sents, verbose)))
+
+    def build_vocab(self) -> None:
+        """Numbers the symbols anew.
+
+        First come those of `special`, then those of `counter` from the most frequent one down, the
+        first to appear before others as frequent. With a `vocab_file`, the first word of each of
+        its lines.
+
+        Raises:
+            FileNotFoundError: There is no `vocab_file`.
+            ValueError: It has a blank line, or neither <unk> nor <UNK>.
+        """
+        if self.vocab_file:
+            self._build_from_file(self.vocab_file)
+            logger.info("vocabulary of %d symbols from %s", len(self), self.vocab_file)
+            return
+        self.idx2sym, self.sym2idx = [], OrderedDict()
+        for symbol in self.special:
+            self.add_special(symbol)
+        for symbol, count in self.counter.most_common(self.max_size):
+            if count < self.min_freq:
+                break
+            self.add_symbol(symbol)
+        logger.info(
+            "vocabulary of %d symbols, of %d counted ones with min_freq=%s, max_size=%s",
+            len(self),
+            len(self.counter),
+            self.min_freq,
+            self.max_size,
+        )
+
+    def _build_from_file(self, vocab_file: StrPath) -> None:
+        self.idx2sym, self.sym2idx = [], OrderedDict()
+        for symbol in _C.read_first_words(os.fspath(vocab_file)):
+            self.add_symbol(symbol)
+        for unknown in ("<UNK>", "<unk>"):
+            if unknown in self.sym2idx:
+                self.unk_idx = self.sym2idx[unknown]
+                return
+        raise ValueError(
+            f"`vocab_file` must hold <unk> or <UNK>, but {os.fspath(vocab_file)} holds neither."
+        )
+
+    def add_special(self, sym: str) -> None:
+        """Gives a symbol the next id, kept as an attribute too: `eos_idx` for "<eos>"."""
+        if sym not in self.sym2idx:
+            self.add_symbol(sym)
+            setattr(self, f"{sym.strip('<>')}_idx", self.sym2idx[sym])
+
+    def add_symbol(self, sym: str) -> None:
+        """Gives a symbol the next id, unless it has one."""
+        if sym not in self.sym2idx:
+            self.sym2idx[sym] = len(self.idx2sym)
+            self.idx2sym.append(sym)
+
+    def save_vocabulary(self, vocab_path: StrPath) -> str:
+        """Writes all attributes to a file, or to vocab.bin in a directory.
+
+        Returns:
+            The path of the file, which `from_pretrained` takes, here and in 2019.
+
+        Raises:
+            TypeError: An attribute is no plain data.
+        """
+        path = Path(vocab_path)
+        vocab_file = path / VOCAB_NAME if path.is_dir() else path
+        write_attributes(vocab_file, self.__dict__)
+        return str(vocab_file)
+
+    def encode_file(
+        self,
+        path: StrPath,
+        ordered: bool = False,
+        verbose: bool = False,
+        add_eos: bool = True,
+        add_double_eos: bool = False,
+    ) -> Any:
+        """Returns the ids of a file.
+
+        Args:
+            path: A UTF-8 text file.
+            ordered: Whether to join the lines.
+            verbose: Whether to show a progress bar, on a terminal.
+            add_eos: Whether to end every line with <eos>.
+            add_double_eos: Whether to put <S> on both ends of a line, and no <eos>.
+
+        Returns:
+            If `ordered` one int64 tensor, `[tokens]`; otherwise a list with one for each line.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: A line is not UTF-8, or has a symbol without id where there is no <unk>; the
+                message gives its number.
+        """
+        if self._replaces("tokenize", "convert_to_tensor", "convert_tokens_to_ids", "get_idx"):
+            sents = [
+                self.tokenize(line, add_eos=add_eos, add_double_eos=add_double_eos)
+                for line in _lines(path, verbose)
+            ]
+            return self.encode_sents(sents, ordered)
+        lines = self._index(path, verbose, add_eos, add_double_eos)
+        symbols = lines.symbols()
+        try:
+            ids = self.convert_tokens_to_ids(symbols)
+        except ValueError:
+            index = next(i for i, symbol in enumerate(symbols) if symbol not in self.sym2idx)
+            raise ValueError(
+                "`path` must hold symbols of the vocabulary, which has no <unk>, but line "
+                f'{lines.first_line_of(index)} of {os.fspath(path)} holds "{symbols[index]}".'
+            ) from None
+        return lines.encode(ids) if ordered else lines.encode_lines(ids)
+
+    def encode_sents(
+        self, sents: Sequence[Sequence[str]], ordered: bool = False, verbose: bool = False
+    ) -> Any:
+        """Returns the ids of sentences.
+
+        Args:
+            sents: Sentences, each a list of symbols.
+            ordered: Whether to join them.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            If `ordered` one int64 tensor, `[tokens]`; otherwise a list with one for each sentence.
+        """
+        encoded = [self.convert_to_tensor(symbols) for symbols in _bar(sents, verbose)]
+        if not ordered:
+            return encoded
+        return torch.cat(encoded) if encoded else torch.empty(0, dtype=torch.long)
+
+    def get_sym(self, idx: int) -> str:
+        """Returns the symbol of an id.
+
+        Raises:
+            IndexError: It is not in the vocabulary.
+        """
+        if not 0 <= idx < len(self):
+            raise IndexError(
+                f"`idx` must be in the vocabulary of {len(self)} symbols, but is {int(idx)}."
+            )
+        return self.idx2sym[idx]
+
+    def get_idx(self, sym: str) -> int:
+        """Returns the id of a symbol: `unk_idx`, or that of <unk> or <UNK>, for one without.
+
+        Raises:
+            ValueError: It is not in the vocabulary, and neither are those.
+        """
+        sym2idx = self.sym2idx
+        if sym in sym2idx:
+            return sym2idx[sym]
+        if "unk_idx" in self.__dict__:
+            return self.unk_idx
+        for unknown in ("<unk>", "<UNK>"):
+            if unknown in sym2idx:
+                return sym2idx[unknown]
+        raise ValueError(
+            f"`sym` must be in the vocabulary of {len(self)} symbols, which has no <unk>, but "
+            f'"{sym}" is not.'
+        )
+
+    def convert_tokens_to_ids(self, symbols: Iterable[str]) -> list[int]:
+        """Returns the ids of symbols; errors as in `get_idx`."""
+        return [self.get_idx(symbol) for symbol in symbols]
+
+    def convert_ids_to_tokens(self, indices: Iterable[int]) -> list[str]:
+        """Returns the symbols of ids; errors as in `get_sym`."""
+        return [self.get_sym(index) for index in _ints(indices)]
+
+    def convert_to_tensor(self, symbols: Iterable[str]) -> Tensor:
+        """Returns the ids of symbols as an int64 tensor, `[tokens]`; errors as in `get_idx`."""
+        return torch.tensor(self.convert_tokens_to_ids(symbols), dtype=torch.long)
+
+    def decode(self, indices: Iterable[int], exclude: Collection[int] | None = None) -> str:
+        """Returns the symbols of ids, joined by spaces.
+
+        Args:
+            indices: Ids: a list, a tensor or an array.
+            exclude: Ids that are left out.
+        """
+        excluded = () if exclude is None else exclude
+        return " ".join(self.get_sym(i) for i in _ints(indices) if i not in excluded)
+
+    def _index(
+        self, path: StrPath, verbose: bool, add_eos: bool, add_double_eos: bool
+    ) -> _C.IndexedLines:
+        with _progress(path, verbose) as progress:
+            return _C.IndexedLines(
+                os.fspath(path),
+                bool(self.lower_case),
+                self.delimiter,
+                bool(add_eos),
+                bool(add_double_eos),
+                progress,
+            )
+
+    def _replaces(self, *names: str) -> bool:
+        """Whether a method is not the one above, which C++ stands for where it reads a file."""
+        return any(
+            name in self.__dict__ or getattr(type(self), name) is not _METHODS[name]
+            for name in names
+        )
+
+
+_METHODS = {name: value for name, value in vars(TransfoXLTokenizer).items() if callable(value)}
+
+
+def _ints(indices: Iterable[int]) -> Iterable[int]:
+    """Returns what a tensor or an array holds as ints."""
+    return indices.tolist() if hasattr(indices, "tolist") else indices
+
+
+def _bar(sents: Iterable[Any], verbose: bool) -> Iterable[Any]:
+    return tqdm(sents, unit="sentence", disable=None) if verbose else sents
+
+
+@contextmanager
+def _progress(path: StrPath, verbose: bool) -> Iterator[Callable[[int], object] | None]:
+    """A function that takes the bytes read since its last call and shows them."""
+    if not verbose or not Path(path).is_file():
+        yield None
+        return
+    size, name = Path(path).stat().st_size, Path(path).name
+    with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        yield bar.update
+
+
+def _lines(path: StrPath, verbose: bool) -> Iterator[str]:
+    """The lines of a file, for a tokenizer whose methods are Python's."""
+    with Path(path).open(encoding="utf-8") as file, _progress(path, verbose) as progress:
+        for line in file:
+            if progress:
+                progress(len(line.encode()))
+            yield line

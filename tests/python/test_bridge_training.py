@@ -1,0 +1,173 @@
+"""Models and parts of models learn as those of plain PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ptbert
+import twin
+from ptbert import BertConfig, modeling
+from support import seed_weights
+from twin import assert_all_close, batch_and_labels, gradients
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# A large epsilon keeps AdamW from blowing up what is zero but for rounding.
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, eps=1e-4),
+}
+
+
+def train(tree: Any, optimizer_name: str, *inputs: Any, **named: Any) -> list[float]:
+    """The loss and the norm of the gradients in each of three clipped steps."""
+    optimizer = OPTIMIZERS[optimizer_name](tree.parameters())
+    log: list[float] = []
+    for step in range(3):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        loss = tree(*inputs, **named)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(tree.parameters(), 1.0)
+        optimizer.step()
+        log += [loss.item(), norm.item()]
+    return log
+
+
+def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_name: str) -> None:
+    with twin.plain_paths():
+        for tree in pair:
+            for seed in range(2):
+                torch.manual_seed(seed)
+                tree(**batch_and_labels(class_name)).backward()
+    model, plain = pair
+    assert_all_close(gradients(model), gradients(plain))
+    before = gradients(model)
+    assert (None in before) == (class_name == "BertForQuestionAnswering")  # its pooler is not used
+    for tree in pair:
+        tree.zero_grad(set_to_none=False)
+    assert_all_close(gradients(model), gradients(plain), atol=0)
+    assert all(new is old for new, old in zip(gradients(model), before, strict=True))
+    assert not any(gradient.any() for gradient in gradients(model) if gradient is not None)
+    twin.assert_agree(*pair, class_name)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizer_steps_are_seen(
+    optimizer: str, fast: bool, pair: tuple[Any, Any], class_name: str
+) -> None:
+    with twin.evaluating(*pair) if fast else twin.plain_paths():
+        logs = [train(tree, optimizer, **batch_and_labels(class_name)) for tree in pair]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+    twin.assert_agree(*pair, class_name, atol=1e-4)
+
+
+class MaskedLM(nn.Module):
+    """BertForMaskedLM in plain PyTorch, with its parameters in its order."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.bert = twin.Trunk(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder.weight = self.bert.embeddings.word_embeddings.weight
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=1e-12)
+
+    def forward(self, masked_lm_labels: Tensor, **inputs: Tensor) -> Tensor:
+        hidden, _ = self.bert(**inputs, output_all_encoded_layers=False)
+        scores = self.decoder(self.LayerNorm(nn.functional.gelu(self.dense(hidden))))
+        labels = masked_lm_labels.flatten()
+        return nn.functional.cross_entropy(scores.flatten(0, 1), labels, ignore_index=-1)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_tied_weight_is_one_parameter_with_the_gradients_of_both_uses(
+    optimizer: str, fast: bool, tiny_config: BertConfig
+) -> None:
+    model: Any = ptbert.BertForMaskedLM(tiny_config)
+    plain = MaskedLM(tiny_config)
+    seed_weights(model)
+    with torch.no_grad():
+        for own, other in zip(model.parameters(), plain.parameters(), strict=True):
+            other.copy_(own)
+    with twin.evaluating(model, plain) if fast else twin.plain_paths():
+        logs = [
+            train(tree, optimizer, **batch_and_labels("BertForMaskedLM")) for tree in (model, plain)
+        ]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+    assert_all_close(gradients(model), gradients(plain))
+    assert_all_close(model.parameters(), plain.parameters(), atol=1e-4)
+    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+
+
+class ModelOfParts(nn.Module):
+    """A model of the user's with layers in a list of its own, and an encoder."""
+
+    def __init__(self, layers: list[nn.Module], encoder: nn.Module) -> None:
+        super().__init__()
+        self.features = nn.Linear(5, 32)
+        self.layers = nn.ModuleList(layers)
+        self.encoder = encoder
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.features(features)
+        for layer in self.layers:
+            hidden = layer(hidden)
+        return self.encoder(hidden, None, False)[-1].square().sin().mean()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_parts_learn_in_a_model_of_the_user(optimizer: str, tiny_config: BertConfig) -> None:
+    c = tiny_config
+    model = ModelOfParts([modeling.BertLayer(c), modeling.BertLayer(c)], modeling.BertEncoder(c))
+    plain = ModelOfParts([twin.Layer(c), twin.Layer(c)], twin.Encoder(c))
+    for tree in (model, plain):
+        seed_weights(tree)
+    features = torch.randn(2, 4, 5)
+    with twin.plain_paths():
+        logs = [train(tree, optimizer, features) for tree in (model, plain)]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+    assert_all_close(model.parameters(), plain.parameters())
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: str) -> None:
+    losses = []
+    with twin.evaluating(*pair) if fast else twin.plain_paths():
+        for tree in pair:
+            torch.manual_seed(1)
+            with torch.autocast("cpu", torch.bfloat16):
+                losses.append(tree(**batch_and_labels(class_name)))
+            losses[-1].backward()
+    assert_all_close(losses[:1], losses[1:], atol=0.01)
+    assert_all_close(gradients(pair[0]), gradients(pair[1]), atol=0.03)
+    twin.assert_agree(*pair, class_name)
+
+
+def test_fast_paths_follow_dropout_of_every_part(
+    class_name: str, tiny_fields: dict[str, Any]
+) -> None:
+    """Probabilities of zero and one make training repeatable."""
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    pair = twin.make_pair(class_name, BertConfig.from_dict(tiny_fields | none))
+    for path in [path for path, part in pair[1].named_modules() if isinstance(part, nn.Dropout)]:
+        dropouts = [tree.get_submodule(path) for tree in pair]
+        for whole, part in [(True, True), (True, False), (False, True)]:
+            for tree, dropout in zip(pair, dropouts, strict=True):
+                tree.train(whole)
+                dropout.train(part).p = 1.0
+            twin.assert_same(*pair, class_name, 1e-5, relative=True)
+        for tree, dropout in zip(pair, dropouts, strict=True):
+            tree.train()
+            dropout.p = 0.0
+    for tree in pair:
+        layer = tree.bert.encoder.layer[0].eval()
+        layer.output.dropout.p = layer.attention.self.dropout.p = 0.5
+    twin.assert_same(*pair, class_name, 1e-5, relative=True)
