@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from . import _C
 from .file_utils import StrPath
+from .plain_files import load_plain
 
 _ZIP_MAGIC = b"PK\x03\x04"
-_FOREIGN_GLOBAL = re.compile(r"Unsupported global: GLOBAL (\S+)")
 
 
 def read_state_dict(path: StrPath) -> dict[str, Tensor]:
@@ -35,23 +33,9 @@ def read_state_dict(path: StrPath) -> dict[str, Tensor]:
 def _load_pickle(path: Path) -> object:
     with path.open("rb") as file:
         is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-    try:
-        checkpoint: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except OSError:
-        raise
-    except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
-        if foreign := _FOREIGN_GLOBAL.search(str(error)):
-            raise ValueError(
-                f"`{path}` must hold a dict of tensors, but contains the Python object "
-                f"`{foreign[1]}`, and unpickling that could run any code. In an environment where "
-                "you trust the file, load it with torch.load(path, weights_only=False) and save "
-                "its model.state_dict() with torch.save."
-            ) from error
-        raise ValueError(
-            f"`{path}` must be a PyTorch checkpoint, but is truncated or of another format "
-            f"({type(error).__name__}). Download or save it again."
-        ) from error
-    return checkpoint
+    return load_plain(
+        path, "a dict of tensors", "a PyTorch checkpoint", "its model.state_dict()", mmap=is_zip
+    )
 
 
 def _checked_state_dict(path: Path, checkpoint: object) -> dict[str, Tensor]:

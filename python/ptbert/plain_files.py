@@ -35,6 +35,37 @@ _ALLOWED: list[Any] = [
 ]
 
 
+def load_plain(path: Path, content: str, kind: str, remedy: str, mmap: bool = False) -> object:
+    """Returns what `torch.save` has written, if it is plain: nothing that a pickle names is run.
+
+    Args:
+        path: The file, in any format that `torch.save` has had.
+        content: What it must hold, for the message.
+        kind: What it must be, for the message.
+        remedy: What should have been saved instead of a Python object.
+        mmap: Whether to map tensors rather than to read them.
+
+    Raises:
+        ValueError: The file is damaged, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except OSError:
+        raise
+    except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
+        if foreign := _FOREIGN.search(str(error)):
+            raise ValueError(
+                f"`{path}` must hold {content}, but contains the Python object "
+                f"`{foreign[1] or foreign[2]}`, and unpickling that could run any code. In an "
+                "environment where you trust the file, load it with torch.load(path, "
+                f"weights_only=False) and save {remedy} with torch.save."
+            ) from error
+        raise ValueError(
+            f"`{path}` must be {kind}, but is truncated or of another format "
+            f"({type(error).__name__}). Download or save it again."
+        ) from error
+
+
 def read_attributes(path: StrPath) -> dict[str, Any]:
     """Reads a dict of plain data and tensors, in any format that `torch.save` has had.
 
@@ -45,23 +76,13 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"`{path}` must be an existing file, but does not exist.")
-    try:
-        with torch.serialization.safe_globals(_ALLOWED):
-            attributes = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
-        if foreign := _FOREIGN.search(str(error)):
-            raise ValueError(
-                f"`{path}` must hold a dict of plain data and tensors, but contains the Python "
-                f"object `{foreign[1] or foreign[2]}`, and unpickling that could run any code. In "
-                "an environment where you trust the file, load it with torch.load(path, "
-                "weights_only=False) and save the `__dict__` of the object with torch.save."
-            ) from error
-        raise ValueError(
-            f"`{path}` must be a file written by torch.save, but is truncated or of another format "
-            f"({type(error).__name__}). Download or save it again."
-        ) from error
+    with torch.serialization.safe_globals(_ALLOWED):
+        attributes = load_plain(
+            path,
+            "a dict of plain data and tensors",
+            "a file written by torch.save",
+            "the `__dict__` of the object",
+        )
     if not isinstance(attributes, dict) or not all(isinstance(key, str) for key in attributes):
         raise ValueError(
             f"`{path}` must hold a dict of attributes, but holds {type(attributes).__name__} "

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, overload
 
 from . import _C
 from .pretrained import archive_map, max_len_map, resolve_vocabulary
+from .vocabulary import LoadedVocabulary, Vocabulary, load_vocab
+from .word_pieces import (
+    SPECIAL_TOKENS,
+    BasicTokenizer,
+    WordpieceTokenizer,
+    _is_control,
+    _is_punctuation,
+    _is_whitespace,
+    whitespace_tokenize,
+)
+
+# The names of 2019, and what they stand on.
+__all__ = [
+    "PRETRAINED_VOCAB_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP",
+    "VOCAB_NAME",
+    "BasicTokenizer",
+    "BertTokenizer",
+    "Vocabulary",
+    "WordpieceTokenizer",
+    "_is_control",
+    "_is_punctuation",
+    "_is_whitespace",
+    "load_vocab",
+    "whitespace_tokenize",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -20,277 +45,9 @@ VOCAB_NAME = "vocab.txt"
 PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("bert", VOCAB_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("bert")
 
-_SPECIAL_TOKENS = ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]")
 _NO_LIMIT = int(1e12)
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
 _Self = TypeVar("_Self", bound="BertTokenizer")
-
-
-def _forgets_native(method: _Method) -> _Method:
-    """Makes a method of `OrderedDict` drop the native copy after it changed the entries."""
-
-    @functools.wraps(method)
-    def changed(self: Vocabulary, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self._native_copy = None
-
-    return cast(_Method, changed)
-
-
-class Vocabulary(OrderedDict[str, int]):
-    """The tokens of a model and their ids, in the order of the vocabulary file.
-
-    An ordinary `OrderedDict` to its user. The tokenizers look tokens up in a native copy, which
-    every change of the entries discards.
-
-    Example:
-        >>> vocab = Vocabulary({"[PAD]": 0, "[unused0]": 1})
-        >>> vocab["hello"] = vocab.pop("[unused0]")
-        >>> vocab["hello"]
-        1
-    """
-
-    _native_copy: _C.Vocabulary | None = None
-
-    __setitem__ = _forgets_native(OrderedDict.__setitem__)
-    __delitem__ = _forgets_native(OrderedDict.__delitem__)
-    __ior__ = _forgets_native(OrderedDict.__ior__)
-    clear = _forgets_native(OrderedDict.clear)
-    pop = _forgets_native(OrderedDict.pop)
-    popitem = _forgets_native(OrderedDict.popitem)
-    setdefault = _forgets_native(OrderedDict.setdefault)
-    update = _forgets_native(OrderedDict.update)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (list(self.items()),)
-
-    def native(self) -> _C.Vocabulary:
-        """Returns the native copy of the entries."""
-        native = self._native_copy
-        if native is None:
-            native = self._native_copy = _C.Vocabulary(self)
-        return native
-
-
-class _LoadedVocabulary:
-    """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
-
-    def __init__(self, loaded: _C.Vocabulary) -> None:
-        self._loaded = loaded
-
-    @functools.cached_property
-    def vocab(self) -> Vocabulary:
-        vocab = Vocabulary(self._loaded.items())
-        vocab._native_copy = self._loaded
-        return vocab
-
-    def native(self) -> _C.Vocabulary:
-        """Returns the native form of the entries as they are now."""
-        vocab = self.__dict__.get("vocab")
-        return self._loaded if vocab is None else vocab.native()
-
-    def ids_to_tokens(self) -> OrderedDict[int, str]:
-        """Returns the tokens of the file by their ids."""
-        return OrderedDict((index, token) for token, index in self._loaded.items())
-
-    def __len__(self) -> int:
-        return len(self.native())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _with_vocab, (self.vocab,)
-
-
-def _with_vocab(vocab: Vocabulary) -> _LoadedVocabulary:
-    loaded = _LoadedVocabulary(vocab.native())
-    loaded.__dict__["vocab"] = vocab
-    return loaded
-
-
-def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
-    """Reads a vocabulary file: one token a line, the number of the line being the token's id.
-
-    Args:
-        vocab_file: Path of a UTF-8 text file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is empty or not UTF-8.
-    """
-    return _LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file))).vocab
-
-
-def whitespace_tokenize(text: str) -> list[str]:
-    """Returns the words of `text`, as `str.split` does."""
-    return _C.whitespace_tokenize(text)
-
-
-def _is_whitespace(char: str) -> bool:
-    return _C.is_whitespace(ord(char))
-
-
-def _is_control(char: str) -> bool:
-    return _C.is_control(ord(char))
-
-
-def _is_punctuation(char: str) -> bool:
-    return _C.is_punctuation(ord(char))
-
-
-class _NativeTwin:
-    """Attributes that Python code may change at any time, and a native object made from them.
-
-    There are slots only, so that setting a name that is not an attribute of the tokenizer (a
-    patched method, say) raises instead of being without effect.
-    """
-
-    __slots__ = ("__weakref__", "_twin")
-    _attributes: ClassVar[tuple[str, ...]]
-    _twin: tuple[tuple[Any, ...], Any] | None
-
-    def __getstate__(self) -> dict[str, Any]:
-        attributes = {name: getattr(self, name) for name in self._attributes}
-        return {**getattr(self, "__dict__", {}), **attributes}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._twin = None
-        for name, value in state.items():
-            setattr(self, name, value)
-
-
-class BasicTokenizer(_NativeTwin):
-    """Splits text into words and punctuation.
-
-    Cleans the text, puts spaces around CJK ideographs, splits on white space, lower-cases and
-    strips accents if `do_lower_case`, and splits on punctuation. Character data is that of Unicode
-    15.0 on every Python. `do_lower_case` and `never_split` may be changed at any time.
-
-    Args:
-        do_lower_case: Whether to lower-case the text and strip its accents.
-        never_split: Tokens that are left as they are where they are whole white-space separated
-            words.
-
-    Example:
-        >>> BasicTokenizer().tokenize("[CLS] Déjà-vu!")
-        ['[CLS]', 'deja', '-', 'vu', '!']
-    """
-
-    __slots__ = ("do_lower_case", "never_split")
-    _attributes = ("do_lower_case", "never_split")
-    _steps = frozenset(
-        (
-            "_clean_text",
-            "_is_chinese_char",
-            "_run_split_on_punc",
-            "_run_strip_accents",
-            "_tokenize_chinese_chars",
-        )
-    )
-
-    def __init__(
-        self, do_lower_case: bool = True, never_split: Collection[str] = _SPECIAL_TOKENS
-    ) -> None:
-        self.do_lower_case = do_lower_case
-        self.never_split = never_split
-        self._twin = None
-        self._native()
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        replaced = sorted(cls._steps.intersection(vars(cls)))
-        if replaced:
-            raise TypeError(
-                f"`{cls.__name__}` must override `tokenize`, but overrides `{replaced[0]}`, a step "
-                "that runs in C++ and cannot be replaced on its own."
-            )
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(do_lower_case={self.do_lower_case}, "
-            f"never_split={self.never_split})"
-        )
-
-    def tokenize(self, text: str) -> list[str]:
-        """Returns the tokens of `text`."""
-        return self._native().tokenize(text)
-
-    def _native(self) -> _C.BasicTokenizer:
-        if isinstance(self.never_split, str):
-            raise TypeError(
-                "`never_split` must be a collection of tokens, but is the str "
-                f'"{self.never_split}".'
-            )
-        # A copy, which notices changes inside a list or set.
-        state = (bool(self.do_lower_case), tuple(self.never_split))
-        if self._twin is None or self._twin[0] != state:
-            self._twin = (state, _C.BasicTokenizer(*state))
-        return cast(_C.BasicTokenizer, self._twin[1])
-
-
-class WordpieceTokenizer(_NativeTwin):
-    """Splits words into the longest pieces that a vocabulary holds, from left to right.
-
-    A piece that does not start its word is looked up with "##" before it. All attributes may be
-    changed at any time.
-
-    Args:
-        vocab: The pieces. A `Vocabulary` is searched without holding the interpreter lock; any
-            other container is asked piece by piece.
-        unk_token: What a word becomes that has a part without a piece.
-        max_input_chars_per_word: A word with more characters becomes `unk_token`, too.
-
-    Example:
-        >>> WordpieceTokenizer(vocab={"un": 0, "##aff": 1, "##able": 2}).tokenize("unaffable")
-        ['un', '##aff', '##able']
-    """
-
-    __slots__ = ("_vocab", "max_input_chars_per_word", "unk_token")
-    _attributes = ("_vocab", "unk_token", "max_input_chars_per_word")
-
-    def __init__(
-        self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 100
-    ) -> None:
-        self._vocab: Container[str] | _LoadedVocabulary = vocab
-        self.unk_token = unk_token
-        self.max_input_chars_per_word = max_input_chars_per_word
-        self._twin = None
-
-    @property
-    def vocab(self) -> Container[str]:
-        """The pieces."""
-        vocab = self._vocab
-        return vocab.vocab if isinstance(vocab, _LoadedVocabulary) else vocab
-
-    @vocab.setter
-    def vocab(self, value: Container[str] | _LoadedVocabulary) -> None:
-        self._vocab = value
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(vocab={type(self.vocab).__name__}, "
-            f"unk_token={self.unk_token!r}, "
-            f"max_input_chars_per_word={self.max_input_chars_per_word})"
-        )
-
-    def tokenize(self, text: str) -> list[str]:
-        """Returns the pieces of all white-space separated words of `text`."""
-        native = self._native()
-        if native is not None:
-            return native.tokenize(text)
-        return _C.wordpiece_tokenize(
-            text, self.vocab, self.unk_token, self.max_input_chars_per_word
-        )
-
-    def _native(self) -> _C.WordpieceTokenizer | None:
-        vocab = self._vocab
-        if not isinstance(vocab, (_LoadedVocabulary, Vocabulary)):
-            return None
-        state = (vocab.native(), self.unk_token, self.max_input_chars_per_word)
-        if self._twin is None or self._twin[0] != state:
-            self._twin = (state, _C.WordpieceTokenizer(*state))
-        return cast(_C.WordpieceTokenizer, self._twin[1])
 
 
 class BertTokenizer:
@@ -336,16 +93,16 @@ class BertTokenizer:
         do_lower_case: bool = True,
         max_len: int | None = None,
         do_basic_tokenize: bool = True,
-        never_split: Collection[str] = _SPECIAL_TOKENS,
+        never_split: Collection[str] = SPECIAL_TOKENS,
     ) -> None:
         if not Path(vocab_file).is_file():
             raise ValueError(
                 f"`vocab_file` must be an existing file, but is {os.fspath(vocab_file)}; use "
                 "`BertTokenizer.from_pretrained` to load from a directory or by name."
             )
-        loaded = _LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file)))
+        loaded = LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file)))
         self._loaded = loaded
-        self._vocab: OrderedDict[str, int] | _LoadedVocabulary = loaded
+        self._vocab: OrderedDict[str, int] | LoadedVocabulary = loaded
         self.do_basic_tokenize = do_basic_tokenize
         self.basic_tokenizer = BasicTokenizer(do_lower_case, never_split)
         self.wordpiece_tokenizer = WordpieceTokenizer({})
@@ -398,7 +155,7 @@ class BertTokenizer:
     def vocab(self) -> OrderedDict[str, int]:
         """Token to id. A changed entry is respected by the next call."""
         vocab = self._vocab
-        return vocab.vocab if isinstance(vocab, _LoadedVocabulary) else vocab
+        return vocab.vocab if isinstance(vocab, LoadedVocabulary) else vocab
 
     @vocab.setter
     def vocab(self, value: OrderedDict[str, int]) -> None:

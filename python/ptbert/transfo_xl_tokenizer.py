@@ -339,11 +339,12 @@ class TransfoXLTokenizer:
         Raises:
             IndexError: It is not in the vocabulary.
         """
-        if not 0 <= idx < len(self):
+        symbols = self.idx2sym
+        if not 0 <= idx < len(symbols):
             raise IndexError(
-                f"`idx` must be in the vocabulary of {len(self)} symbols, but is {int(idx)}."
+                f"`idx` must be in the vocabulary of {len(symbols)} symbols, but is {int(idx)}."
             )
-        return self.idx2sym[idx]
+        return symbols[idx]
 
     def get_idx(self, sym: str) -> int:
         """Returns the id of a symbol: `unk_idx`, or that of <unk> or <UNK>, for one without.
@@ -366,11 +367,17 @@ class TransfoXLTokenizer:
 
     def convert_tokens_to_ids(self, symbols: Iterable[str]) -> list[int]:
         """Returns the ids of symbols; errors as in `get_idx`."""
-        return [self.get_idx(symbol) for symbol in symbols]
+        if self._replaces("get_idx"):
+            return [self.get_idx(symbol) for symbol in symbols]
+        ids = self.sym2idx
+        return [ids[symbol] if symbol in ids else self.get_idx(symbol) for symbol in symbols]
 
     def convert_ids_to_tokens(self, indices: Iterable[int]) -> list[str]:
         """Returns the symbols of ids; errors as in `get_sym`."""
-        return [self.get_sym(index) for index in _ints(indices)]
+        if self._replaces("get_sym"):
+            return [self.get_sym(index) for index in _ints(indices)]
+        symbols, size = self.idx2sym, len(self.idx2sym)
+        return [symbols[i] if 0 <= i < size else self.get_sym(i) for i in _ints(indices)]
 
     def convert_to_tensor(self, symbols: Iterable[str]) -> Tensor:
         """Returns the ids of symbols as an int64 tensor, `[tokens]`; errors as in `get_idx`."""
@@ -383,8 +390,9 @@ class TransfoXLTokenizer:
             indices: Ids: a list, a tensor or an array.
             exclude: Ids that are left out.
         """
-        excluded = () if exclude is None else exclude
-        return " ".join(self.get_sym(i) for i in _ints(indices) if i not in excluded)
+        if exclude is not None:
+            indices = [index for index in _ints(indices) if index not in exclude]
+        return " ".join(self.convert_ids_to_tokens(indices))
 
     def _index(
         self, path: StrPath, verbose: bool, add_eos: bool, add_double_eos: bool

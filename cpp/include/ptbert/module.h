@@ -47,7 +47,8 @@ public:
   virtual void clear_override() {}
 
   /// Whether the outside sees tensors that are neither input nor output of this module: by an
-  /// override of it or of one below, by a foreign activation, or because it is told to keep some.
+  /// override, by a foreign activation, or because it is told to keep some. BertModel and its parts
+  /// answer for those below them, too.
   virtual bool observed() const { return foreign_activation_; }
   void set_foreign_activation(bool foreign) { foreign_activation_ = foreign; }
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "ptbert/bert_heads.h"
-#include "strings.h"
+#include "text.h"
 
 /// Tensors and results of models between C++ and Python. An undefined tensor is None.
 

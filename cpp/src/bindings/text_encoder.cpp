@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "ptbert/text/bert_text_encoder.h"
-#include "strings.h"
 #include "tensors.h"
+#include "text.h"
 
 namespace ptbert::python {
 namespace {

@@ -15,7 +15,7 @@
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
-#include "strings.h"
+#include "text.h"
 #include "text_encoder.h"
 
 namespace py = pybind11;

@@ -14,8 +14,8 @@
 
 #include "module.h"
 #include "ptbert/text/line_symbols.h"
-#include "strings.h"
 #include "tensors.h"
+#include "text.h"
 
 namespace py = pybind11;
 

@@ -1,0 +1,108 @@
+"""A vocabulary file as a dict of tokens, and as the tokenizers look tokens up in it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from . import _C
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _forgets_native(method: _Method) -> _Method:
+    """Makes a method of `OrderedDict` drop the native copy after it changed the entries."""
+
+    @functools.wraps(method)
+    def changed(self: Vocabulary, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._native_copy = None
+
+    return cast(_Method, changed)
+
+
+class Vocabulary(OrderedDict[str, int]):
+    """The tokens of a model and their ids, in the order of the vocabulary file.
+
+    An ordinary `OrderedDict` to its user. The tokenizers look tokens up in a native copy, which
+    every change of the entries discards.
+
+    Example:
+        >>> vocab = Vocabulary({"[PAD]": 0, "[unused0]": 1})
+        >>> vocab["hello"] = vocab.pop("[unused0]")
+        >>> vocab["hello"]
+        1
+    """
+
+    _native_copy: _C.Vocabulary | None = None
+
+    __setitem__ = _forgets_native(OrderedDict.__setitem__)
+    __delitem__ = _forgets_native(OrderedDict.__delitem__)
+    __ior__ = _forgets_native(OrderedDict.__ior__)
+    clear = _forgets_native(OrderedDict.clear)
+    pop = _forgets_native(OrderedDict.pop)
+    popitem = _forgets_native(OrderedDict.popitem)
+    setdefault = _forgets_native(OrderedDict.setdefault)
+    update = _forgets_native(OrderedDict.update)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self.items()),)
+
+    def native(self) -> _C.Vocabulary:
+        """Returns the native copy of the entries."""
+        native = self._native_copy
+        if native is None:
+            native = self._native_copy = _C.Vocabulary(self)
+        return native
+
+
+class LoadedVocabulary:
+    """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
+
+    def __init__(self, loaded: _C.Vocabulary) -> None:
+        self._loaded = loaded
+
+    @functools.cached_property
+    def vocab(self) -> Vocabulary:
+        vocab = Vocabulary(self._loaded.items())
+        vocab._native_copy = self._loaded
+        return vocab
+
+    def native(self) -> _C.Vocabulary:
+        """Returns the native form of the entries as they are now."""
+        vocab = self.__dict__.get("vocab")
+        return self._loaded if vocab is None else vocab.native()
+
+    def ids_to_tokens(self) -> OrderedDict[int, str]:
+        """Returns the tokens of the file by their ids."""
+        return OrderedDict((index, token) for token, index in self._loaded.items())
+
+    def __len__(self) -> int:
+        return len(self.native())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_vocab, (self.vocab,)
+
+
+def _with_vocab(vocab: Vocabulary) -> LoadedVocabulary:
+    loaded = LoadedVocabulary(vocab.native())
+    loaded.__dict__["vocab"] = vocab
+    return loaded
+
+
+def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
+    """Reads a vocabulary file: one token a line, the number of the line being the token's id.
+
+    Args:
+        vocab_file: Path of a UTF-8 text file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty or not UTF-8.
+    """
+    return LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file))).vocab
