@@ -10,6 +10,8 @@ if(PTBERT_BUILD_PYTHON AND NOT Python_Development.Module_FOUND)
   message(FATAL_ERROR "The Python headers are missing: install them (Debian: apt-get install python3-dev).")
 endif()
 
+find_package(Threads REQUIRED)
+
 # Runs a line of Python; `output` is empty when it fails.
 function(ptbert_ask_python output code)
   set(answer "")

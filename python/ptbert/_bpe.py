@@ -6,11 +6,13 @@ import itertools
 import logging
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, overload
 
-from ._tables import ReadOnlyTable, Table, Twin
+from . import _C
+from ._bpe_tables import BpeTables
+from .encoded_batches import ReturnTensors, check_batch, named
 from .pretrained import Family, max_len_map, resolve_bpe_files
 
 VOCAB_NAME = "vocab.json"
@@ -30,14 +32,9 @@ def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
     return set(itertools.pairwise(symbols))
 
 
-class BpeTokenizer:
-    """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`.
+class BpeTokenizer(BpeTables):
+    """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
 
-    The native tokenizer holds all tables. Those of Python are made when they are first read; when
-    one was changed, the next call makes the native tokenizer anew.
-    """
-
-    _native_class: ClassVar[Any]
     _family: ClassVar[Family]
     _logger: ClassVar[logging.Logger]
 
@@ -51,10 +48,7 @@ class BpeTokenizer:
         max_len: int | None,
     ) -> None:
         self.max_len = max_len if max_len is not None else _NO_LIMIT
-        # Without special tokens; the native tokenizer of `_twin` also knows those.
-        self._plain = self._native_class(os.fspath(vocab_file), os.fspath(merges_file))
-        self._twin = Twin()
-        self._tables: dict[str, Table[Any, Any]] = {}
+        super().__init__(os.fspath(vocab_file), os.fspath(merges_file))
         self.set_special_tokens(special_tokens)
 
     @classmethod
@@ -92,116 +86,11 @@ class BpeTokenizer:
             kwargs["special_tokens"] = text.split("\n")[:-1]
         return cls(vocab_file, merges_file, *inputs, **kwargs)
 
-    def __len__(self) -> int:
-        count = len(self.encoder) if "encoder" in self._tables else self._plain.num_tokens()
-        return count + len(self.special_tokens)
-
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(vocab_size={len(self)}, max_len={self.max_len}, "
             f"special_tokens={list(self.special_tokens)})"
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "encoder": self.encoder,
-            "bpe_ranks": self.bpe_ranks,
-            **self._tables,
-        }
-        state = {k: v for k, v in self.__dict__.items() if k not in ("_plain", "_twin")}
-        return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        tables = state.pop("_tables")
-        self.__dict__.update(state)
-        self._twin = Twin()
-        self._tables = {}
-        for name, entries in tables.items():
-            self._table(name, lambda entries=entries: entries)  # type: ignore[misc]
-        self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
-
-    @property
-    def encoder(self) -> dict[str, int]:
-        """Token to id, as in vocab.json. Changes count from the next call on."""
-        return self._table("encoder", lambda: self._plain.encoder_items())
-
-    @encoder.setter
-    def encoder(self, table: Mapping[str, int]) -> None:
-        self._replace_table("encoder", table)
-
-    @property
-    def decoder(self) -> dict[int, str]:
-        """Id to token. Changes count from the next call on."""
-        return self._table("decoder", lambda: ((i, t) for t, i in self._plain.encoder_items()))
-
-    @decoder.setter
-    def decoder(self, table: Mapping[int, str]) -> None:
-        self._replace_table("decoder", table)
-
-    @property
-    def bpe_ranks(self) -> dict[tuple[str, str], int]:
-        """Pair of symbols to rank; the lowest rank is merged first. Changes count."""
-        return self._table("bpe_ranks", lambda: self._plain.merges())
-
-    @bpe_ranks.setter
-    def bpe_ranks(self, table: Mapping[tuple[str, str], int]) -> None:
-        self._replace_table("bpe_ranks", table)
-
-    @property
-    def special_tokens(self) -> dict[str, int]:
-        """Special token to id. Changes count from the next call on."""
-        return self._table("special_tokens", dict)
-
-    @special_tokens.setter
-    def special_tokens(self, table: Mapping[str, int]) -> None:
-        self._replace_table("special_tokens", table)
-
-    @property
-    def special_tokens_decoder(self) -> dict[int, str]:
-        """Id to special token. Changes count from the next call on."""
-        return self._table("special_tokens_decoder", dict)
-
-    @special_tokens_decoder.setter
-    def special_tokens_decoder(self, table: Mapping[int, str]) -> None:
-        self._replace_table("special_tokens_decoder", table)
-
-    @property
-    def cache(self) -> dict[str, str]:
-        """Empty and read-only: words are kept in C++, in memory of a fixed size."""
-        return ReadOnlyTable()
-
-    def _table(self, name: str, items: Callable[[], Any]) -> Table[Any, Any]:
-        if name not in self._tables:
-            self._tables[name] = Table(items())
-            self._tables[name].twin = self._twin
-        return self._tables[name]
-
-    def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
-        if name == "encoder":
-            _ = self.decoder  # which stays as it is
-        if name in self._tables:
-            self._tables[name].twin = None
-        self._tables[name] = table = Table[Any, Any](entries)
-        table.twin, table.changed = self._twin, True
-        self._twin.native = None
-
-    def _current(self) -> Any:
-        """Returns the native tokenizer of the tables as they are now."""
-        native = self._twin.native
-        return self._renew() if native is None else native
-
-    def _renew(self) -> Any:
-        made_of = [self._tables[n] for n in ("encoder", "bpe_ranks") if n in self._tables]
-        if any(table.changed for table in made_of):
-            _ = self.decoder  # of the vocabulary as it was
-            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
-            for table in made_of:
-                table.changed = False
-        native = self._plain
-        if self.special_tokens or self.special_tokens_decoder:
-            native = native.with_special_tables(self.special_tokens, self.special_tokens_decoder)
-        self._twin.native = native
-        return native
 
     def _is_plain(self) -> bool:
         """Whether nobody has put another function in the place of a method."""
@@ -235,39 +124,95 @@ class BpeTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
-        if self._is_plain():
-            return self._checked(self._encode(text))
-        return self.convert_tokens_to_ids(self.tokenize(text))
+        native = self._native_for_text() if self._is_plain() else None
+        if native is None:
+            return self.convert_tokens_to_ids(self.tokenize(text))
+        return self._checked(native.encode(text))
 
-    def _encode(self, text: str) -> list[int]:
-        return self._current().encode(text)
+    @overload
+    def encode_batch(self, texts: Iterable[str], num_threads: int = 0) -> list[list[int]]: ...
 
-    def encode_batch(self, texts: Iterable[str], num_threads: int = 0) -> list[list[int]]:
-        """Returns `encode` of each text, computed by several threads.
+    @overload
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        num_threads: int = 0,
+        *,
+        return_tensors: ReturnTensors,
+        max_length: int | None = None,
+    ) -> dict[str, Any]: ...
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        num_threads: int = 0,
+        *,
+        return_tensors: ReturnTensors | None = None,
+        max_length: int | None = None,
+    ) -> list[list[int]] | dict[str, Any]:
+        """Encodes many texts, without holding the interpreter lock.
 
         Args:
-            texts: Any number of texts.
-            num_threads: How many threads; 0 for as many as the machine runs at once.
+            texts: The texts.
+            num_threads: How many threads work; 0 for as many as there are processors.
+            return_tensors: "pt" for tensors or "np" for arrays, padded with 0 at the end; None for
+                lists of ids, as of `encode`.
+            max_length: The most ids of a text, which is cut there; only with `return_tensors`.
+
+        Returns:
+            A list of ids for each text, or `input_ids` and `attention_mask`, each int64 and
+            [batch, length of the longest].
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: An argument does not fit the others.
         """
-        if isinstance(texts, str):
-            raise TypeError(f'`texts` must be an iterable of texts, but is the str "{texts}".')
-        if num_threads < 0:
-            raise ValueError(f"`num_threads` must not be negative, but is {num_threads}.")
-        if self._is_plain():
-            return [self._checked(ids) for ids in self._encode_batch(texts, num_threads)]
-        return [self.encode(text) for text in texts]
+        check_batch(texts, num_threads, return_tensors, max_length=max_length)
+        native = self._native_for_text() if self._is_plain() else None
+        if return_tensors is None:
+            if native is None:
+                return [self.encode(text) for text in texts]
+            return [self._checked(ids) for ids in native.encode_batch(texts, num_threads)]
+        if native is None:
+            ids, mask = _C.pad_rows([self.encode(text)[:max_length] for text in texts])
+        else:
+            ids, mask = native.encode_padded(texts, max_length, num_threads)
+        self._warn_of_length(ids.shape[1])
+        return named(return_tensors, input_ids=ids, attention_mask=mask)
 
-    def _encode_batch(self, texts: Iterable[str], num_threads: int) -> list[list[int]]:
-        return self._current().encode_batch(texts, num_threads)
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.
 
-    def _checked(self, ids: list[int]) -> list[int]:
-        if len(ids) > self.max_len:
+        A token goes from the first to the last character of `text` that something of it comes from;
+        tokens that share the bytes of one character overlap.
+
+        Raises:
+            TypeError: Words are not made in C++: a method was replaced, or ftfy and spaCy make
+                them.
+        """
+        native = self._native_for_text() if self._is_plain() else None
+        if native is None:
+            raise TypeError(
+                "`offsets` must know where words come from, but they are made in Python: by ftfy "
+                "and spaCy, or by a method that was replaced."
+            )
+        return native.offsets(text)
+
+    def _native_for_text(self) -> Any:
+        """Returns the native tokenizer that takes text as it is, or None where Python makes words."""
+        return self._current()
+
+    def _warn_of_length(self, length: int) -> None:
+        if length > self.max_len:
             self._logger.warning(
                 "`tokens` should hold at most %d tokens (`max_len`), but holds %d: cut or split "
                 "the text, a model of this size cannot take it.",
                 self.max_len,
-                len(ids),
+                length,
             )
+
+    def _checked(self, ids: list[int]) -> list[int]:
+        self._warn_of_length(len(ids))
         return ids
 
     @overload

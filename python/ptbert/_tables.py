@@ -17,15 +17,15 @@ class Twin:
     native: Any = None
 
 
-def _notes_change(method: _Method) -> _Method:
+def notes_change(method: _Method) -> _Method:
+    """Makes a method of a dict call `_note_change` after it may have changed the entries."""
+
     @functools.wraps(method)
-    def changed(self: Table[Any, Any], *args: Any, **kwargs: Any) -> Any:
+    def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         finally:
-            self.changed = True
-            if self.twin is not None:
-                self.twin.native = None
+            self._note_change()
 
     return cast(_Method, changed)
 
@@ -36,14 +36,19 @@ class Table(dict[_Key, _Value]):
     changed = False
     twin: Twin | None = None
 
-    __setitem__ = _notes_change(dict.__setitem__)
-    __delitem__ = _notes_change(dict.__delitem__)
-    __ior__ = _notes_change(dict.__ior__)
-    clear = _notes_change(dict.clear)
-    pop = _notes_change(dict.pop)
-    popitem = _notes_change(dict.popitem)
-    setdefault = _notes_change(dict.setdefault)
-    update = _notes_change(dict.update)
+    __setitem__ = notes_change(dict.__setitem__)
+    __delitem__ = notes_change(dict.__delitem__)
+    __ior__ = notes_change(dict.__ior__)
+    clear = notes_change(dict.clear)
+    pop = notes_change(dict.pop)
+    popitem = notes_change(dict.popitem)
+    setdefault = notes_change(dict.setdefault)
+    update = notes_change(dict.update)
+
+    def _note_change(self) -> None:
+        self.changed = True
+        if self.twin is not None:
+            self.twin.native = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)

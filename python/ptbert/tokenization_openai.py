@@ -169,15 +169,3 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         if native is not None:
             return native.tokenize(text)
         return self._current().tokenize_words(self._words(text))
-
-    def _encode(self, text: str) -> list[int]:
-        native = self._native_for_text()
-        if native is not None:
-            return native.encode(text)
-        return self._current().tokens_to_ids(self._tokenize(text))
-
-    def _encode_batch(self, texts: Iterable[str], num_threads: int) -> list[list[int]]:
-        native = self._native_for_text()
-        if native is not None:
-            return native.encode_batch(texts, num_threads)
-        return [self._encode(text) for text in texts]

@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "encoded_text.h"
 #include "module.h"
 #include "ptbert/text/bpe_files.h"
 #include "ptbert/text/gpt2_tokenizer.h"
 #include "ptbert/text/openai_gpt_tokenizer.h"
-#include "strings.h"
 
 namespace py = pybind11;
 
@@ -87,7 +87,7 @@ Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
   return Bpe(entries(encoder, "encoder[...]"), merges);
 }
 
-/// A tokenizer, with its tokens and ids as Python objects, made when first needed.
+/// A tokenizer whose results are Python objects.
 template <typename Tokenizer> class Native {
 public:
   explicit Native(Tokenizer made)
@@ -110,27 +110,17 @@ public:
 
 private:
   template <typename Make>
-  static py::list list(const Symbols& symbols, std::vector<py::object>& known, Make make) {
-    py::list result(symbols.symbols.size());
+  static py::list list(const Symbols& symbols, SharedObjects& shared, Make make) {
     auto unknown = symbols.unknown.begin();
-    Py_ssize_t position = 0;
-    for (const Bpe::Symbol symbol : symbols.symbols) {
-      py::object& object = known[symbol];
-      PyObject* item = nullptr;
-      if (symbol == Bpe::kUnknown) {
-        item = make(symbol, *unknown++).release().ptr();
-      } else {
-        if (!object) {
-          object = make(symbol, std::string_view());
-        }
-        item = object.inc_ref().ptr();
-      }
-      PyList_SET_ITEM(result.ptr(), position++, item);
-    }
-    return result;
+    return make_list(symbols.symbols.size(), [&](std::size_t i) {
+      const Bpe::Symbol symbol = symbols.symbols[i];
+      return symbol == Bpe::kUnknown
+                 ? make(symbol, *unknown++)
+                 : shared.at(symbol, [&] { return make(symbol, std::string_view()); });
+    });
   }
 
-  std::vector<py::object> ids_, tokens_;
+  SharedObjects ids_, tokens_;
 };
 
 template <typename Tokenizer>
@@ -139,23 +129,34 @@ Symbols symbols_of(const Tokenizer& tokenizer, const py::object& text) {
 }
 
 template <typename Tokenizer>
-py::list encode_batch(Native<Tokenizer>& native, const py::typing::Iterable<py::str>& texts,
-                      std::size_t num_threads) {
-  const py::tuple kept(texts); // holds the strings while the interpreter is let go
-  std::vector<std::string_view> views;
-  for (const py::handle text : kept) {
-    views.push_back(utf8(text, "texts[...]"));
-  }
+py::typing::List<py::typing::List<py::int_>>
+encode_batch(Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+             std::int64_t num_threads) {
+  std::vector<py::object> keep;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  const std::size_t threads = not_negative(num_threads, "num_threads");
   std::vector<Symbols> batch;
   {
     const py::gil_scoped_release release;
-    batch = native.tokenizer.encode_symbols_batch(views, num_threads);
+    batch = self.tokenizer.encode_symbols_batch(text_views, threads);
   }
-  py::list result;
-  for (const Symbols& symbols : batch) {
-    result.append(native.ids(symbols));
+  return make_list(batch.size(), [&](std::size_t i) { return self.ids(batch[i]); });
+}
+
+template <typename Tokenizer>
+py::tuple encode_padded(const Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+                        std::optional<std::int64_t> max_length, std::int64_t num_threads) {
+  std::vector<py::object> keep;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  const std::optional<std::size_t> length = length_of(max_length);
+  const std::size_t threads = not_negative(num_threads, "num_threads");
+  EncodedBatch batch;
+  {
+    const py::gil_scoped_release release;
+    batch = self.tokenizer.encode_padded(text_views, length, threads);
   }
-  return result;
+  return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
+                        tensor_of(std::move(batch.attention_mask), batch));
 }
 
 /// `joined` tokens as a str, broken UTF-8 treated as `errors` says.
@@ -217,13 +218,16 @@ py::class_<Native<Tokenizer>> register_class(py::module_& m, const char* name, c
             return self.ids(symbols_of(self.tokenizer, text));
           },
           py::arg("text"))
+      .def("encode_batch", &encode_batch<Tokenizer>, py::arg("texts"), py::arg("num_threads"))
+      .def("encode_padded", &encode_padded<Tokenizer>, py::arg("texts"), py::arg("max_length"),
+           py::arg("num_threads"))
       .def(
-          "encode_batch",
-          [](Self& self, const py::typing::Iterable<py::str>& texts,
-             std::size_t num_threads) -> py::typing::List<py::typing::List<py::int_>> {
-            return encode_batch(self, texts, num_threads);
+          "offsets",
+          [](const Self& self, const py::object& text) {
+            return offsets_of(unlocked(
+                text, [&](std::string_view view) { return self.tokenizer.offsets(view); }));
           },
-          py::arg("texts"), py::arg("num_threads"))
+          py::arg("text"))
       .def(
           "bpe",
           [](Self& self, const py::object& token) -> py::typing::List<py::str> {
@@ -334,6 +338,14 @@ void register_bpe_tokenizers(py::module_& m) {
         return items;
       },
       "The character that stands for each byte in GPT-2's files.");
+  m.def(
+      "pad_rows",
+      [](const std::vector<BpeTokenizer::Ids>& rows) {
+        EncodedBatch batch = EncodedBatch::pad(rows, 0);
+        return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
+                              tensor_of(std::move(batch.attention_mask), batch));
+      },
+      py::arg("rows"), "Rows of ids padded with 0, and the mask that tells them from padding.");
   m.def(
       "standardize_text",
       [](const py::object& text) { return standardize_text(utf8(text, "text")); }, py::arg("text"),

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "bpe_workspace.h"
-#include "parallel.h"
+#include "parallel_for.h"
 #include "ptbert/errors.h"
 #include "ptbert/text/bpe_files.h"
 #include "ptbert/text/utf8.h"
@@ -85,12 +85,27 @@ std::vector<BpeTokenizer::Ids>
 BpeTokenizer::encode_batch(const std::vector<std::string_view>& texts,
                            std::size_t num_threads) const {
   std::vector<Ids> ids(texts.size());
-  detail::parallel_for(texts.size(), num_threads, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      ids[i] = encode(texts[i]);
-    }
-  });
+  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
+                       [&](std::size_t i) { ids[i] = encode(texts[i]); });
   return ids;
+}
+
+EncodedBatch BpeTokenizer::encode_padded(const std::vector<std::string_view>& texts,
+                                         std::optional<std::size_t> max_length,
+                                         std::size_t num_threads) const {
+  constexpr std::int64_t kPadding = 0;
+  std::vector<Ids> rows = encode_batch(texts, num_threads);
+  for (Ids& row : rows) {
+    row.resize(std::min(row.size(), max_length.value_or(row.size())));
+  }
+  return EncodedBatch::pad(rows, kPadding);
+}
+
+std::vector<Offset> BpeTokenizer::offsets(std::string_view text) const {
+  check_utf8(text);
+  std::vector<Offset> offsets;
+  append_offsets(text, *workspaces_->borrow(), offsets);
+  return offsets;
 }
 
 BpeTokenizer::Ids BpeTokenizer::ids_of(const Symbols& symbols) const {
@@ -114,8 +129,7 @@ BpeTokenizer::Symbols BpeTokenizer::encode_symbols(std::string_view text) const 
   constexpr std::size_t kBytesOfToken = 4; // a guess, to reserve memory
   Symbols symbols;
   symbols.symbols.reserve(text.size() / kBytesOfToken + 1);
-  detail::BpeWorkspaces::Lease workspace(*workspaces_);
-  append_symbols(text, *workspace, symbols);
+  append_symbols(text, *workspaces_->borrow(), symbols);
   return symbols;
 }
 
@@ -123,11 +137,8 @@ std::vector<BpeTokenizer::Symbols>
 BpeTokenizer::encode_symbols_batch(const std::vector<std::string_view>& texts,
                                    std::size_t num_threads) const {
   std::vector<Symbols> symbols(texts.size());
-  detail::parallel_for(texts.size(), num_threads, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      symbols[i] = encode_symbols(texts[i]);
-    }
-  });
+  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
+                       [&](std::size_t i) { symbols[i] = encode_symbols(texts[i]); });
   return symbols;
 }
 
@@ -152,9 +163,9 @@ BpeTokenizer::Symbols BpeTokenizer::encode_word(std::string_view word) const {
   }
   check_utf8(word);
   Symbols symbols;
-  detail::BpeWorkspaces::Lease workspace(*workspaces_);
-  (*workspace).pieces.clear();
-  append_code_points(word, (*workspace).pieces);
+  const auto workspace = workspaces_->borrow();
+  workspace->pieces.clear();
+  append_code_points(word, workspace->pieces);
   append_merged(word, *workspace, symbols, [this](std::string_view piece, bool ends_word) {
     return std::string(piece) + (ends_word ? end_of_word_ : "");
   });
@@ -182,6 +193,20 @@ void BpeTokenizer::append_word(std::string_view word, detail::BpeWorkspace& work
   const std::size_t count = symbols.symbols.size() - before;
   if (fits && count <= Cache::kMaxSymbols && symbols.unknown.size() == unknown_before) {
     workspace.cache.insert(key, symbols.symbols.data() + before, count);
+  }
+}
+
+void BpeTokenizer::append_word_offsets(std::string_view word, const std::uint32_t* sources,
+                                       detail::BpeWorkspace& workspace,
+                                       std::vector<Offset>& offsets) const {
+  workspace.pieces.clear();
+  append_pieces(word, workspace.pieces);
+  bpe_->merge(workspace.pieces);
+  std::size_t begin = 0;
+  for (const Bpe::Piece& piece : workspace.pieces) {
+    const std::size_t end = begin + piece.bytes;
+    offsets.push_back({sources[begin], sources[end - 1] + std::size_t{1}});
+    begin = end;
   }
 }
 

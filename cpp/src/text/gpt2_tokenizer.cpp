@@ -180,6 +180,20 @@ void GPT2Tokenizer::append_symbols(std::string_view text, detail::BpeWorkspace& 
   for_each_word(text, [&](std::string_view word) { append_word(word, workspace, symbols); });
 }
 
+void GPT2Tokenizer::append_offsets(std::string_view text, detail::BpeWorkspace& workspace,
+                                   std::vector<Offset>& offsets) const {
+  std::vector<std::uint32_t> sources;
+  sources.reserve(text.size());
+  std::uint32_t characters = 0;
+  for (const char byte : text) {
+    characters += is_continuation(byte) ? 0 : 1;
+    sources.push_back(characters - 1);
+  }
+  for_each_word(text, [&](std::string_view word) {
+    append_word_offsets(word, &sources[word.data() - text.data()], workspace, offsets);
+  });
+}
+
 void GPT2Tokenizer::append_pieces(std::string_view word, std::vector<Bpe::Piece>& pieces) const {
   for (const char byte : word) {
     pieces.push_back({symbols_of_bytes_[static_cast<unsigned char>(byte)], 1});

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "basic_pass.h"
 #include "bpe_workspace.h"
 #include "ptbert/text/bpe_files.h"
 #include "ptbert/text/unicode.h"
@@ -110,9 +111,44 @@ void OpenAIGPTTokenizer::set_basic_tokenizer(BasicTokenizer basic_tokenizer) {
 
 void OpenAIGPTTokenizer::append_symbols(std::string_view text, detail::BpeWorkspace& workspace,
                                         Symbols& symbols) const {
-  for (const std::string& word : basic_tokenizer_.tokenize(text)) {
-    append_word(word, workspace, symbols);
-  }
+  struct Sink {
+    std::pair<std::size_t, std::size_t> mark() const {
+      return {symbols.symbols.size(), symbols.unknown.size()};
+    }
+    void back_to(const std::pair<std::size_t, std::size_t>& mark) {
+      symbols.symbols.resize(mark.first);
+      symbols.unknown.resize(mark.second);
+    }
+    void word(const detail::WordBuffer& token) {
+      tokenizer.append_word({token.bytes.data(), token.length}, workspace, symbols);
+    }
+
+    const OpenAIGPTTokenizer& tokenizer;
+    detail::BpeWorkspace& workspace;
+    Symbols& symbols;
+  };
+  Sink sink{*this, workspace, symbols};
+  detail::basic_pass<false>(text, basic_tokenizer_.do_lower_case(), basic_tokenizer_.never_split(),
+                            workspace.token, sink);
+}
+
+void OpenAIGPTTokenizer::append_offsets(std::string_view text, detail::BpeWorkspace& workspace,
+                                        std::vector<Offset>& offsets) const {
+  struct Sink {
+    std::size_t mark() const { return offsets.size(); }
+    void back_to(std::size_t mark) { offsets.resize(mark); }
+    void word(const detail::WordBuffer& token) {
+      tokenizer.append_word_offsets({token.bytes.data(), token.length}, token.sources.data(),
+                                    workspace, offsets);
+    }
+
+    const OpenAIGPTTokenizer& tokenizer;
+    detail::BpeWorkspace& workspace;
+    std::vector<Offset>& offsets;
+  };
+  Sink sink{*this, workspace, offsets};
+  detail::basic_pass<true>(text, basic_tokenizer_.do_lower_case(), basic_tokenizer_.never_split(),
+                           workspace.token, sink);
 }
 
 BpeTokenizer::Symbols

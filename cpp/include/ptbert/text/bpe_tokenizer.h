@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "ptbert/text/bpe.h"
+#include "ptbert/text/encoded_batch.h"
+#include "ptbert/text/offset.h"
 #include "ptbert/text/vocabulary.h"
 
 namespace ptbert {
@@ -47,6 +49,14 @@ public:
   /// The ids of many texts, by `num_threads` threads; 0: by as many as the machine runs at once.
   std::vector<Ids> encode_batch(const std::vector<std::string_view>& texts,
                                 std::size_t num_threads = 0) const;
+  /// The same as rows of one length, cut at `max_length` and padded with 0; there are no token
+  /// types.
+  EncodedBatch encode_padded(const std::vector<std::string_view>& texts,
+                             std::optional<std::size_t> max_length = std::nullopt,
+                             std::size_t num_threads = 0) const;
+  /// Where each token of `tokenize` stands: from the first to the last code point that something of
+  /// it comes from. Tokens of GPT-2 that share the bytes of one code point overlap.
+  std::vector<Offset> offsets(std::string_view text) const;
   /// Reads ids as UTF-8 text; KeyError for an id that is neither in the vocabulary nor special.
   std::string decode(const Ids& ids, bool skip_special_tokens = false,
                      bool clean_up_tokenization_spaces = true) const;
@@ -100,6 +110,9 @@ protected:
   /// Appends the symbols of well-formed text.
   virtual void append_symbols(std::string_view text, detail::BpeWorkspace& workspace,
                               Symbols& symbols) const = 0;
+  /// Appends the place of each symbol.
+  virtual void append_offsets(std::string_view text, detail::BpeWorkspace& workspace,
+                              std::vector<Offset>& offsets) const = 0;
   /// Appends the pieces that a word consists of before anything is merged.
   virtual void append_pieces(std::string_view word, std::vector<Bpe::Piece>& pieces) const = 0;
   /// The string of a piece that is no symbol.
@@ -107,6 +120,10 @@ protected:
 
   /// Appends the symbols of one word that is not empty.
   void append_word(std::string_view word, detail::BpeWorkspace& workspace, Symbols& symbols) const;
+  /// Appends the places of the same symbols; `sources` has the number of the code point that each
+  /// byte of the word comes from.
+  void append_word_offsets(std::string_view word, const std::uint32_t* sources,
+                           detail::BpeWorkspace& workspace, std::vector<Offset>& offsets) const;
   /// The pieces of a word that consists of code points.
   void append_code_points(std::string_view word, std::vector<Bpe::Piece>& pieces) const;
 

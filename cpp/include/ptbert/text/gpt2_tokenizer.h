@@ -47,6 +47,8 @@ public:
 protected:
   void append_symbols(std::string_view text, detail::BpeWorkspace& workspace,
                       Symbols& symbols) const override;
+  void append_offsets(std::string_view text, detail::BpeWorkspace& workspace,
+                      std::vector<Offset>& offsets) const override;
   void append_pieces(std::string_view word, std::vector<Bpe::Piece>& pieces) const override;
   std::string unknown_text(std::string_view piece, bool ends_word) const override;
 
