@@ -51,7 +51,6 @@ __all__: list[str] = [
     "WordpieceTokenizer",
     "attributes",
     "bert_adam_update",
-    "bert_tokenize",
     "bytes_to_unicode",
     "count_symbols",
     "enable_fast_paths",
@@ -62,10 +61,11 @@ __all__: list[str] = [
     "is_whitespace",
     "load_safetensors",
     "load_weights",
+    "pad_rows",
     "read_first_words",
     "register_natives",
-    "standardize_text",
     "split_line",
+    "standardize_text",
     "swish",
     "torch_version",
     "warmup_constant",
@@ -310,6 +310,33 @@ class WordpieceTokenizer:
     ) -> None: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
+class TextEncoder:
+    """
+    Basic tokenization and WordPiece in one pass.
+    """
+    def __init__(self, basic: BasicTokenizer | None, wordpiece: WordpieceTokenizer) -> None: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list[list[int]]: ...
+    def encode_pair(
+        self,
+        text_a: typing.Any,
+        text_b: typing.Any,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+    ) -> tuple[list[int], list[int]]: ...
+    def encode_pairs(
+        self,
+        texts: collections.abc.Iterable[str],
+        text_pairs: collections.abc.Iterable[str] | None,
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+
 class GPT2Tokenizer:
     """
     Byte-level BPE.
@@ -325,23 +352,25 @@ class GPT2Tokenizer:
         clean_up_tokenization_spaces: bool,
         errors: str,
     ) -> str: ...
-class TextEncoder:
-    """
-    Basic tokenization and WordPiece in one pass.
-    """
-    def __init__(self, basic: BasicTokenizer | None, wordpiece: WordpieceTokenizer) -> None: ...
     def encode(self, text: typing.Any) -> list[int]: ...
     def encode_batch(
         self,
         texts: collections.abc.Iterable[str],
         num_threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> list[list[int]]: ...
+    def encode_padded(
+        self,
+        texts: collections.abc.Iterable[str],
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
     def encoder_items(self) -> list[tuple[str, int]]: ...
     def ids_to_tokens(
         self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
     ) -> list[str]: ...
     def merges(self) -> list[tuple[tuple[str, str], int]]: ...
     def num_tokens(self) -> int: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
     def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
     def text_of(
         self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
@@ -375,12 +404,19 @@ class OpenAIGPTTokenizer:
         texts: collections.abc.Iterable[str],
         num_threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> list[list[int]]: ...
+    def encode_padded(
+        self,
+        texts: collections.abc.Iterable[str],
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
     def encoder_items(self) -> list[tuple[str, int]]: ...
     def ids_to_tokens(
         self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
     ) -> list[str]: ...
     def merges(self) -> list[tuple[tuple[str, str], int]]: ...
     def num_tokens(self) -> int: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
     def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
     def text_of(
         self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
@@ -393,27 +429,20 @@ class OpenAIGPTTokenizer:
     def with_special_tables(
         self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
     ) -> OpenAIGPTTokenizer: ...
-    ) -> list: ...
-    def encode_pair(
-        self,
-        text_a: typing.Any,
-        text_b: typing.Any,
-        max_length: typing.SupportsInt | typing.SupportsIndex | None,
-    ) -> tuple[list[int], list[int]]: ...
-    def encode_pairs(
-        self,
-        texts: collections.abc.Iterable[str],
-        text_pairs: collections.abc.Iterable[str] | None,
-        max_length: typing.SupportsInt | typing.SupportsIndex | None,
-        num_threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple: ...
-    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
-    def tokenize(self, text: typing.Any) -> list[str]: ...
 
 class IndexedLines:
     """
     The lines of a file as numbers of symbols.
     """
+    @staticmethod
+    def of_texts(
+        texts: collections.abc.Iterable[str],
+        lower_case: bool,
+        delimiter: typing.Any,
+        add_eos: bool,
+        add_double_eos: bool,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> IndexedLines: ...
     def __init__(
         self,
         path: typing.Any,
@@ -439,6 +468,10 @@ class IndexedLines:
         A tensor for each line, `ids` being those of the symbols.
         """
     def first_line_of(self, index: typing.SupportsInt | typing.SupportsIndex) -> int: ...
+    def id_lists(self, ids: list[int]) -> list[list[int]]:
+        """
+        A list for each line, `ids` being those of the symbols.
+        """
     def sentences(self) -> list[list[str]]: ...
     def symbols(self) -> list[str]: ...
 
@@ -463,16 +496,16 @@ def bert_adam_update(
     One step of BertAdam on the parameters of a group, in place.
     """
 
+def bytes_to_unicode() -> list[tuple[int, str]]:
+    """
+    The character that stands for each byte in GPT-2's files.
+    """
+
 def count_symbols(
     path: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, progress: typing.Any
 ) -> dict[str, int]:
     """
     How often a file has each symbol, in the order of appearance.
-    """
-
-def bytes_to_unicode() -> list[tuple[int, str]]:
-    """
-    The character that stands for each byte in GPT-2's files.
     """
 
 def enable_fast_paths(enabled: bool) -> None:
@@ -511,6 +544,15 @@ def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
 
+def pad_rows(
+    rows: collections.abc.Sequence[
+        collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ],
+) -> tuple[typing.Any, typing.Any]:
+    """
+    Rows of ids padded with 0, and the mask that tells them from padding.
+    """
+
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, each different one once.
@@ -521,14 +563,16 @@ def register_natives(classes: dict, required: dict, activations: dict) -> None:
     Tells which Python classes, attribute values and functions the core computes itself.
     """
 
-def standardize_text(text: typing.Any) -> str:
-    """
-    What GPT does to text before spaCy.
 def split_line(
     line: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, add_double_eos: bool
 ) -> list[str]:
     """
     The symbols of a line.
+    """
+
+def standardize_text(text: typing.Any) -> str:
+    """
+    What GPT does to text before spaCy.
     """
 
 def swish(arg0: typing.Any) -> typing.Any: ...
