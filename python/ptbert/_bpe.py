@@ -199,7 +199,7 @@ class BpeTokenizer(BpeTables):
         return native.offsets(text)
 
     def _native_for_text(self) -> Any:
-        """Returns the native tokenizer that takes text as it is, or None where Python makes words."""
+        """Returns the native tokenizer of whole texts, or None where Python makes words."""
         return self._current()
 
     def _warn_of_length(self, length: int) -> None:

@@ -18,8 +18,9 @@ def check_batch(
     max_length: int | None = None,
 ) -> None:
     """Raises TypeError or ValueError where an argument of `encode_batch` breaks its rule."""
-    if isinstance(texts, str) or isinstance(text_pairs, str):
-        raise TypeError("`texts` and `text_pairs` must be collections of strs, but one is a str.")
+    for name, value in (("texts", texts), ("text_pairs", text_pairs)):
+        if isinstance(value, str):
+            raise TypeError(f'`{name}` must be an iterable of texts, but is the str "{value}".')
     if not isinstance(num_threads, int):
         raise TypeError(
             f"`num_threads` must be an int, but is of type {type(num_threads).__name__}."
