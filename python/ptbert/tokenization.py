@@ -213,7 +213,8 @@ class BertTokenizer:
         if encoder is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = encoder.encode(text)
-        self._warn_of_length(len(ids))
+        if len(ids) > self.max_len:
+            self._warn_of_length(len(ids))
         return ids
 
     def encode_pair(

@@ -203,9 +203,12 @@ TEST(BertTextEncoderTest, PairsAreJoinedAndCutFromTheLonger) {
 
   const EncodedBatch batch = encoder.encode_pairs({"a b", ""}, std::nullopt, std::nullopt);
   EXPECT_EQ(batch.length, 4U);
-  EXPECT_EQ(batch.input_ids, (Ids{2, 4, 5, 3, 2, 3, 0, 0}));
-  EXPECT_EQ(batch.token_type_ids, Ids(8, 0));
-  EXPECT_EQ(batch.attention_mask, (Ids{1, 1, 1, 1, 1, 1, 0, 0}));
+  const auto values = [&](const EncodedBatch::Array& array) {
+    return Ids(array.get(), array.get() + batch.batch * batch.length);
+  };
+  EXPECT_EQ(values(batch.input_ids), (Ids{2, 4, 5, 3, 2, 3, 0, 0}));
+  EXPECT_EQ(values(batch.token_type_ids), Ids(8, 0));
+  EXPECT_EQ(values(batch.attention_mask), (Ids{1, 1, 1, 1, 1, 1, 0, 0}));
   EXPECT_THROW(encoder.encode_pair("a", "b", 2), std::invalid_argument);
   EXPECT_THROW(encoder.encode_pairs({"a"}, std::vector<std::string_view>{}, std::nullopt),
                std::invalid_argument);

@@ -78,12 +78,11 @@ inline Offsets offsets_of(const std::vector<Offset>& offsets) {
 }
 
 /// An int64 tensor of `[batch, length]` that owns `values`.
-inline py::object tensor_of(std::vector<std::int64_t> values, const EncodedBatch& batch) {
-  auto* const kept = new std::vector<std::int64_t>(std::move(values));
+inline py::object tensor_of(EncodedBatch::Array values, const EncodedBatch& batch) {
+  std::int64_t* const kept = values.release();
   return to_python(torch::from_blob(
-      kept->data(),
-      {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
-      [kept](void*) { delete kept; }, torch::kInt64));
+      kept, {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
+      [kept](void*) { delete[] kept; }, torch::kInt64));
 }
 
 } // namespace ptbert::python

@@ -131,7 +131,7 @@ BertTextEncoder::encode_pairs(const std::vector<std::string_view>& texts_a,
                                 std::to_string(texts_a.size()) + "), but has " +
                                 std::to_string(texts_b->size()) + ".");
   }
-  std::vector<EncodedBatch::Ids> ids(texts_a.size()), types(texts_a.size());
+  EncodedBatch::Rows ids(texts_a.size()), token_types(texts_a.size());
   std::size_t threads = detail::thread_count(num_threads, texts_a);
   if (texts_b) {
     threads = std::max(threads, detail::thread_count(num_threads, *texts_b));
@@ -140,11 +140,10 @@ BertTextEncoder::encode_pairs(const std::vector<std::string_view>& texts_a,
     const auto text_b = texts_b ? std::optional((*texts_b)[i]) : std::nullopt;
     EncodedPair pair = encode_pair(texts_a[i], text_b, max_length);
     ids[i] = std::move(pair.input_ids);
-    types[i] = std::move(pair.token_type_ids);
+    token_types[i] = std::move(pair.token_type_ids);
   });
-  EncodedBatch batch = EncodedBatch::pad(ids, ids.empty() ? 0 : wordpiece_.vocab()->id("[PAD]"));
-  batch.token_type_ids = EncodedBatch::pad(types, 0).input_ids;
-  return batch;
+  const std::int64_t padding = ids.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
+  return EncodedBatch::pad(ids, padding, threads, &token_types);
 }
 
 EncodedPair BertTextEncoder::join(std::vector<Piece> a, std::optional<std::vector<Piece>> b,

@@ -98,7 +98,7 @@ EncodedBatch BpeTokenizer::encode_padded(const std::vector<std::string_view>& te
   for (Ids& row : rows) {
     row.resize(std::min(row.size(), max_length.value_or(row.size())));
   }
-  return EncodedBatch::pad(rows, kPadding);
+  return EncodedBatch::pad(rows, kPadding, detail::thread_count(num_threads, texts));
 }
 
 std::vector<Offset> BpeTokenizer::offsets(std::string_view text) const {
@@ -174,26 +174,15 @@ BpeTokenizer::Symbols BpeTokenizer::encode_word(std::string_view word) const {
 
 void BpeTokenizer::append_word(std::string_view word, detail::BpeWorkspace& workspace,
                                Symbols& symbols) const {
-  using Cache = detail::BpeWordCache;
-  const bool fits = word.size() <= Cache::kMaxWordBytes;
-  const Cache::Key key = fits ? Cache::key_of(word) : Cache::Key();
-  if (fits) {
-    if (const Cache::Entry* entry = workspace.cache.find(key)) {
-      symbols.symbols.insert(symbols.symbols.end(), entry->symbols.begin(),
-                             entry->symbols.begin() + entry->count);
-      return;
-    }
-  }
-  workspace.pieces.clear();
-  append_pieces(word, workspace.pieces);
-  const std::size_t before = symbols.symbols.size(), unknown_before = symbols.unknown.size();
-  append_merged(word, workspace, symbols, [this](std::string_view piece, bool ends_word) {
-    return unknown_text(piece, ends_word);
+  workspace.cache.append(word, symbols.symbols, [&] {
+    const std::size_t unknown_before = symbols.unknown.size();
+    workspace.pieces.clear();
+    append_pieces(word, workspace.pieces);
+    append_merged(word, workspace, symbols, [this](std::string_view piece, bool ends_word) {
+      return unknown_text(piece, ends_word);
+    });
+    return symbols.unknown.size() == unknown_before;
   });
-  const std::size_t count = symbols.symbols.size() - before;
-  if (fits && count <= Cache::kMaxSymbols && symbols.unknown.size() == unknown_before) {
-    workspace.cache.insert(key, symbols.symbols.data() + before, count);
-  }
 }
 
 void BpeTokenizer::append_word_offsets(std::string_view word, const std::uint32_t* sources,

@@ -16,7 +16,7 @@ namespace ptbert::detail {
 /// What one thread needs for WordPiece.
 struct WordpieceWorkspace {
   WordBuffer token;
-  WordCache cache;
+  WordCache<Piece> cache;
 };
 
 /// WordPiece over a trie, and the workspaces of the threads that use it.
