@@ -127,7 +127,10 @@ class BpeTokenizer(BpeTables):
         native = self._native_for_text() if self._is_plain() else None
         if native is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
-        return self._checked(native.encode(text))
+        ids = native.encode(text)
+        if len(ids) > self.max_len:
+            self._warn_of_length(len(ids))
+        return ids
 
     @overload
     def encode_batch(self, texts: Iterable[str], num_threads: int = 0) -> list[list[int]]: ...

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <limits>
 #include <queue>
 #include <utility>
 
@@ -13,7 +14,9 @@ namespace {
 
 // Words of up to this many pieces are scanned again after each merge, which is faster than a heap
 // as long as they are short.
-constexpr std::size_t kShortWord = 48;
+constexpr std::size_t kShortWord = 96;
+
+constexpr std::size_t kFilterBitsPerSlot = 8;
 
 constexpr std::uint64_t kHashHalf = 0xFFFFFFFF00000000;
 
@@ -23,6 +26,13 @@ std::size_t power_of_two_above(std::size_t count) {
     power *= 2;
   }
   return power;
+}
+
+/// Removes the pieces that others took in.
+void remove_absorbed(std::vector<Bpe::Piece>& pieces) {
+  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
+                              [](const Bpe::Piece& piece) { return piece.bytes == 0; }),
+               pieces.end());
 }
 
 } // namespace
@@ -45,6 +55,8 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
   index_ids();
 
   pairs_.resize(power_of_two_above(2 * merges.size()));
+  filter_.resize(pairs_.size() * kFilterBitsPerSlot / 64);
+  direct_.resize(kDirectSymbols * kDirectSymbols);
   std::string text_of_merged;
   Symbol merged = kUnknown;
   for (const Merge& merge : merges) {
@@ -53,7 +65,7 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
     // Vocabularies mostly list what merges make in their order.
     const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
     merged = is_next ? merged + 1 : intern(text_of_merged);
-    add_pair(left, right, merge.rank, merged);
+    add_pair(left, right, {merge.rank, merged});
   }
 }
 
@@ -138,30 +150,45 @@ Bpe::Symbol Bpe::symbol_of_id(std::int64_t id) const {
   return after != sparse_ids_.begin() && (after - 1)->first == id ? (after - 1)->second : kUnknown;
 }
 
-std::size_t Bpe::pair_slot_of(Symbol left, Symbol right) const {
+std::uint64_t Bpe::hash_of_pair(Symbol left, Symbol right) {
+  return detail::mix(left, static_cast<std::uint64_t>(right) << 32);
+}
+
+std::size_t Bpe::pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const {
   const std::size_t mask = pairs_.size() - 1;
-  std::size_t slot = detail::mix(left, static_cast<std::uint64_t>(right) << 32) & mask;
-  while (pairs_[slot].merged != kUnknown &&
+  std::size_t slot = hash & mask;
+  while (pairs_[slot].merged.symbol != kUnknown &&
          (pairs_[slot].left != left || pairs_[slot].right != right)) {
     slot = (slot + 1) & mask;
   }
   return slot;
 }
 
-void Bpe::add_pair(Symbol left, Symbol right, std::uint32_t rank, Symbol merged) {
-  pairs_[pair_slot_of(left, right)] = {left, right, rank, merged};
+void Bpe::add_pair(Symbol left, Symbol right, Merged merged) {
+  const std::uint64_t hash = hash_of_pair(left, right);
+  pairs_[pair_slot_of(left, right, hash)] = {left, right, merged};
+  filter_[filter_bit_of(hash) / 64] |= std::uint64_t{1} << filter_bit_of(hash) % 64;
+  if (left < kDirectSymbols && right < kDirectSymbols) {
+    direct_[left * kDirectSymbols + right] = merged;
+  }
 }
 
-const Bpe::Pair* Bpe::find_pair(Symbol left, Symbol right) const {
-  const Pair& pair = pairs_[pair_slot_of(left, right)];
-  return pair.merged == kUnknown ? nullptr : &pair;
+Bpe::Merged Bpe::find_pair(Symbol left, Symbol right) const {
+  if (left < kDirectSymbols && right < kDirectSymbols) {
+    return direct_[left * kDirectSymbols + right];
+  }
+  const std::uint64_t hash = hash_of_pair(left, right);
+  if ((filter_[filter_bit_of(hash) / 64] >> filter_bit_of(hash) % 64 & 1) == 0) {
+    return {};
+  }
+  return pairs_[pair_slot_of(left, right, hash)].merged;
 }
 
 std::vector<Bpe::Merge> Bpe::merges() const {
   std::vector<Merge> merges;
   for (const Pair& pair : pairs_) {
-    if (pair.merged != kUnknown) {
-      merges.push_back({text(pair.left), text(pair.right), pair.rank});
+    if (pair.merged.symbol != kUnknown) {
+      merges.push_back({text(pair.left), text(pair.right), pair.merged.rank});
     }
   }
   std::sort(merges.begin(), merges.end(),
@@ -174,47 +201,54 @@ void Bpe::merge(std::vector<Piece>& pieces) const {
 }
 
 void Bpe::merge_short(std::vector<Piece>& pieces) const {
-  std::array<std::uint32_t, kShortWord> ranks; // of each piece and the next one
+  using Rank = std::int32_t; // signed, which all processors compare several at a time
+  constexpr Rank kNone = std::numeric_limits<Rank>::max();
+  constexpr std::uint32_t kSign = 0x80000000; // keeps the order of ranks, signed now
+  const std::size_t count = pieces.size();
+  // Of each piece and the next one; those of pieces that were merged away stay kNone.
+  std::array<Rank, kShortWord> ranks;
   std::array<Symbol, kShortWord> merged;
-  std::size_t count = pieces.size();
+  std::array<std::uint8_t, kShortWord> previous, next;
   const auto look_up = [&](std::size_t i) {
-    const Pair* pair = i + 1 < count ? find_pair(pieces[i].symbol, pieces[i + 1].symbol) : nullptr;
-    ranks[i] = pair == nullptr ? kNoRank : pair->rank;
-    merged[i] = pair == nullptr ? kUnknown : pair->merged;
+    const Merged pair =
+        next[i] < count ? find_pair(pieces[i].symbol, pieces[next[i]].symbol) : Merged();
+    ranks[i] = static_cast<Rank>(pair.rank ^ kSign);
+    merged[i] = pair.symbol;
   };
   for (std::size_t i = 0; i < count; ++i) {
+    previous[i] = static_cast<std::uint8_t>(i - 1);
+    next[i] = static_cast<std::uint8_t>(i + 1);
     look_up(i);
   }
-  while (count > 1) {
-    const auto lowest = std::min_element(ranks.begin(), ranks.begin() + count);
-    const std::uint32_t rank = *lowest;
-    if (rank == kNoRank) {
+  for (;;) {
+    Rank lowest = kNone;
+    for (std::size_t i = 0; i < count; ++i) {
+      lowest = std::min(lowest, ranks[i]);
+    }
+    if (lowest == kNone) {
       break;
     }
-    const Symbol symbol = merged[lowest - ranks.begin()];
-    std::array<std::uint8_t, kShortWord> changed; // the merged pieces
-    std::size_t write = 0, changes = 0;
-    for (std::size_t read = 0; read < count; ++write) {
-      if (ranks[read] == rank && merged[read] == symbol) {
-        pieces[write] = {symbol, pieces[read].bytes + pieces[read + 1].bytes};
-        changed[changes++] = static_cast<std::uint8_t>(write);
-        read += 2;
-      } else {
-        pieces[write] = pieces[read];
-        ranks[write] = ranks[read];
-        merged[write] = merged[read];
-        read += 1;
+    Symbol symbol = kUnknown; // of all pairs with this rank the first one's
+    for (std::size_t i = 0; i < count; ++i) {
+      if (ranks[i] != lowest || (symbol != kUnknown && merged[i] != symbol)) {
+        continue;
       }
-    }
-    count = write;
-    for (std::size_t i = 0; i < changes; ++i) {
-      if (changed[i] > 0) {
-        look_up(changed[i] - 1);
+      symbol = merged[i];
+      const std::size_t absorbed = next[i];
+      pieces[i] = {symbol, pieces[i].bytes + pieces[absorbed].bytes};
+      pieces[absorbed].bytes = 0;
+      ranks[absorbed] = kNone;
+      next[i] = next[absorbed];
+      if (next[i] < count) {
+        previous[next[i]] = static_cast<std::uint8_t>(i);
       }
-      look_up(changed[i]);
+      look_up(i);
+      if (i > 0) {
+        look_up(previous[i]);
+      }
     }
   }
-  pieces.resize(count);
+  remove_absorbed(pieces);
 }
 
 void Bpe::merge_long(std::vector<Piece>& pieces) const {
@@ -231,10 +265,9 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue;
   const auto look_up = [&](Position i) {
     const Position next = nodes[i].next;
-    const Pair* pair = next < count ? find_pair(pieces[i].symbol, pieces[next].symbol) : nullptr;
-    nodes[i].rank = pair == nullptr ? kNoRank : pair->rank;
-    if (pair != nullptr) {
-      queue.push(static_cast<std::uint64_t>(pair->rank) << 32 | i);
+    nodes[i].rank = next < count ? find_pair(pieces[i].symbol, pieces[next].symbol).rank : kNoRank;
+    if (nodes[i].rank != kNoRank) {
+      queue.push(static_cast<std::uint64_t>(nodes[i].rank) << 32 | i);
     }
   };
   for (Position i = 0; i < count; ++i) {
@@ -255,8 +288,8 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
         continue;
       }
       const Position next = nodes[i].next;
-      const Pair* pair = find_pair(pieces[i].symbol, pieces[next].symbol);
-      pieces[i] = {pair->merged, pieces[i].bytes + pieces[next].bytes};
+      const Symbol merged = find_pair(pieces[i].symbol, pieces[next].symbol).symbol;
+      pieces[i] = {merged, pieces[i].bytes + pieces[next].bytes};
       pieces[next].bytes = 0;
       nodes[next].rank = kRemoved;
       nodes[i].next = nodes[next].next;
@@ -269,9 +302,7 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
       }
     }
   }
-  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
-                              [](const Piece& piece) { return piece.bytes == 0; }),
-               pieces.end());
+  remove_absorbed(pieces);
 }
 
 } // namespace ptbert

@@ -55,19 +55,30 @@ public:
   std::vector<Merge> merges() const;
 
 private:
-  struct Pair {
-    Symbol left, right; // both kUnknown: an empty slot
-    std::uint32_t rank;
-    Symbol merged;
-  };
   static constexpr std::uint32_t kNoRank = 0xFFFFFFFF;
+  /// What a pair becomes, and when.
+  struct Merged {
+    std::uint32_t rank = kNoRank;
+    Symbol symbol = kUnknown; // kUnknown: the pair is not merged
+  };
+  struct Pair {
+    Symbol left, right;
+    Merged merged;
+  };
+  /// Pairs of symbols below this are found without hashing: those are bytes, or single characters,
+  /// of which words consist before anything is merged.
+  static constexpr Symbol kDirectSymbols = 257;
 
   Symbol intern(std::string_view text);
   std::size_t slot_of(std::string_view text, std::uint64_t hash) const;
   void grow_slots();
-  void add_pair(Symbol left, Symbol right, std::uint32_t rank, Symbol merged);
-  std::size_t pair_slot_of(Symbol left, Symbol right) const;
-  const Pair* find_pair(Symbol left, Symbol right) const;
+  void add_pair(Symbol left, Symbol right, Merged merged);
+  static std::uint64_t hash_of_pair(Symbol left, Symbol right);
+  std::size_t pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const;
+  std::size_t filter_bit_of(std::uint64_t hash) const {
+    return hash >> 32 & (filter_.size() * 64 - 1);
+  }
+  Merged find_pair(Symbol left, Symbol right) const;
   void index_ids();
   void merge_short(std::vector<Piece>& pieces) const;
   void merge_long(std::vector<Piece>& pieces) const;
@@ -76,7 +87,11 @@ private:
   std::vector<std::size_t> ends_;    // of each symbol in texts_
   std::vector<std::uint64_t> slots_; // hash table: upper half of the hash, then the symbol
   std::vector<Pair> pairs_;          // hash table
-  std::vector<std::int64_t> ids_;    // of each symbol
+  /// A bit for each hash of a pair: most pairs of neighbours have no rank, and this is small enough
+  /// to stay in the processor's cache, which pairs_ is not.
+  std::vector<std::uint64_t> filter_;
+  std::vector<Merged> direct_;    // [kDirectSymbols, kDirectSymbols]
+  std::vector<std::int64_t> ids_; // of each symbol
   std::vector<Symbol> tokens_;
   std::vector<Symbol> symbols_of_ids_;                      // where ids are dense,
   std::vector<std::pair<std::int64_t, Symbol>> sparse_ids_; // and by rising id where they are not
