@@ -12,8 +12,8 @@
 namespace ptbert {
 namespace {
 
-// Words of up to this many pieces are scanned again after each merge, which is faster than a heap
-// as long as they are short.
+// Words of up to this many pieces are searched for the lowest rank after each merge, which is
+// faster than a heap as long as they are short.
 constexpr std::size_t kShortWord = 96;
 
 constexpr std::size_t kFilterBitsPerSlot = 8;
@@ -26,13 +26,6 @@ std::size_t power_of_two_above(std::size_t count) {
     power *= 2;
   }
   return power;
-}
-
-/// Removes the pieces that others took in.
-void remove_absorbed(std::vector<Bpe::Piece>& pieces) {
-  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
-                              [](const Bpe::Piece& piece) { return piece.bytes == 0; }),
-               pieces.end());
 }
 
 } // namespace
@@ -197,58 +190,79 @@ std::vector<Bpe::Merge> Bpe::merges() const {
 }
 
 void Bpe::merge(std::vector<Piece>& pieces) const {
-  pieces.size() <= kShortWord ? merge_short(pieces) : merge_long(pieces);
+  if (pieces.size() > kShortWord || !merge_short(pieces)) {
+    merge_long(pieces);
+  }
 }
 
-void Bpe::merge_short(std::vector<Piece>& pieces) const {
-  using Rank = std::int32_t; // signed, which all processors compare several at a time
-  constexpr Rank kNone = std::numeric_limits<Rank>::max();
-  constexpr std::uint32_t kSign = 0x80000000; // keeps the order of ranks, signed now
+// One place after the other, the lowest rank first and then the leftmost place. The same as every
+// place of a pair before the next pair, unless a merge makes a pair of a lower rank than its own.
+bool Bpe::merge_short(std::vector<Piece>& pieces) const {
+  // Rank and place of each pair in one number, signed: all processors find the least of several
+  // such at a time.
+  using Key = std::int32_t;
+  constexpr int kPlaceBits = 7;
+  constexpr Key kNone = std::numeric_limits<Key>::max();
+  constexpr std::uint32_t kMaxRank = kNone >> kPlaceBits;
+  static_assert(kShortWord < 1 << kPlaceBits);
+
   const std::size_t count = pieces.size();
-  // Of each piece and the next one; those of pieces that were merged away stay kNone.
-  std::array<Rank, kShortWord> ranks;
-  std::array<Symbol, kShortWord> merged;
+  std::array<Key, kShortWord> keys;
+  std::array<Symbol, kShortWord> symbols, merged; // merged: of a piece and the next one
   std::array<std::uint8_t, kShortWord> previous, next;
-  const auto look_up = [&](std::size_t i) {
-    const Merged pair =
-        next[i] < count ? find_pair(pieces[i].symbol, pieces[next[i]].symbol) : Merged();
-    ranks[i] = static_cast<Rank>(pair.rank ^ kSign);
-    merged[i] = pair.symbol;
-  };
   for (std::size_t i = 0; i < count; ++i) {
+    symbols[i] = pieces[i].symbol;
     previous[i] = static_cast<std::uint8_t>(i - 1);
     next[i] = static_cast<std::uint8_t>(i + 1);
-    look_up(i);
+  }
+  /// Returns the rank of the pair that begins at a place.
+  const auto look_up = [&](std::size_t i) {
+    const Merged pair = next[i] < count ? find_pair(symbols[i], symbols[next[i]]) : Merged();
+    merged[i] = pair.symbol;
+    keys[i] = pair.symbol == kUnknown ? kNone : static_cast<Key>(pair.rank << kPlaceBits | i);
+    return pair.rank;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t rank = look_up(i);
+    if (rank >= kMaxRank && rank != kNoRank) {
+      return false;
+    }
   }
   for (;;) {
-    Rank lowest = kNone;
+    Key lowest = kNone;
     for (std::size_t i = 0; i < count; ++i) {
-      lowest = std::min(lowest, ranks[i]);
+      lowest = std::min(lowest, keys[i]);
     }
     if (lowest == kNone) {
       break;
     }
-    Symbol symbol = kUnknown; // of all pairs with this rank the first one's
-    for (std::size_t i = 0; i < count; ++i) {
-      if (ranks[i] != lowest || (symbol != kUnknown && merged[i] != symbol)) {
-        continue;
-      }
-      symbol = merged[i];
-      const std::size_t absorbed = next[i];
-      pieces[i] = {symbol, pieces[i].bytes + pieces[absorbed].bytes};
-      pieces[absorbed].bytes = 0;
-      ranks[absorbed] = kNone;
-      next[i] = next[absorbed];
-      if (next[i] < count) {
-        previous[next[i]] = static_cast<std::uint8_t>(i);
-      }
-      look_up(i);
-      if (i > 0) {
-        look_up(previous[i]);
-      }
+    const std::size_t place = lowest & ((1 << kPlaceBits) - 1), absorbed = next[place];
+    symbols[place] = merged[place];
+    keys[absorbed] = kNone;
+    next[place] = next[absorbed];
+    if (next[place] < count) {
+      previous[next[place]] = static_cast<std::uint8_t>(place);
+    }
+    const std::uint32_t after = look_up(place);
+    const std::uint32_t before = place > 0 ? look_up(previous[place]) : kNoRank;
+    const std::uint32_t rank = static_cast<std::uint32_t>(lowest) >> kPlaceBits;
+    const auto is_fine = [&](std::uint32_t new_rank) {
+      return new_rank == kNoRank || (new_rank > rank && new_rank < kMaxRank);
+    };
+    if (!is_fine(before) || !is_fine(after)) {
+      return false;
     }
   }
-  remove_absorbed(pieces);
+  std::size_t written = 0;
+  for (std::size_t i = 0; i < count; i = next[i]) {
+    std::uint32_t bytes = 0;
+    for (std::size_t j = i; j < next[i]; ++j) {
+      bytes += pieces[j].bytes;
+    }
+    pieces[written++] = {symbols[i], bytes};
+  }
+  pieces.resize(written);
+  return true;
 }
 
 void Bpe::merge_long(std::vector<Piece>& pieces) const {
@@ -302,7 +316,9 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
       }
     }
   }
-  remove_absorbed(pieces);
+  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
+                              [](const Piece& piece) { return piece.bytes == 0; }),
+               pieces.end());
 }
 
 } // namespace ptbert

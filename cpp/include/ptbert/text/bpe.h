@@ -80,7 +80,8 @@ private:
   }
   Merged find_pair(Symbol left, Symbol right) const;
   void index_ids();
-  void merge_short(std::vector<Piece>& pieces) const;
+  /// Returns false, having done nothing, where merge_long must do it.
+  bool merge_short(std::vector<Piece>& pieces) const;
   void merge_long(std::vector<Piece>& pieces) const;
 
   std::string texts_;                // of all symbols, one after the other
