@@ -1,6 +1,10 @@
+find_package(Threads REQUIRED)
+if(PTBERT_TEXT_ONLY)
+  return()
+endif()
+
 # Torch and nlohmann-json are taken from the Python environment where there is one, so that a virtual environment is all
 # that a build needs; CMAKE_PREFIX_PATH finds them elsewhere.
-
 set(components Interpreter)
 if(PTBERT_BUILD_PYTHON)
   list(APPEND components Development.Module)
@@ -9,8 +13,6 @@ find_package(Python 3.10 COMPONENTS ${components})
 if(PTBERT_BUILD_PYTHON AND NOT Python_Development.Module_FOUND)
   message(FATAL_ERROR "The Python headers are missing: install them (Debian: apt-get install python3-dev).")
 endif()
-
-find_package(Threads REQUIRED)
 
 # Runs a line of Python; `output` is empty when it fails.
 function(ptbert_ask_python output code)

@@ -27,6 +27,15 @@ TEST(OpenAIGPTTokenizerTest, TokenizesAndSaves) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(OpenAIGPTTokenizerTest, OffsetsOfMarksThatChangePlacesAreInOrder) {
+  const Bpe::Merge merge{"\U0001D165", "\U0001D16D</w>", 0};
+  const OpenAIGPTTokenizer tokenizer(Bpe({}, {merge}));
+  const std::vector<Offset> offsets = tokenizer.offsets("a \U0001D16D\U0001D165");
+  ASSERT_EQ(offsets.size(), 2);
+  EXPECT_EQ(offsets[1].begin, 2);
+  EXPECT_EQ(offsets[1].end, 4);
+}
+
 TEST(OpenAIGPTTokenizerTest, StandardizesText) {
   EXPECT_EQ(standardize_text("a — b… \n\n c!!(´)"), "a - b... \n c !! ( ' )");
 }

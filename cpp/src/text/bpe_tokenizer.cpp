@@ -194,7 +194,7 @@ void BpeTokenizer::append_word_offsets(std::string_view word, const std::uint32_
   std::size_t begin = 0;
   for (const Bpe::Piece& piece : workspace.pieces) {
     const std::size_t end = begin + piece.bytes;
-    offsets.push_back({sources[begin], sources[end - 1] + std::size_t{1}});
+    offsets.push_back(detail::place_of(sources + begin, sources + end));
     begin = end;
   }
 }

@@ -50,7 +50,7 @@ public:
     core_.append_pieces({token.bytes.data(), token.length}, pieces_, &ends_);
     std::size_t start = 0;
     for (const std::size_t end : ends_) {
-      offsets_.push_back({token.sources[start], token.sources[end - 1] + std::size_t{1}});
+      offsets_.push_back(place_of(token.sources.data() + start, token.sources.data() + end));
       start = end;
     }
   }
