@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from . import _C
 from .encoded_batches import ReturnTensors, check_batch, named
 from .pretrained import archive_map, max_len_map, resolve_vocabulary
+from .train_vocab import Files, train_wordpiece
 from .vocabulary import LoadedVocabulary, Vocabulary, load_vocab
 from .word_pieces import (
     SPECIAL_TOKENS,
@@ -138,6 +139,57 @@ class BertTokenizer:
             kwargs = _arguments_for(name, {**dict(zip(names, inputs, strict=False)), **kwargs})
             inputs = ()
         return cls(vocab_file, *inputs, **kwargs)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        do_lower_case: bool = True,
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to vocab.txt in a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
+        `BasicTokenizer`; equal files give equal vocabularies. [PAD], [UNK], [CLS], [SEP] and [MASK]
+        come first, then all characters of the words, as they are where they start a word and after
+        "##" where they do not, and then longer pieces, learned by byte-pair encoding.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write, made if it does not exist.
+            do_lower_case: Whether to lower-case the text and strip its accents. If not, load the
+                vocabulary with `do_lower_case=False` as well.
+            overwrite: Whether to replace a vocab.txt in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is a vocab.txt, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                all characters; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = BertTokenizer.train(text, 20, folder)
+            >>> tokenizer.tokenize("Lowest slow")
+            ['lowest', '[UNK]']
+        """
+        train_wordpiece(files, vocab_size, output_dir, do_lower_case, overwrite, verbose)
+        return cls.from_pretrained(output_dir, do_lower_case=do_lower_case)
 
     def __len__(self) -> int:
         return len(self._vocab)

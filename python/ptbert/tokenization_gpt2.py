@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import Iterable
+from typing import TypeVar
 
 from . import _C
 from ._bpe import (
@@ -17,6 +18,7 @@ from ._bpe import (
 )
 from ._tables import ReadOnlyTable
 from .pretrained import archive_map, max_len_map
+from .train_vocab import Files, train_byte_level_bpe
 
 __all__ = [
     "MERGES_NAME",
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("gpt2", VOCAB_NAME)
 PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("gpt2", MERGES_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("gpt2")
+
+_Self = TypeVar("_Self", bound="GPT2Tokenizer")
 
 
 @functools.cache
@@ -107,6 +111,54 @@ class GPT2Tokenizer(BpeTokenizer):
     ) -> None:
         self.errors = errors
         super().__init__(vocab_file, merges_file, special_tokens, max_len)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Equal files give equal
+        vocabularies. The characters of the 256 bytes come first, then what is merged of them, and
+        <|endoftext|> last, as in the published vocabulary.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
+                if it does not exist.
+            overwrite: Whether to replace such files in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                the bytes; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = GPT2Tokenizer.train(text, 260, folder)
+            >>> tokenizer.tokenize("low slow")
+            ['low', 'Ġ', 's', 'low']
+        """
+        train_byte_level_bpe(files, vocab_size, output_dir, overwrite, verbose)
+        return cls.from_pretrained(output_dir)
 
     @property
     def byte_encoder(self) -> dict[int, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from . import _C
 from ._bpe import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCAB_NAME, BpeTokenizer, get_pairs
 from .pretrained import archive_map, max_len_map
 from .tokenization import BasicTokenizer
+from .train_vocab import Files, train_bpe
 
 __all__ = [
     "MERGES_NAME",
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("openai-gpt", VOCAB_NAME)
 PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("openai-gpt", MERGES_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("openai-gpt")
+
+_Self = TypeVar("_Self", bound="OpenAIGPTTokenizer")
 
 
 def text_standardize(text: str) -> str:
@@ -110,6 +113,55 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             self.nlp = BasicTokenizer(do_lower_case=True, never_split=tokens)
             self.fix_text = None
         super().__init__(vocab_file, merges_file, tokens, max_len)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
+        `BasicTokenizer`, even with ftfy and spaCy; equal files give equal vocabularies. "<unk>"
+        comes first, then all characters of the words, as they are and with "</w>" where they end
+        a word, and then what is merged of them.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
+                if it does not exist.
+            overwrite: Whether to replace such files in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                all characters; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = OpenAIGPTTokenizer.train(text, 20, folder)
+            >>> tokenizer.tokenize("low slow")
+            ['low</w>', 's', 'low</w>']
+        """
+        train_bpe(files, vocab_size, output_dir, overwrite, verbose)
+        return cls.from_pretrained(output_dir)
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
         """Makes these the special tokens, whose ids follow those of the vocabulary.
