@@ -142,7 +142,7 @@ void check_pairs(const BertTextEncoder& encoder, std::string_view bytes, std::si
   const EncodedBatch batch = encoder.encode_pairs({text_a, ""}, std::nullopt, std::nullopt);
   require(batch.length == pieces_a + 2, "a batch is as long as its longest row");
   const std::vector<std::int64_t> ids = encoder.encode(text_a);
-  require(std::equal(ids.begin(), ids.end(), batch.input_ids.begin() + 1),
+  require(std::equal(ids.begin(), ids.end(), batch.input_ids.get() + 1),
           "a batch has the ids of its texts");
 }
 
