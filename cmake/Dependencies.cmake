@@ -1,6 +1,10 @@
+find_package(Threads REQUIRED)
+if(PTBERT_TEXT_ONLY)
+  return()
+endif()
+
 # Torch and nlohmann-json are taken from the Python environment where there is one, so that a virtual environment is all
 # that a build needs; CMAKE_PREFIX_PATH finds them elsewhere.
-
 set(components Interpreter)
 if(PTBERT_BUILD_PYTHON)
   list(APPEND components Development.Module)

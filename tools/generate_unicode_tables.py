@@ -22,6 +22,10 @@ BLOCK_SIZE = 256
 CONTROL, SPACE, WHITESPACE, PUNCTUATION, MARK, CASED, CASE_IGNORABLE, LOWERS, NORMALIZES = (
     1 << bit for bit in range(9)
 )
+LETTER, NUMBER, WHITE_SPACE_PROPERTY = (1 << bit for bit in range(9, 12))
+
+# White_Space of PropList.txt beyond the categories Zs, Zl and Zp.
+OTHER_WHITE_SPACE = (*range(0x0009, 0x000E), 0x0085)
 
 # Cased beyond Lu, Ll and Lt, and not Case_Ignorable: Other_Lowercase and Other_Uppercase of
 # PropList.txt without the modifier letters (Lm) and marks, which are Case_Ignorable.
@@ -105,6 +109,9 @@ def properties(code: int, character: Character | None) -> int:
         NORMALIZES: bool(character.decomposition)
         or character.combining_class != 0
         or is_hangul_syllable(code),
+        LETTER: category.startswith("L"),
+        NUMBER: category.startswith("N"),
+        WHITE_SPACE_PROPERTY: category.startswith("Z") or code in OTHER_WHITE_SPACE,
     }
     return sum(flag for flag, holds in conditions.items() if holds)
 

@@ -39,8 +39,11 @@ __all__: list[str] = [
     "DefaultDevice",
     "Dropout",
     "Embedding",
+    "GPT2Tokenizer",
+    "GPT2_PATTERN",
     "IndexedLines",
     "Linear",
+    "OpenAIGPTTokenizer",
     "Run",
     "Tanh",
     "TextEncoder",
@@ -48,6 +51,7 @@ __all__: list[str] = [
     "WordpieceTokenizer",
     "attributes",
     "bert_adam_update",
+    "bytes_to_unicode",
     "count_symbols",
     "enable_fast_paths",
     "fast_paths_enabled",
@@ -57,9 +61,11 @@ __all__: list[str] = [
     "is_whitespace",
     "load_safetensors",
     "load_weights",
+    "pad_rows",
     "read_first_words",
     "register_natives",
     "split_line",
+    "standardize_text",
     "swish",
     "torch_version",
     "warmup_constant",
@@ -314,7 +320,7 @@ class TextEncoder:
         self,
         texts: collections.abc.Iterable[str],
         num_threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> list: ...
+    ) -> list[list[int]]: ...
     def encode_pair(
         self,
         text_a: typing.Any,
@@ -331,10 +337,112 @@ class TextEncoder:
     def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
+class GPT2Tokenizer:
+    """
+    Byte-level BPE.
+    """
+    @staticmethod
+    def from_tables(encoder: dict[str, int], bpe_ranks: dict) -> GPT2Tokenizer: ...
+    def __init__(self, vocab_file: typing.Any, merges_file: typing.Any) -> None: ...
+    def bpe(self, token: typing.Any) -> list[str]: ...
+    def decode(
+        self,
+        ids: collections.abc.Iterable[int],
+        skip_special_tokens: bool,
+        clean_up_tokenization_spaces: bool,
+        errors: str,
+    ) -> str: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list[list[int]]: ...
+    def encode_padded(
+        self,
+        texts: collections.abc.Iterable[str],
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def encoder_items(self) -> list[tuple[str, int]]: ...
+    def ids_to_tokens(
+        self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
+    ) -> list[str]: ...
+    def merges(self) -> list[tuple[tuple[str, str], int]]: ...
+    def num_tokens(self) -> int: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
+    def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
+    def text_of(
+        self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
+    ) -> str: ...
+    def token_id(self, token: typing.Any) -> int: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+    def tokens_to_ids(self, tokens: collections.abc.Iterable[str]) -> list[int]: ...
+    def with_special_tables(
+        self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
+    ) -> GPT2Tokenizer: ...
+    def words(self, text: typing.Any) -> list[str]: ...
+
+class OpenAIGPTTokenizer:
+    """
+    BPE of lower-cased words.
+    """
+    @staticmethod
+    def from_tables(encoder: dict[str, int], bpe_ranks: dict) -> OpenAIGPTTokenizer: ...
+    def __init__(self, vocab_file: typing.Any, merges_file: typing.Any) -> None: ...
+    def bpe(self, token: typing.Any) -> list[str]: ...
+    def decode(
+        self,
+        ids: collections.abc.Iterable[int],
+        skip_special_tokens: bool,
+        clean_up_tokenization_spaces: bool,
+        errors: str,
+    ) -> str: ...
+    def encode(self, text: typing.Any) -> list[int]: ...
+    def encode_batch(
+        self,
+        texts: collections.abc.Iterable[str],
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> list[list[int]]: ...
+    def encode_padded(
+        self,
+        texts: collections.abc.Iterable[str],
+        max_length: typing.SupportsInt | typing.SupportsIndex | None,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def encoder_items(self) -> list[tuple[str, int]]: ...
+    def ids_to_tokens(
+        self, ids: collections.abc.Iterable[int], skip_special_tokens: bool
+    ) -> list[str]: ...
+    def merges(self) -> list[tuple[tuple[str, str], int]]: ...
+    def num_tokens(self) -> int: ...
+    def offsets(self, text: typing.Any) -> list[tuple[int, int]]: ...
+    def save_vocabulary(self, vocab_path: typing.Any) -> None: ...
+    def text_of(
+        self, joined: typing.Any, clean_up_tokenization_spaces: bool, errors: str
+    ) -> str: ...
+    def token_id(self, token: typing.Any) -> int: ...
+    def tokenize(self, text: typing.Any) -> list[str]: ...
+    def tokenize_words(self, words: collections.abc.Iterable[str]) -> list[str]: ...
+    def tokens_to_ids(self, tokens: collections.abc.Iterable[str]) -> list[int]: ...
+    def with_basic_tokenizer(self, basic_tokenizer: BasicTokenizer) -> OpenAIGPTTokenizer: ...
+    def with_special_tables(
+        self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
+    ) -> OpenAIGPTTokenizer: ...
+
 class IndexedLines:
     """
     The lines of a file as numbers of symbols.
     """
+    @staticmethod
+    def of_texts(
+        texts: collections.abc.Iterable[str],
+        lower_case: bool,
+        delimiter: typing.Any,
+        add_eos: bool,
+        add_double_eos: bool,
+        num_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> IndexedLines: ...
     def __init__(
         self,
         path: typing.Any,
@@ -360,6 +468,10 @@ class IndexedLines:
         A tensor for each line, `ids` being those of the symbols.
         """
     def first_line_of(self, index: typing.SupportsInt | typing.SupportsIndex) -> int: ...
+    def id_lists(self, ids: list[int]) -> list[list[int]]:
+        """
+        A list for each line, `ids` being those of the symbols.
+        """
     def sentences(self) -> list[list[str]]: ...
     def symbols(self) -> list[str]: ...
 
@@ -382,6 +494,11 @@ def bert_adam_update(
 ) -> None:
     """
     One step of BertAdam on the parameters of a group, in place.
+    """
+
+def bytes_to_unicode() -> list[tuple[int, str]]:
+    """
+    The character that stands for each byte in GPT-2's files.
     """
 
 def count_symbols(
@@ -427,6 +544,15 @@ def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
 
+def pad_rows(
+    rows: collections.abc.Sequence[
+        collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ],
+) -> tuple[typing.Any, typing.Any]:
+    """
+    Rows of ids padded with 0, and the mask that tells them from padding.
+    """
+
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, each different one once.
@@ -442,6 +568,11 @@ def split_line(
 ) -> list[str]:
     """
     The symbols of a line.
+    """
+
+def standardize_text(text: typing.Any) -> str:
+    """
+    What GPT does to text before spaCy.
     """
 
 def swish(arg0: typing.Any) -> typing.Any: ...
@@ -483,4 +614,7 @@ def wordpiece_tokenize(
     WordPiece that asks any Python container for its pieces, under the GIL.
     """
 
+GPT2_PATTERN: str = (
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+)
 torch_version: str = "2.13.0"

@@ -26,6 +26,8 @@ from .modeling import (  # noqa: E402
 )
 from .optimization import BertAdam  # noqa: E402
 from .tokenization import BasicTokenizer, BertTokenizer, WordpieceTokenizer  # noqa: E402
+from .tokenization_gpt2 import GPT2Tokenizer  # noqa: E402
+from .tokenization_openai import OpenAIGPTTokenizer  # noqa: E402
 from .tokenization_transfo_xl import TransfoXLCorpus, TransfoXLTokenizer  # noqa: E402
 
 __version__ = "0.1.0"
@@ -46,6 +48,8 @@ __all__ = [
     "BertForTokenClassification",
     "BertModel",
     "BertTokenizer",
+    "GPT2Tokenizer",
+    "OpenAIGPTTokenizer",
     "TransfoXLCorpus",
     "TransfoXLTokenizer",
     "WordpieceTokenizer",

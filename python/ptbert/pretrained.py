@@ -140,6 +140,35 @@ def resolve_vocabulary(
     return _first_of(filenames, path, path) if path.is_dir() else path
 
 
+def resolve_bpe_files(
+    name_or_path: StrPath, cache_dir: StrPath | None, family: Family
+) -> tuple[Path, Path, Path | None]:
+    """Finds vocab.json, merges.txt and, in a directory, special_tokens.txt if there is one.
+
+    Raises:
+        OSError: One of the first two is missing; the message says what was looked for and where.
+    """
+    vocab_name, merges_name = VOCABULARY_NAMES[family], "merges.txt"
+    if repository := _hub_repository(name_or_path, family):
+        return (
+            _from_hub(name_or_path, repository, (vocab_name,), cache_dir),
+            _from_hub(name_or_path, repository, (merges_name,), cache_dir),
+            None,
+        )
+    folder = _local_path(name_or_path, cache_dir, family)
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"`{name_or_path}` must be a directory with `{vocab_name}` and `{merges_name}`, but is "
+            "a file. Pass the directory, or make the tokenizer from the two files."
+        )
+    special_tokens = folder / "special_tokens.txt"
+    return (
+        _first_of((vocab_name,), folder, folder),
+        _first_of((merges_name,), folder, folder),
+        special_tokens if special_tokens.is_file() else None,
+    )
+
+
 def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Path:
     """Finds the corpus.bin of Transformer-XL, given its directory, or a model's name or Hub id.
 

@@ -7,10 +7,12 @@ import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from . import _C
+from .encoded_batches import ReturnTensors, check_batch, named
 from .pretrained import archive_map, max_len_map, resolve_vocabulary
+from .train_vocab import Files, train_wordpiece
 from .vocabulary import LoadedVocabulary, Vocabulary, load_vocab
 from .word_pieces import (
     SPECIAL_TOKENS,
@@ -138,6 +140,57 @@ class BertTokenizer:
             inputs = ()
         return cls(vocab_file, *inputs, **kwargs)
 
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        do_lower_case: bool = True,
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to vocab.txt in a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
+        `BasicTokenizer`; equal files give equal vocabularies. [PAD], [UNK], [CLS], [SEP] and [MASK]
+        come first, then all characters of the words, as they are where they start a word and after
+        "##" where they do not, and then longer pieces, learned by byte-pair encoding.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write, made if it does not exist.
+            do_lower_case: Whether to lower-case the text and strip its accents. If not, load the
+                vocabulary with `do_lower_case=False` as well.
+            overwrite: Whether to replace a vocab.txt in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is a vocab.txt, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                all characters; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = BertTokenizer.train(text, 20, folder)
+            >>> tokenizer.tokenize("Lowest slow")
+            ['lowest', '[UNK]']
+        """
+        train_wordpiece(files, vocab_size, output_dir, do_lower_case, overwrite, verbose)
+        return cls.from_pretrained(output_dir, do_lower_case=do_lower_case)
+
     def __len__(self) -> int:
         return len(self._vocab)
 
@@ -212,7 +265,8 @@ class BertTokenizer:
         if encoder is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = encoder.encode(text)
-        self._warn_of_length(len(ids))
+        if len(ids) > self.max_len:
+            self._warn_of_length(len(ids))
         return ids
 
     def encode_pair(
@@ -245,37 +299,37 @@ class BertTokenizer:
         }
 
     @overload
-    def encode_batch(self, texts: Iterable[str], *, num_threads: int = 0) -> list[list[int]]: ...
+    def encode_batch(self, texts: Iterable[str], num_threads: int = 0) -> list[list[int]]: ...
 
     @overload
     def encode_batch(
         self,
         texts: Iterable[str],
-        text_pairs: Iterable[str] | None = None,
-        *,
-        return_tensors: Literal["np", "pt"],
-        max_length: int | None = None,
         num_threads: int = 0,
+        *,
+        text_pairs: Iterable[str] | None = None,
+        return_tensors: ReturnTensors,
+        max_length: int | None = None,
     ) -> dict[str, Any]: ...
 
     def encode_batch(
         self,
         texts: Iterable[str],
-        text_pairs: Iterable[str] | None = None,
-        *,
-        return_tensors: Literal["np", "pt"] | None = None,
-        max_length: int | None = None,
         num_threads: int = 0,
+        *,
+        text_pairs: Iterable[str] | None = None,
+        return_tensors: ReturnTensors | None = None,
+        max_length: int | None = None,
     ) -> list[list[int]] | dict[str, Any]:
         """Encodes many texts, without holding the interpreter lock.
 
         Args:
             texts: The texts.
+            num_threads: How many threads work; 0 for as many as there are processors.
             text_pairs: The second text of each pair.
             return_tensors: "pt" for tensors or "np" for arrays that a model takes, with [CLS] and
                 [SEP], padded with [PAD]; None for lists of ids without them, as of `encode`.
             max_length: As of `encode_pair`; only with `return_tensors`.
-            num_threads: How many threads work; 0 for as many as there are processors.
 
         Returns:
             A list of ids for each text, or `input_ids`, `token_type_ids` and `attention_mask`, each
@@ -286,29 +340,15 @@ class BertTokenizer:
             TypeError: A tokenizer inside this one was replaced by one of another class.
             ValueError: An argument does not fit the others.
         """
-        if isinstance(texts, str) or isinstance(text_pairs, str):
-            raise TypeError(
-                "`texts` and `text_pairs` must be collections of strs, but one is a str."
-            )
-        if return_tensors not in (None, "np", "pt"):
-            raise ValueError(
-                f'`return_tensors` must be "np", "pt" or None, but is {return_tensors!r}.'
-            )
-        if return_tensors is None and (text_pairs is not None or max_length is not None):
-            raise ValueError(
-                "`text_pairs` and `max_length` must come with `return_tensors`, but it is None."
-            )
+        check_batch(texts, num_threads, return_tensors, text_pairs, max_length)
         encoder = self._required_encoder("encode_batch")
         if return_tensors is None:
             lists = encoder.encode_batch(texts, num_threads)
             self._warn_of_length(max(map(len, lists), default=0))
             return lists
-        tensors = encoder.encode_pairs(texts, text_pairs, max_length, num_threads)
-        self._warn_of_length(tensors[0].shape[1])
-        names = ("input_ids", "token_type_ids", "attention_mask")
-        if return_tensors == "np":
-            return {name: t.numpy() for name, t in zip(names, tensors, strict=True)}
-        return dict(zip(names, tensors, strict=True))
+        ids, types, mask = encoder.encode_pairs(texts, text_pairs, max_length, num_threads)
+        self._warn_of_length(ids.shape[1])
+        return named(return_tensors, input_ids=ids, token_type_ids=types, attention_mask=mask)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.

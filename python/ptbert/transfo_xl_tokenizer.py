@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import _C
+from .encoded_batches import ReturnTensors, check_batch, named
 from .file_utils import StrPath
 from .plain_files import read_attributes, write_attributes
 from .pretrained import archive_map, resolve_vocabulary
@@ -332,6 +333,49 @@ class TransfoXLTokenizer:
         if not ordered:
             return encoded
         return torch.cat(encoded) if encoded else torch.empty(0, dtype=torch.long)
+
+    def encode(self, line: str, add_eos: bool = False, add_double_eos: bool = False) -> list[int]:
+        """Returns the ids of `tokenize`'s symbols; errors as in `get_idx`."""
+        return self.convert_tokens_to_ids(self.tokenize(line, add_eos, add_double_eos))
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        num_threads: int = 0,
+        *,
+        add_eos: bool = False,
+        add_double_eos: bool = False,
+        return_tensors: ReturnTensors | None = None,
+    ) -> list[list[int]] | dict[str, Any]:
+        """Encodes many lines, without holding the interpreter lock.
+
+        Args:
+            texts: The lines.
+            num_threads: How many threads work; 0 for as many as there are processors.
+            add_eos: Whether to end every line with <eos>.
+            add_double_eos: Whether to put <S> on both ends of a line, and no <eos>.
+            return_tensors: "pt" for tensors or "np" for arrays, padded with 0; None for lists of
+                ids, as of `encode`.
+
+        Returns:
+            A list of ids for each line, or `input_ids` and `attention_mask`, each int64 and
+            [batch, length of the longest].
+
+        Raises:
+            ValueError: As in `get_idx`.
+        """
+        check_batch(texts, num_threads, return_tensors)
+        if self._replaces("tokenize", "encode", "convert_tokens_to_ids", "get_idx"):
+            rows = [self.encode(text, add_eos, add_double_eos) for text in texts]
+        else:
+            lines = _C.IndexedLines.of_texts(
+                texts, bool(self.lower_case), self.delimiter, add_eos, add_double_eos, num_threads
+            )
+            rows = lines.id_lists(self.convert_tokens_to_ids(lines.symbols()))
+        if return_tensors is None:
+            return rows
+        ids, mask = _C.pad_rows(rows)
+        return named(return_tensors, input_ids=ids, attention_mask=mask)
 
     def get_sym(self, idx: int) -> str:
         """Returns the symbol of an id.

@@ -5,25 +5,10 @@ from __future__ import annotations
 import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from . import _C
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def _forgets_native(method: _Method) -> _Method:
-    """Makes a method of `OrderedDict` drop the native copy after it changed the entries."""
-
-    @functools.wraps(method)
-    def changed(self: Vocabulary, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self._native_copy = None
-
-    return cast(_Method, changed)
+from ._tables import notes_change
 
 
 class Vocabulary(OrderedDict[str, int]):
@@ -41,14 +26,17 @@ class Vocabulary(OrderedDict[str, int]):
 
     _native_copy: _C.Vocabulary | None = None
 
-    __setitem__ = _forgets_native(OrderedDict.__setitem__)
-    __delitem__ = _forgets_native(OrderedDict.__delitem__)
-    __ior__ = _forgets_native(OrderedDict.__ior__)
-    clear = _forgets_native(OrderedDict.clear)
-    pop = _forgets_native(OrderedDict.pop)
-    popitem = _forgets_native(OrderedDict.popitem)
-    setdefault = _forgets_native(OrderedDict.setdefault)
-    update = _forgets_native(OrderedDict.update)
+    __setitem__ = notes_change(OrderedDict.__setitem__)
+    __delitem__ = notes_change(OrderedDict.__delitem__)
+    __ior__ = notes_change(OrderedDict.__ior__)
+    clear = notes_change(OrderedDict.clear)
+    pop = notes_change(OrderedDict.pop)
+    popitem = notes_change(OrderedDict.popitem)
+    setdefault = notes_change(OrderedDict.setdefault)
+    update = notes_change(OrderedDict.update)
+
+    def _note_change(self) -> None:
+        self._native_copy = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (list(self.items()),)

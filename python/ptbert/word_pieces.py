@@ -106,16 +106,22 @@ class BasicTokenizer(_NativeTwin):
         return self._native().tokenize(text)
 
     def _native(self) -> _C.BasicTokenizer:
-        if isinstance(self.never_split, str):
+        twin, never_split = self._twin, self.never_split
+        if (
+            twin is not None
+            and twin[0][1] is never_split  # the tuple of the state: nothing else is its own copy
+            and twin[0][0] is self.do_lower_case
+        ):
+            return cast(_C.BasicTokenizer, twin[1])
+        if isinstance(never_split, str):
             raise TypeError(
-                "`never_split` must be a collection of tokens, but is the str "
-                f'"{self.never_split}".'
+                f'`never_split` must be a collection of tokens, but is the str "{never_split}".'
             )
         # A copy, which notices changes inside a list or set.
-        state = (bool(self.do_lower_case), tuple(self.never_split))
-        if self._twin is None or self._twin[0] != state:
-            self._twin = (state, _C.BasicTokenizer(*state))
-        return cast(_C.BasicTokenizer, self._twin[1])
+        state = (bool(self.do_lower_case), tuple(never_split))
+        if twin is None or twin[0] != state:
+            self._twin = twin = (state, _C.BasicTokenizer(*state))
+        return cast(_C.BasicTokenizer, twin[1])
 
 
 class WordpieceTokenizer(_NativeTwin):
@@ -177,6 +183,7 @@ class WordpieceTokenizer(_NativeTwin):
         if not isinstance(vocab, (LoadedVocabulary, Vocabulary)):
             return None
         state = (vocab.native(), self.unk_token, self.max_input_chars_per_word)
-        if self._twin is None or self._twin[0] != state:
-            self._twin = (state, _C.WordpieceTokenizer(*state))
-        return cast(_C.WordpieceTokenizer, self._twin[1])
+        twin = self._twin
+        if twin is None or twin[0] != state:
+            self._twin = twin = (state, _C.WordpieceTokenizer(*state))
+        return cast(_C.WordpieceTokenizer, twin[1])

@@ -7,6 +7,7 @@
 namespace ptbert::python {
 
 void register_bert(pybind11::module_& m);
+void register_bpe_tokenizers(pybind11::module_& m);
 void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
 void register_layers(pybind11::module_& m);

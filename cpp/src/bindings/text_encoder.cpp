@@ -12,15 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "encoded_text.h"
 #include "ptbert/text/bert_text_encoder.h"
-#include "tensors.h"
-#include "text.h"
 
 namespace ptbert::python {
 namespace {
 
-/// BertTextEncoder whose results are Python objects. A token or an id is made into one once, and
-/// shared by all results that hold it.
+/// BertTextEncoder whose results are Python objects.
 class TextEncoder {
 public:
   TextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
@@ -40,72 +38,31 @@ public:
   }
 
 private:
-  /// `made` holds the objects of all pieces, then that of kUnknownPiece.
+  /// `shared` holds the objects of all pieces, then that of kUnknownPiece.
   template <typename Make>
-  py::list list_of(const std::vector<Piece>& pieces, std::vector<py::object>& made, Make make) {
-    py::list list(pieces.size());
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      py::object& object = made[pieces[i] == kUnknownPiece ? pieces_ : pieces[i]];
-      if (!object) {
-        object = make(pieces[i]);
-      }
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), py::object(object).release().ptr());
-    }
-    return list;
+  py::list list_of(const std::vector<Piece>& pieces, SharedObjects& shared, Make make) {
+    return make_list(pieces.size(), [&](std::size_t i) {
+      const std::size_t index = pieces[i] == kUnknownPiece ? pieces_ : pieces[i];
+      return shared.at(index, [&] { return make(pieces[i]); });
+    });
   }
 
   std::size_t pieces_;
   BertTextEncoder encoder_;
-  std::vector<py::object> tokens_, ids_;
+  SharedObjects tokens_, ids_;
 };
 
-/// The UTF-8 forms of strs that `keep` holds on to.
-std::vector<std::string_view> views(const py::typing::Iterable<py::str>& texts, const char* name,
-                                    std::vector<py::object>& keep) {
-  std::vector<std::string_view> views;
-  for (const py::handle text : texts) {
-    keep.push_back(py::reinterpret_borrow<py::object>(text));
-    views.push_back(utf8(text, name));
-  }
-  return views;
-}
-
-std::size_t not_negative(std::int64_t value, const char* name) {
-  if (value < 0) {
-    throw py::value_error("`" + std::string(name) + "` must not be negative, but is " +
-                          std::to_string(value) + ".");
-  }
-  return static_cast<std::size_t>(value);
-}
-
-std::optional<std::size_t> length_of(std::optional<std::int64_t> max_length) {
-  return max_length ? std::optional(not_negative(*max_length, "max_length")) : std::nullopt;
-}
-
-Tensor tensor_of(std::vector<std::int64_t> values, const EncodedBatch& batch) {
-  auto* const kept = new std::vector<std::int64_t>(std::move(values));
-  return torch::from_blob(
-      kept->data(),
-      {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
-      [kept](void*) { delete kept; }, torch::kInt64);
-}
-
-py::typing::List<py::typing::Tuple<py::int_, py::int_>> offsets_of(const TextEncoder& self,
-                                                                   const py::object& text) {
-  const std::vector<Offset> offsets = unlocked(text, [&](std::string_view view) {
+Offsets offsets(const TextEncoder& self, const py::object& text) {
+  return offsets_of(unlocked(text, [&](std::string_view view) {
     std::vector<Offset> found;
     self.encoder().find_pieces(view, &found);
     return found;
-  });
-  py::list list(offsets.size());
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    list[i] = py::make_tuple(offsets[i].begin, offsets[i].end);
-  }
-  return list;
+  }));
 }
 
-py::list encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& texts,
-                      std::int64_t num_threads) {
+py::typing::List<py::typing::List<py::int_>>
+encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& texts,
+             std::int64_t num_threads) {
   std::vector<py::object> keep;
   const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
   const std::size_t threads = not_negative(num_threads, "num_threads");
@@ -114,11 +71,7 @@ py::list encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& te
     const py::gil_scoped_release release;
     pieces = self.encoder().find_pieces_of_all(text_views, threads);
   }
-  py::list result(pieces.size());
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    result[i] = self.ids(pieces[i]);
-  }
-  return result;
+  return make_list(pieces.size(), [&](std::size_t i) { return self.ids(pieces[i]); });
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>
@@ -148,9 +101,9 @@ py::tuple encode_pairs(const TextEncoder& self, const py::typing::Iterable<py::s
     const py::gil_scoped_release release;
     batch = self.encoder().encode_pairs(a, b, length, threads);
   }
-  return py::make_tuple(to_python(tensor_of(std::move(batch.input_ids), batch)),
-                        to_python(tensor_of(std::move(batch.token_type_ids), batch)),
-                        to_python(tensor_of(std::move(batch.attention_mask), batch)));
+  return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
+                        tensor_of(std::move(batch.token_type_ids), batch),
+                        tensor_of(std::move(batch.attention_mask), batch));
 }
 
 } // namespace
@@ -173,7 +126,7 @@ void register_text_encoder(py::module_& m) {
                 text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
           },
           py::arg("text"))
-      .def("offsets", &offsets_of, py::arg("text"))
+      .def("offsets", &offsets, py::arg("text"))
       .def("encode_batch", &encode_batch, py::arg("texts"), py::arg("num_threads"))
       .def("encode_pair", &encode_pair, py::arg("text_a"), py::arg("text_b"), py::arg("max_length"))
       .def("encode_pairs", &encode_pairs, py::arg("texts"), py::arg("text_pairs"),

@@ -12,10 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "encoded_text.h"
 #include "module.h"
 #include "ptbert/text/line_symbols.h"
-#include "tensors.h"
-#include "text.h"
 
 namespace py = pybind11;
 
@@ -26,9 +25,9 @@ using Ids = std::vector<std::int64_t>;
 
 py::str to_str(std::string_view text) { return py::str(text.data(), text.size()); }
 
-LineFormat line_format(bool lower_case, const py::object& delimiter) {
-  LineFormat format;
-  format.lower_case = lower_case;
+LineFormat line_format(bool lower_case, const py::object& delimiter, bool add_eos,
+                       bool add_double_eos) {
+  LineFormat format{lower_case, std::nullopt, add_eos, add_double_eos};
   if (!delimiter.is_none())
     format.delimiter = std::string(utf8(delimiter, "delimiter"));
   return format;
@@ -60,29 +59,24 @@ py::dict to_dict(const SymbolTable& symbols, const std::vector<std::int64_t>& co
   return dict;
 }
 
-/// The lines as lists of str, one object for all occurrences of a symbol.
-py::list sentences(const IndexedLines& lines) {
-  const py::list symbols = to_list(lines.symbols);
-  py::list result(lines.line_ends.size());
-  std::size_t position = 0;
-  for (std::size_t i = 0; i < lines.line_ends.size(); ++i) {
-    const std::size_t start = position, end = lines.line_ends[i];
-    py::list line(end - start);
-    for (; position < end; ++position) {
-      PyObject* symbol = PyList_GET_ITEM(symbols.ptr(), lines.indices[position]);
-      PyList_SET_ITEM(line.ptr(), static_cast<Py_ssize_t>(position - start), Py_NewRef(symbol));
-    }
-    result[i] = std::move(line);
-  }
-  return result;
-}
-
-void check_ids(const IndexedLines& lines, const Ids& ids) {
-  if (ids.size() != lines.symbols.size()) {
+void check_ids(const IndexedLines& lines, std::size_t count) {
+  if (count != lines.symbols.size()) {
     throw std::invalid_argument("`ids` must hold one id for each of " +
                                 std::to_string(lines.symbols.size()) + " symbols, but holds " +
-                                std::to_string(ids.size()) + ".");
+                                std::to_string(count) + ".");
   }
+}
+
+/// The lines as lists of what stands for their symbols, one object for all occurrences of each.
+py::list line_lists(const IndexedLines& lines, const py::list& objects) {
+  check_ids(lines, objects.size());
+  std::size_t start = 0;
+  return make_list(lines.line_ends.size(), [&](std::size_t i) {
+    const std::size_t first = std::exchange(start, lines.line_ends[i]);
+    return make_list(start - first, [&](std::size_t j) -> py::object {
+      return objects[lines.indices[first + j]];
+    });
+  });
 }
 
 /// Returns the ids of the symbols from `start` to `end`, `[tokens]`.
@@ -95,12 +89,12 @@ Tensor encode_range(const IndexedLines& lines, const Ids& ids, std::size_t start
 }
 
 Tensor encode(const IndexedLines& lines, const Ids& ids) {
-  check_ids(lines, ids);
+  check_ids(lines, ids.size());
   return encode_range(lines, ids, 0, lines.indices.size());
 }
 
 std::vector<Tensor> encode_lines(const IndexedLines& lines, const Ids& ids) {
-  check_ids(lines, ids);
+  check_ids(lines, ids.size());
   std::vector<Tensor> encoded;
   encoded.reserve(lines.line_ends.size());
   std::size_t start = 0;
@@ -116,10 +110,8 @@ void register_functions(py::module_& m) {
       "split_line",
       [](const py::object& line, bool lower_case, const py::object& delimiter, bool add_eos,
          bool add_double_eos) {
-        LineFormat format = line_format(lower_case, delimiter);
-        format.add_eos = add_eos;
-        format.add_double_eos = add_double_eos;
-        return split_line(utf8(line, "line"), format);
+        return split_line(utf8(line, "line"),
+                          line_format(lower_case, delimiter, add_eos, add_double_eos));
       },
       py::arg("line"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
       py::arg("add_double_eos"), "The symbols of a line.");
@@ -128,8 +120,7 @@ void register_functions(py::module_& m) {
       [](const py::object& path, bool lower_case, const py::object& delimiter, bool add_eos,
          const py::object& progress) {
         const auto file = path.cast<std::filesystem::path>();
-        LineFormat format = line_format(lower_case, delimiter);
-        format.add_eos = add_eos;
+        const LineFormat format = line_format(lower_case, delimiter, add_eos, false);
         const SymbolCounts counted = [&] {
           const py::gil_scoped_release release;
           return count_symbols(file, format, read_progress(progress));
@@ -155,14 +146,32 @@ void register_transfo_xl_tokenizer(py::module_& m) {
       .def(py::init([](const py::object& path, bool lower_case, const py::object& delimiter,
                        bool add_eos, bool add_double_eos, const py::object& progress) {
              const auto file = path.cast<std::filesystem::path>();
-             LineFormat format = line_format(lower_case, delimiter);
-             format.add_eos = add_eos;
-             format.add_double_eos = add_double_eos;
+             const LineFormat format = line_format(lower_case, delimiter, add_eos, add_double_eos);
              const py::gil_scoped_release release;
              return index_lines(file, format, read_progress(progress));
            }),
            py::arg("path"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
            py::arg("add_double_eos"), py::arg("progress"))
+      .def_static(
+          "of_texts",
+          [](const py::typing::Iterable<py::str>& texts, bool lower_case,
+             const py::object& delimiter, bool add_eos, bool add_double_eos,
+             std::int64_t num_threads) {
+            const LineFormat format = line_format(lower_case, delimiter, add_eos, add_double_eos);
+            std::vector<py::object> keep;
+            const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+            const std::size_t threads = not_negative(num_threads, "num_threads");
+            const py::gil_scoped_release release;
+            return index_lines(text_views, format, threads);
+          },
+          py::arg("texts"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
+          py::arg("add_double_eos"), py::arg("num_threads"))
+      .def(
+          "id_lists",
+          [](const IndexedLines& lines, const py::typing::List<py::int_>& ids) {
+            return py::typing::List<py::typing::List<py::int_>>(line_lists(lines, ids));
+          },
+          py::arg("ids"), "A list for each line, `ids` being those of the symbols.")
       .def("symbols",
            [](const IndexedLines& lines) {
              return py::typing::List<py::str>(to_list(lines.symbols));
@@ -173,7 +182,8 @@ void register_transfo_xl_tokenizer(py::module_& m) {
            })
       .def("sentences",
            [](const IndexedLines& lines) {
-             return py::typing::List<py::typing::List<py::str>>(sentences(lines));
+             return py::typing::List<py::typing::List<py::str>>(
+                 line_lists(lines, to_list(lines.symbols)));
            })
       .def(
           "encode",

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 
 #include "basic_pass.h"
@@ -55,19 +54,6 @@ void run_pass(const std::optional<BasicTokenizer>& basic, std::string_view text,
   }
 }
 
-/// Starting a thread takes as long as tokenizing some tens of KB.
-std::size_t thread_count(std::size_t num_threads, const std::vector<std::string_view>& texts) {
-  constexpr std::size_t kBytesPerThread = 65536;
-  std::size_t bytes = 0;
-  for (const std::string_view text : texts) {
-    bytes += text.size();
-  }
-  if (num_threads == 0) {
-    num_threads = std::max(1U, std::thread::hardware_concurrency());
-  }
-  return std::min(num_threads, 1 + bytes / kBytesPerThread);
-}
-
 /// _truncate_seq_pair of run_classifier.py, 2019.
 void truncate_pair(std::vector<Piece>& a, std::vector<Piece>& b, std::size_t max_length) {
   while (a.size() + b.size() > max_length) {
@@ -87,7 +73,7 @@ BertTextEncoder::BertTextEncoder(std::optional<BasicTokenizer> basic, WordpieceT
 std::vector<Piece> BertTextEncoder::find_pieces(std::string_view text,
                                                 std::vector<Offset>* offsets) const {
   const detail::WordpieceCore& core = *wordpiece_.core();
-  const detail::WorkspaceLease workspace(core);
+  const auto workspace = core.borrow_workspace();
   std::vector<Piece> pieces;
   pieces.reserve(text.size() / 4);
   if (offsets == nullptr) {
@@ -105,7 +91,7 @@ std::vector<std::vector<Piece>>
 BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& texts,
                                     std::size_t num_threads) const {
   std::vector<std::vector<Piece>> pieces(texts.size());
-  detail::parallel_for(texts.size(), thread_count(num_threads, texts),
+  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
                        [&](std::size_t i) { pieces[i] = find_pieces(texts[i]); });
   return pieces;
 }
@@ -145,34 +131,19 @@ BertTextEncoder::encode_pairs(const std::vector<std::string_view>& texts_a,
                                 std::to_string(texts_a.size()) + "), but has " +
                                 std::to_string(texts_b->size()) + ".");
   }
-  std::vector<EncodedPair> rows(texts_a.size());
-  std::size_t threads = thread_count(num_threads, texts_a);
+  EncodedBatch::Rows ids(texts_a.size()), token_types(texts_a.size());
+  std::size_t threads = detail::thread_count(num_threads, texts_a);
   if (texts_b) {
-    threads = std::max(threads, thread_count(num_threads, *texts_b));
+    threads = std::max(threads, detail::thread_count(num_threads, *texts_b));
   }
   detail::parallel_for(texts_a.size(), threads, [&](std::size_t i) {
     const auto text_b = texts_b ? std::optional((*texts_b)[i]) : std::nullopt;
-    rows[i] = encode_pair(texts_a[i], text_b, max_length);
+    EncodedPair pair = encode_pair(texts_a[i], text_b, max_length);
+    ids[i] = std::move(pair.input_ids);
+    token_types[i] = std::move(pair.token_type_ids);
   });
-
-  EncodedBatch batch;
-  batch.batch = rows.size();
-  for (const EncodedPair& row : rows) {
-    batch.length = std::max(batch.length, row.input_ids.size());
-  }
-  const std::int64_t padding = rows.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
-  batch.input_ids.assign(batch.batch * batch.length, padding);
-  batch.token_type_ids.assign(batch.batch * batch.length, 0);
-  batch.attention_mask.assign(batch.batch * batch.length, 0);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto start = static_cast<std::ptrdiff_t>(i * batch.length);
-    const std::vector<std::int64_t>& ids = rows[i].input_ids;
-    const std::vector<std::int64_t>& types = rows[i].token_type_ids;
-    std::copy(ids.begin(), ids.end(), batch.input_ids.begin() + start);
-    std::copy(types.begin(), types.end(), batch.token_type_ids.begin() + start);
-    std::fill_n(batch.attention_mask.begin() + start, ids.size(), 1);
-  }
-  return batch;
+  const std::int64_t padding = ids.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
+  return EncodedBatch::pad(ids, padding, threads, &token_types);
 }
 
 EncodedPair BertTextEncoder::join(std::vector<Piece> a, std::optional<std::vector<Piece>> b,

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "parallel_for.h"
 #include "ptbert/errors.h"
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/utf8.h"
@@ -121,11 +123,33 @@ void for_each_symbol(std::string_view line, const LineFormat& format, Add add) {
   }
 }
 
+void check_utf8(std::string_view line) {
+  if (!is_ascii(line))
+    decode_utf8(line); // throws where it cannot
+}
+
+void append_line(std::string_view line, const LineFormat& format, IndexedLines& lines) {
+  for_each_symbol(line, format, [&lines](std::string_view symbol) {
+    lines.indices.push_back(lines.symbols.add(symbol));
+  });
+  lines.line_ends.push_back(lines.indices.size());
+}
+
+void append_lines(const IndexedLines& more, IndexedLines& lines) {
+  std::vector<std::uint32_t> renumbered;
+  for (std::size_t i = 0; i < more.symbols.size(); ++i)
+    renumbered.push_back(lines.symbols.add(more.symbols[i]));
+  const std::size_t start = lines.indices.size();
+  for (const std::uint32_t index : more.indices)
+    lines.indices.push_back(renumbered[index]);
+  for (const std::size_t end : more.line_ends)
+    lines.line_ends.push_back(start + end);
+}
+
 } // namespace
 
 std::vector<std::string> split_line(std::string_view line, const LineFormat& format) {
-  if (!is_ascii(line))
-    decode_utf8(line); // throws where it cannot
+  check_utf8(line);
   std::vector<std::string> symbols;
   for_each_symbol(line, format, [&](std::string_view symbol) { symbols.emplace_back(symbol); });
   return symbols;
@@ -166,12 +190,29 @@ IndexedLines index_lines(const std::filesystem::path& path, const LineFormat& fo
                          const ReadProgress& progress) {
   IndexedLines result;
   LineReader reader(path, "path", progress);
-  for (std::string_view line; reader.next(line);) {
-    for_each_symbol(line, format, [&result](std::string_view symbol) {
-      result.indices.push_back(result.symbols.add(symbol));
-    });
-    result.line_ends.push_back(result.indices.size());
-  }
+  for (std::string_view line; reader.next(line);)
+    append_line(line, format, result);
+  return result;
+}
+
+IndexedLines index_lines(const std::vector<std::string_view>& lines, const LineFormat& format,
+                         std::size_t num_threads) {
+  const std::size_t parts = detail::thread_count(num_threads, lines);
+  const auto index_part = [&](std::size_t part) {
+    IndexedLines result;
+    for (std::size_t i = lines.size() * part / parts; i < lines.size() * (part + 1) / parts; ++i) {
+      check_utf8(lines[i]);
+      append_line(lines[i], format, result);
+    }
+    return result;
+  };
+  if (parts == 1)
+    return index_part(0);
+  std::vector<IndexedLines> indexed(parts);
+  detail::parallel_for(parts, parts, [&](std::size_t part) { indexed[part] = index_part(part); });
+  IndexedLines result = std::move(indexed[0]);
+  for (std::size_t part = 1; part < parts; ++part)
+    append_lines(indexed[part], result);
   return result;
 }
 

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +13,7 @@ namespace ptbert::detail {
 /// Takes tokens from basic_pass, gives word pieces.
 class PieceSink {
 public:
-  PieceSink(const WordpieceCore& core, WordCache& cache, std::vector<Piece>& pieces)
+  PieceSink(const WordpieceCore& core, WordCache<Piece>& cache, std::vector<Piece>& pieces)
       : core_(core), cache_(cache), pieces_(pieces) {}
 
   std::size_t mark() const { return pieces_.size(); }
@@ -23,35 +21,15 @@ public:
 
   void word(const WordBuffer& token) {
     const std::string_view word(token.bytes.data(), token.length);
-    if (word.size() > WordCache::kMaxBytes) {
+    cache_.append(word, pieces_, [&] {
       core_.append_pieces(word, pieces_, nullptr);
-      return;
-    }
-    const WordCache::Key key = WordCache::key_of(word.data(), word.size());
-    WordCache::Slot& slot = cache_.slot_of(key);
-    if (!(slot.key == key)) {
-      look_up(word, key, slot);
-    } else if (slot.count == 1) {
-      pieces_.push_back(slot.pieces[0]);
-    } else {
-      pieces_.insert(pieces_.end(), slot.pieces, slot.pieces + slot.count);
-    }
+      return true;
+    });
   }
 
 private:
-  void look_up(std::string_view word, const WordCache::Key& key, WordCache::Slot& slot) {
-    const std::size_t before = pieces_.size();
-    core_.append_pieces(word, pieces_, nullptr);
-    const std::size_t count = pieces_.size() - before;
-    if (count <= WordCache::kMaxPieces) {
-      slot.key = key;
-      slot.count = static_cast<std::uint32_t>(count);
-      std::copy(pieces_.end() - static_cast<std::ptrdiff_t>(count), pieces_.end(), slot.pieces);
-    }
-  }
-
   const WordpieceCore& core_;
-  WordCache& cache_;
+  WordCache<Piece>& cache_;
   std::vector<Piece>& pieces_;
 };
 
@@ -72,7 +50,7 @@ public:
     core_.append_pieces({token.bytes.data(), token.length}, pieces_, &ends_);
     std::size_t start = 0;
     for (const std::size_t end : ends_) {
-      offsets_.push_back({token.sources[start], token.sources[end - 1] + std::size_t{1}});
+      offsets_.push_back(place_of(token.sources.data() + start, token.sources.data() + end));
       start = end;
     }
   }

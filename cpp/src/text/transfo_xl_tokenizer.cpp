@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "parallel_for.h"
 #include "ptbert/errors.h"
 
 namespace ptbert {
@@ -67,6 +68,23 @@ std::string_view TransfoXLTokenizer::symbol(std::int64_t id) const {
                             " symbols, but is " + std::to_string(id) + ".");
   }
   return vocabulary_[static_cast<std::size_t>(id)];
+}
+
+std::vector<std::int64_t> TransfoXLTokenizer::encode(std::string_view line, bool add_eos,
+                                                     bool add_double_eos) const {
+  std::vector<std::int64_t> ids;
+  for (const std::string& symbol : tokenize(line, add_eos, add_double_eos))
+    ids.push_back(id(symbol));
+  return ids;
+}
+
+std::vector<std::vector<std::int64_t>>
+TransfoXLTokenizer::encode_batch(const std::vector<std::string_view>& lines, bool add_eos,
+                                 bool add_double_eos, std::size_t num_threads) const {
+  std::vector<std::vector<std::int64_t>> ids(lines.size());
+  detail::parallel_for(lines.size(), detail::thread_count(num_threads, lines),
+                       [&](std::size_t i) { ids[i] = encode(lines[i], add_eos, add_double_eos); });
+  return ids;
 }
 
 std::vector<std::int64_t> TransfoXLTokenizer::encode_file(const std::filesystem::path& path,

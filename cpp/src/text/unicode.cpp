@@ -35,18 +35,25 @@ enum Property : std::uint16_t {
   kCaseIgnorable = 1 << 6,
   kLowers = 1 << 7,
   kNormalizes = 1 << 8, // has a decomposition or a combining class
+  kLetter = 1 << 9,
+  kNumber = 1 << 10,
+  kWhiteSpaceProperty = 1 << 11,
 };
 
 constexpr char32_t kLastCodePoint = 0x10FFFF;
 constexpr std::size_t kBlockSize = 256;
 static_assert(std::size(kPropertyBlocks) * kBlockSize == kLastCodePoint + 1);
 
-bool has(char32_t code, std::uint16_t properties) {
+std::uint16_t properties_of(char32_t code) {
   if (code > kLastCodePoint) {
-    return (kControl & properties) != 0;
+    return kControl;
   }
   const std::size_t block = kPropertyBlocks[code / kBlockSize];
-  return (kProperties[block * kBlockSize + code % kBlockSize] & properties) != 0;
+  return kProperties[block * kBlockSize + code % kBlockSize];
+}
+
+bool has(char32_t code, std::uint16_t properties) {
+  return (properties_of(code) & properties) != 0;
 }
 
 /// Returns the row of a table that is sorted by code point, or nullptr.
@@ -136,6 +143,14 @@ std::uint8_t combining_class(char32_t code) {
 }
 
 bool is_word_separator(char32_t code) { return has(code, kWordSeparator); }
+
+CharacterClass character_class(char32_t code) {
+  const std::uint16_t properties = properties_of(code);
+  return (properties & kLetter) != 0               ? CharacterClass::kLetter
+         : (properties & kNumber) != 0             ? CharacterClass::kNumber
+         : (properties & kWhiteSpaceProperty) != 0 ? CharacterClass::kSpace
+                                                   : CharacterClass::kOther;
+}
 
 std::vector<std::u32string_view> split_whitespace(std::u32string_view text) {
   std::vector<std::u32string_view> words;

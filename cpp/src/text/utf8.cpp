@@ -25,6 +25,28 @@ void append_utf8(std::string& text, char32_t code) {
   }
 }
 
+/// Returns the length of the longest part at the beginning of malformed text with which a
+/// well-formed sequence could begin; at least 1.
+std::size_t maximal_subpart(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const std::size_t length = lead < 0xC2 || lead > 0xF4 ? 1
+                             : lead >= 0xF0             ? 4
+                             : lead >= 0xE0             ? 3
+                                                        : 2;
+  std::size_t part = 1;
+  for (; part < length && part < text.size(); ++part) {
+    const auto byte = static_cast<unsigned char>(text[part]);
+    // The second byte of some leads has a narrower range (table 3-7).
+    const bool second = part == 1;
+    const unsigned first = second && lead == 0xE0 ? 0xA0 : second && lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned last = second && lead == 0xED ? 0x9F : second && lead == 0xF4 ? 0x8F : 0xBF;
+    if (byte < first || byte > last) {
+      break;
+    }
+  }
+  return part;
+}
+
 } // namespace
 
 std::size_t find_invalid_utf8(std::string_view text) {
@@ -62,6 +84,21 @@ std::string encode_utf8(std::u32string_view text) {
     append_utf8(encoded, code);
   }
   return encoded;
+}
+
+std::string replace_invalid_utf8(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size());
+  for (;;) {
+    const std::size_t invalid = find_invalid_utf8(bytes);
+    text.append(bytes.substr(0, invalid));
+    if (invalid == std::string_view::npos) {
+      return text;
+    }
+    bytes.remove_prefix(invalid);
+    append_utf8(text, 0xFFFD);
+    bytes.remove_prefix(maximal_subpart(bytes));
+  }
 }
 
 } // namespace ptbert

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "ptbert/text/offset.h"
 
 namespace ptbert::detail {
 
@@ -25,5 +28,12 @@ struct WordBuffer {
   std::vector<char> bytes;
   std::vector<std::uint32_t> sources; // for each byte the number of its code point in the text
 };
+
+/// Returns the place of what comes from the code points [first, last), which are not in order where
+/// marks have changed places.
+inline Offset place_of(const std::uint32_t* first, const std::uint32_t* last) {
+  const auto [lowest, highest] = std::minmax_element(first, last);
+  return {*lowest, *highest + std::size_t{1}};
+}
 
 } // namespace ptbert::detail

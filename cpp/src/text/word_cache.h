@@ -1,68 +1,115 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string_view>
 #include <vector>
+
+#include "hash.h"
 
 namespace ptbert::detail {
 
-/// The pieces of words met before. A word has one slot, its hash's, which the newest word takes, so
-/// the size is bounded: 1 MiB. Belongs to one thread at a time.
-class WordCache {
+/// What became of words met lately, as numbers of pieces or symbols: 2 MB whatever the text. A new
+/// word displaces an older one. Belongs to one thread at a time.
+template <typename Value> class WordCache {
 public:
-  static constexpr std::size_t kMaxBytes = 24;
-  static constexpr std::size_t kMaxPieces = 7;
+  static constexpr std::size_t kMaxBytes = 32;
+  static constexpr std::size_t kMaxValues = 7;
 
-  /// A short word, as numbers that are fast to compare: zeros follow its bytes.
   struct Key {
-    std::uint64_t parts[3];
-    std::uint32_t length;
-
-    bool operator==(const Key& other) const {
-      return ((parts[0] ^ other.parts[0]) | (parts[1] ^ other.parts[1]) |
-              (parts[2] ^ other.parts[2]) | (length ^ other.length)) == 0;
-    }
+    std::array<std::uint64_t, 4> bytes{};
+    std::uint16_t size = 0;
   };
 
-  struct alignas(64) Slot {
-    Key key;
-    std::uint32_t count; // of pieces
-    std::int32_t pieces[kMaxPieces];
+  struct alignas(64) Entry {
+    std::array<std::uint64_t, 4> bytes{};
+    std::uint16_t size = 0; // in bytes; 0: free
+    std::uint16_t count = 0;
+    std::array<Value, kMaxValues> values{};
+
+    bool holds(const Key& key) const { return size == key.size && bytes == key.bytes; }
   };
+  static_assert(sizeof(Entry) == 64, "an entry is a cache line");
 
-  static_assert(sizeof(Slot) == 64, "a slot is a cache line");
-
-  WordCache() : slots_(kSlots) {}
-
-  /// Reads kMaxBytes bytes at `word`, of which `length` > 0 are the word.
-  static Key key_of(const char* word, std::size_t length) {
+  /// `word` must have 1 to kMaxBytes bytes. Overlapping loads cover it, so that the length and
+  /// these numbers tell any two words apart.
+  static Key key_of(std::string_view word) {
+    const std::size_t size = word.size();
     Key key;
-    std::memcpy(key.parts, word, kMaxBytes);
-    for (std::size_t i = 0; i < 3; ++i) {
-      key.parts[i] &= first_bytes(length > i * 8 ? length - i * 8 : 0);
+    key.size = static_cast<std::uint16_t>(size);
+    if (size <= 8) {
+      key.bytes[0] = load_short(word.data(), size);
+    } else {
+      key.bytes[0] = load<std::uint64_t>(word.data());
+      key.bytes[1] = load<std::uint64_t>(word.data() + size - 8);
     }
-    key.length = static_cast<std::uint32_t>(length);
+    if (size > 16) {
+      key.bytes[2] = load<std::uint64_t>(word.data() + 8);
+      key.bytes[3] = load<std::uint64_t>(word.data() + size - 16);
+    }
     return key;
   }
 
-  Slot& slot_of(const Key& key) {
-    constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15; // 2^64 / golden ratio
-    std::uint64_t hash = (key.parts[0] ^ key.length) * kMultiplier;
-    hash = (hash ^ (hash >> 32) ^ key.parts[1]) * kMultiplier;
-    hash = (hash ^ (hash >> 32) ^ key.parts[2]) * kMultiplier;
-    return slots_[hash >> (64 - kSlotBits)];
+  /// Returns the entry of a word or nullptr; the entry is valid until the next insert.
+  const Entry* find(const Key& key) const {
+    const std::size_t slot = slot_of(key);
+    for (const std::size_t candidate : {slot, slot ^ 1}) {
+      if (entries_[candidate].holds(key)) {
+        return &entries_[candidate];
+      }
+    }
+    return nullptr;
+  }
+
+  void insert(const Key& key, const Value* values, std::size_t count) {
+    Entry& entry = entries_[slot_of(key)];
+    if (entry.size != 0) {
+      entries_[slot_of(key) ^ 1] = entry;
+    }
+    entry.bytes = key.bytes;
+    entry.size = key.size;
+    entry.count = static_cast<std::uint16_t>(count);
+    std::copy_n(values, count, entry.values.begin());
+  }
+
+  /// Appends to `values` what became of a word: from here, or by `make()`, which appends it itself
+  /// and returns whether it may be kept.
+  template <typename Make>
+  void append(std::string_view word, std::vector<Value>& values, Make make) {
+    if (word.size() > kMaxBytes) {
+      make();
+      return;
+    }
+    const Key key = key_of(word);
+    if (const Entry* entry = find(key)) {
+      values.insert(values.end(), entry->values.begin(), entry->values.begin() + entry->count);
+      return;
+    }
+    const std::size_t before = values.size();
+    const bool may_be_kept = make();
+    const std::size_t count = values.size() - before;
+    if (may_be_kept && count <= kMaxValues) {
+      insert(key, values.data() + before, count);
+    }
   }
 
 private:
-  static constexpr int kSlotBits = 14;
-  static constexpr std::size_t kSlots = std::size_t{1} << kSlotBits;
+  static constexpr std::size_t kEntries = 1 << 15;
 
-  static std::uint64_t first_bytes(std::size_t count) {
-    return count >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (count * 8)) - 1;
+  static std::size_t slot_of(const Key& key) {
+    std::uint64_t hash = mix(key.size, key.bytes[0]);
+    if (key.size > 8) {
+      hash = mix(hash, key.bytes[1]);
+    }
+    if (key.size > 16) {
+      hash = mix(mix(hash, key.bytes[2]), key.bytes[3]);
+    }
+    return hash % kEntries;
   }
 
-  std::vector<Slot> slots_;
+  std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
 } // namespace ptbert::detail

@@ -37,24 +37,4 @@ void WordpieceCore::append_pieces(std::string_view word, std::vector<Piece>& pie
   }
 }
 
-std::unique_ptr<Workspace> WordpieceCore::take_workspace() const {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      std::unique_ptr<Workspace> workspace = std::move(idle_.back());
-      idle_.pop_back();
-      return workspace;
-    }
-  }
-  return std::make_unique<Workspace>();
-}
-
-void WordpieceCore::give_back(std::unique_ptr<Workspace> workspace) const {
-  constexpr std::size_t kMostIdle = 16; // MiB, one each
-  const std::lock_guard lock(mutex_);
-  if (idle_.size() < kMostIdle) {
-    idle_.push_back(std::move(workspace));
-  }
-}
-
 } // namespace ptbert::detail

@@ -2,23 +2,21 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "ptbert/text/wordpiece_tokenizer.h"
 #include "token_trie.h"
 #include "word_buffer.h"
 #include "word_cache.h"
+#include "workspace_pool.h"
 
 namespace ptbert::detail {
 
-/// What tokenizing needs beside its result, kept for the next text.
-struct Workspace {
+/// What one thread needs for WordPiece.
+struct WordpieceWorkspace {
   WordBuffer token;
-  WordCache cache;
+  WordCache<Piece> cache;
 };
 
 /// WordPiece over a trie, and the workspaces of the threads that use it.
@@ -33,31 +31,13 @@ public:
   void append_pieces(std::string_view word, std::vector<Piece>& pieces,
                      std::vector<std::size_t>* ends) const;
 
-  std::unique_ptr<Workspace> take_workspace() const;
-  void give_back(std::unique_ptr<Workspace> workspace) const;
+  WorkspacePool<WordpieceWorkspace>::Lease borrow_workspace() const { return workspaces_.borrow(); }
 
 private:
   TokenTrie trie_;
   TokenTrie::Node continuation_; // the node of "##", or kNone
   std::int64_t max_input_chars_per_word_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Workspace>> idle_;
-};
-
-/// A workspace for as long as one text takes.
-class WorkspaceLease {
-public:
-  explicit WorkspaceLease(const WordpieceCore& core)
-      : core_(core), workspace_(core.take_workspace()) {}
-  ~WorkspaceLease() { core_.give_back(std::move(workspace_)); }
-  WorkspaceLease(const WorkspaceLease&) = delete;
-  WorkspaceLease& operator=(const WorkspaceLease&) = delete;
-
-  Workspace* operator->() const { return workspace_.get(); }
-
-private:
-  const WordpieceCore& core_;
-  std::unique_ptr<Workspace> workspace_;
+  mutable WorkspacePool<WordpieceWorkspace> workspaces_;
 };
 
 } // namespace ptbert::detail

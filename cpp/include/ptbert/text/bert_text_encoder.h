@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ptbert/text/basic_tokenizer.h"
+#include "ptbert/text/encoded_batch.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 
 namespace ptbert {
@@ -16,14 +17,6 @@ namespace ptbert {
 struct EncodedPair {
   std::vector<std::int64_t> input_ids;
   std::vector<std::int64_t> token_type_ids; ///< 0 up to the first [SEP], 1 after it
-};
-
-/// Texts or pairs of texts as a model takes them, row by row: `[batch, length]`.
-struct EncodedBatch {
-  std::size_t batch = 0, length = 0; ///< `length` is that of the longest row
-  std::vector<std::int64_t> input_ids;
-  std::vector<std::int64_t> token_type_ids;
-  std::vector<std::int64_t> attention_mask; ///< 1 for tokens, 0 for padding
 };
 
 /// Basic tokenization and WordPiece in one pass: what `BertTokenizer` does, fast. Many threads may

@@ -61,6 +61,11 @@ struct IndexedLines {
 IndexedLines index_lines(const std::filesystem::path& path, const LineFormat& format,
                          const ReadProgress& progress = {});
 
+/// The same of lines in memory, by `num_threads` threads; 0: by as many as the machine runs at
+/// once. std::invalid_argument where one is not UTF-8.
+IndexedLines index_lines(const std::vector<std::string_view>& lines, const LineFormat& format,
+                         std::size_t num_threads);
+
 /// Reads the first word of every line, each different one once. FileError where the file cannot be
 /// read, FormatError where a line is blank or not UTF-8.
 SymbolTable read_first_words(const std::filesystem::path& vocab_file);

@@ -45,6 +45,14 @@ public:
   /// Returns the symbols of a line. std::invalid_argument where it is not UTF-8.
   std::vector<std::string> tokenize(std::string_view line, bool add_eos = false,
                                     bool add_double_eos = false) const;
+  /// Returns the ids of a line's symbols. Errors as `tokenize` and `id`.
+  std::vector<std::int64_t> encode(std::string_view line, bool add_eos = false,
+                                   bool add_double_eos = false) const;
+  /// `encode` of many lines, by `num_threads` threads; 0: by as many as the machine runs at once.
+  std::vector<std::vector<std::int64_t>> encode_batch(const std::vector<std::string_view>& lines,
+                                                      bool add_eos = false,
+                                                      bool add_double_eos = false,
+                                                      std::size_t num_threads = 0) const;
   /// Returns the id of a symbol, or that of <unk> or <UNK> (of both, a vocab_file's is <UNK>);
   /// KeyError where there is neither.
   std::int64_t id(std::string_view symbol) const;

@@ -28,6 +28,11 @@ std::uint8_t combining_class(char32_t code);
 /// str.split.
 bool is_word_separator(char32_t code);
 
+/// What regular expressions call \p{L} (categories L*), \p{N} (categories N*) and \s (the property
+/// White_Space of PropList.txt), and everything else: the classes of GPT-2's pattern.
+enum class CharacterClass : std::uint8_t { kLetter, kNumber, kSpace, kOther };
+CharacterClass character_class(char32_t code);
+
 /// Returns the words of a text: the longest runs without separator. The views point into `text`.
 std::vector<std::u32string_view> split_whitespace(std::u32string_view text);
 

@@ -60,4 +60,8 @@ std::u32string decode_utf8(std::string_view text);
 /// Returns the UTF-8 form of code points, which must not be surrogates.
 std::string encode_utf8(std::u32string_view text);
 
+/// Puts U+FFFD for every maximal part that is not well-formed (The Unicode Standard, 3.9, U+FFFD
+/// Substitution of Maximal Subparts), as Python's errors="replace" does.
+std::string replace_invalid_utf8(std::string_view bytes);
+
 } // namespace ptbert

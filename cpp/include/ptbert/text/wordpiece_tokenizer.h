@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ptbert/text/offset.h"
 #include "ptbert/text/vocabulary.h"
 
 namespace ptbert {
@@ -19,11 +20,6 @@ class WordpieceCore;
 /// A piece of a word: its position in Vocabulary::entries(), or kUnknownPiece for `unk_token`.
 using Piece = std::int32_t;
 inline constexpr Piece kUnknownPiece = -1;
-
-/// Where a token stands in a text: the code points [begin, end), counted as Python does.
-struct Offset {
-  std::size_t begin, end;
-};
 
 /// Splits words into the longest pieces that a vocabulary holds, from left to right; a piece that
 /// does not start its word is looked up with "##" before it.

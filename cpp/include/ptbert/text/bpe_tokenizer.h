@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ptbert/text/bpe.h"
+#include "ptbert/text/encoded_batch.h"
+#include "ptbert/text/offset.h"
+#include "ptbert/text/vocabulary.h"
+
+namespace ptbert {
+
+namespace detail {
+struct BpeWorkspace;
+class BpeWorkspaces;
+} // namespace detail
+
+/// Joins punctuation and English contractions to the word before, and removes "<unk>".
+std::string clean_up_tokenization(std::string text);
+
+/// What the tokenizers of GPT and GPT-2 share: byte-pair encoding of words, ids, special tokens and
+/// files. A derived class says what the words of a text are, what a word consists of, and how
+/// tokens are read as text. Any number of threads may use one tokenizer, as long as none calls
+/// set_special_tokens.
+class BpeTokenizer {
+public:
+  using Symbol = Bpe::Symbol;
+  using Ids = std::vector<std::int64_t>;
+
+  /// The tokens of a text: symbols, and the strings of those that are Bpe::kUnknown, in order.
+  struct Symbols {
+    std::vector<Symbol> symbols;
+    std::vector<std::string> unknown;
+  };
+
+  virtual ~BpeTokenizer();
+
+  /// Takes and returns UTF-8; std::invalid_argument for anything else.
+  std::vector<std::string> tokenize(std::string_view text) const;
+  /// The ids of `tokenize`.
+  Ids encode(std::string_view text) const;
+  /// The ids of many texts, by `num_threads` threads; 0: by as many as the machine runs at once.
+  std::vector<Ids> encode_batch(const std::vector<std::string_view>& texts,
+                                std::size_t num_threads = 0) const;
+  /// The same as rows of one length, cut at `max_length` and padded with 0; there are no token
+  /// types.
+  EncodedBatch encode_padded(const std::vector<std::string_view>& texts,
+                             std::optional<std::size_t> max_length = std::nullopt,
+                             std::size_t num_threads = 0) const;
+  /// Where each token of `tokenize` stands: from the first to the last code point that something of
+  /// it comes from. Tokens of GPT-2 that share the bytes of one code point overlap.
+  std::vector<Offset> offsets(std::string_view text) const;
+  /// Reads ids as UTF-8 text; KeyError for an id that is neither in the vocabulary nor special.
+  std::string decode(const Ids& ids, bool skip_special_tokens = false,
+                     bool clean_up_tokenization_spaces = true) const;
+
+  /// Returns the ids of tokens, 0 for one that is neither in the vocabulary nor special. The result
+  /// may be longer than max_len().
+  Ids convert_tokens_to_ids(const std::vector<std::string>& tokens) const;
+  std::int64_t convert_token_to_id(std::string_view token) const;
+  /// KeyError as in decode.
+  std::vector<std::string> convert_ids_to_tokens(const Ids& ids,
+                                                 bool skip_special_tokens = false) const;
+
+  /// Makes these the special tokens: their ids follow those of the vocabulary, and count before
+  /// it. They are not searched for inside text.
+  virtual void set_special_tokens(const std::vector<std::string>& tokens);
+  /// The special tokens by rising id.
+  std::vector<std::string> special_tokens() const;
+
+  /// Writes vocab.json, merges.txt and special_tokens.txt to an existing directory; FileError where
+  /// they cannot be written.
+  void save_vocabulary(const std::filesystem::path& directory) const;
+
+  /// The number of tokens, special ones included.
+  std::size_t size() const { return bpe_->tokens().size() + special_ids_.size(); }
+  std::optional<std::int64_t> max_len() const { return max_len_; }
+  const Bpe& bpe() const { return *bpe_; }
+
+  // For callers that keep tokens in a form of their own.
+
+  /// `text` must be well-formed UTF-8.
+  Symbols encode_symbols(std::string_view text) const;
+  std::vector<Symbols> encode_symbols_batch(const std::vector<std::string_view>& texts,
+                                            std::size_t num_threads) const;
+  /// The symbols of one word, which is not split; one of GPT-2 must be in its byte alphabet.
+  Symbols encode_word(std::string_view word) const;
+  /// The id of a symbol; `unknown` is the string of Bpe::kUnknown.
+  std::int64_t id_of(Symbol symbol, std::string_view unknown) const;
+  /// Replaces both tables of special tokens, which need not be the reverse of each other.
+  void set_special_tables(const std::vector<Vocabulary::Entry>& ids,
+                          const std::vector<Vocabulary::Entry>& tokens);
+  /// The tokens of ids as one string.
+  std::string join(const Ids& ids, bool skip_special_tokens) const;
+  /// Reads joined tokens as text, which for GPT-2 need not be well-formed.
+  virtual std::string bytes_of(std::string_view joined) const = 0;
+
+protected:
+  BpeTokenizer(Bpe bpe, std::string end_of_word, std::optional<std::int64_t> max_len);
+  BpeTokenizer(const BpeTokenizer&) = default;
+  BpeTokenizer& operator=(const BpeTokenizer&) = default;
+
+  /// Appends the symbols of well-formed text.
+  virtual void append_symbols(std::string_view text, detail::BpeWorkspace& workspace,
+                              Symbols& symbols) const = 0;
+  /// Appends the place of each symbol.
+  virtual void append_offsets(std::string_view text, detail::BpeWorkspace& workspace,
+                              std::vector<Offset>& offsets) const = 0;
+  /// Appends the pieces that a word consists of before anything is merged.
+  virtual void append_pieces(std::string_view word, std::vector<Bpe::Piece>& pieces) const = 0;
+  /// The string of a piece that is no symbol.
+  virtual std::string unknown_text(std::string_view piece, bool ends_word) const = 0;
+
+  /// Appends the symbols of one word that is not empty.
+  void append_word(std::string_view word, detail::BpeWorkspace& workspace, Symbols& symbols) const;
+  /// Appends the places of the same symbols; `sources` has the number of the code point that each
+  /// byte of the word comes from.
+  void append_word_offsets(std::string_view word, const std::uint32_t* sources,
+                           detail::BpeWorkspace& workspace, std::vector<Offset>& offsets) const;
+  /// The pieces of a word that consists of code points.
+  void append_code_points(std::string_view word, std::vector<Bpe::Piece>& pieces) const;
+
+private:
+  template <typename UnknownText>
+  void append_merged(std::string_view word, detail::BpeWorkspace& workspace, Symbols& symbols,
+                     UnknownText unknown) const;
+  std::optional<std::string_view> token_of_id(std::int64_t id, bool skip_special_tokens) const;
+  Ids ids_of(const Symbols& symbols) const;
+
+  std::shared_ptr<const Bpe> bpe_;
+  std::shared_ptr<detail::BpeWorkspaces> workspaces_;
+  std::string end_of_word_;
+  std::optional<std::int64_t> max_len_;
+  std::unordered_map<std::string, std::int64_t> special_ids_;
+  std::unordered_map<std::int64_t, std::string> special_tokens_;
+};
+
+} // namespace ptbert

@@ -1,0 +1,355 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "encoded_text.h"
+#include "module.h"
+#include "ptbert/text/bpe_files.h"
+#include "ptbert/text/gpt2_tokenizer.h"
+#include "ptbert/text/openai_gpt_tokenizer.h"
+
+namespace py = pybind11;
+
+namespace ptbert::python {
+namespace {
+
+using Symbols = BpeTokenizer::Symbols;
+using Entries = std::vector<Vocabulary::Entry>;
+using TokenTable = py::typing::Dict<py::str, py::int_>;
+using IdTable = py::typing::Dict<py::int_, py::str>;
+
+std::int64_t integer(const py::handle& object, const char* name) {
+  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+  if (!index) {
+    PyErr_Clear();
+    throw py::type_error("`" + std::string(name) + "` must be an int, but is " +
+                         type_with_article(object) + ".");
+  }
+  const std::int64_t value = PyLong_AsLongLong(index.ptr());
+  if (value == -1 && PyErr_Occurred() != nullptr) {
+    throw py::error_already_set();
+  }
+  return value;
+}
+
+BpeTokenizer::Ids integers(const py::typing::Iterable<py::int_>& objects) {
+  BpeTokenizer::Ids ids;
+  for (const py::handle object : objects) {
+    ids.push_back(integer(object, "ids[...]"));
+  }
+  return ids;
+}
+
+Entries entries(const TokenTable& table, const char* name) {
+  Entries rows;
+  rows.reserve(table.size());
+  for (const auto& [token, id] : table) {
+    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
+  }
+  return rows;
+}
+
+Entries entries_by_id(const IdTable& table) {
+  Entries rows;
+  for (const auto& [id, token] : table) {
+    const char* name = "special_tokens_decoder[...]";
+    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
+  }
+  return rows;
+}
+
+/// Pairs of any other length have a rank and no effect, as in 2019.
+Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
+  std::vector<Bpe::Merge> merges;
+  for (const auto& [pair, rank] : bpe_ranks) {
+    const auto symbols = py::cast<std::vector<py::object>>(pair);
+    const std::int64_t value = integer(rank, "bpe_ranks[...]");
+    if (value < 0 || value >= std::numeric_limits<std::uint32_t>::max()) {
+      throw py::value_error("`bpe_ranks` must map pairs to ranks from 0 to 2**32 - 2, but maps one "
+                            "to " +
+                            std::to_string(value) + ".");
+    }
+    if (symbols.size() == 2) {
+      merges.push_back({utf8(symbols[0], "bpe_ranks[...]"), utf8(symbols[1], "bpe_ranks[...]"),
+                        static_cast<std::uint32_t>(value)});
+    }
+  }
+  return Bpe(entries(encoder, "encoder[...]"), merges);
+}
+
+/// A tokenizer whose results are Python objects.
+template <typename Tokenizer> class Native {
+public:
+  explicit Native(Tokenizer made)
+      : tokenizer(std::move(made)), ids_(tokenizer.bpe().num_symbols()),
+        tokens_(tokenizer.bpe().num_symbols()) {}
+
+  py::list ids(const Symbols& symbols) {
+    return list(symbols, ids_, [&](Bpe::Symbol symbol, std::string_view unknown) -> py::object {
+      return py::int_(tokenizer.id_of(symbol, unknown));
+    });
+  }
+
+  py::list tokens(const Symbols& symbols) {
+    return list(symbols, tokens_, [&](Bpe::Symbol symbol, std::string_view unknown) -> py::object {
+      return py::str(symbol == Bpe::kUnknown ? unknown : tokenizer.bpe().text(symbol));
+    });
+  }
+
+  Tokenizer tokenizer;
+
+private:
+  template <typename Make>
+  static py::list list(const Symbols& symbols, SharedObjects& shared, Make make) {
+    auto unknown = symbols.unknown.begin();
+    return make_list(symbols.symbols.size(), [&](std::size_t i) {
+      const Bpe::Symbol symbol = symbols.symbols[i];
+      return symbol == Bpe::kUnknown
+                 ? make(symbol, *unknown++)
+                 : shared.at(symbol, [&] { return make(symbol, std::string_view()); });
+    });
+  }
+
+  SharedObjects ids_, tokens_;
+};
+
+template <typename Tokenizer>
+Symbols symbols_of(const Tokenizer& tokenizer, const py::object& text) {
+  return unlocked(text, [&](std::string_view view) { return tokenizer.encode_symbols(view); });
+}
+
+template <typename Tokenizer>
+py::typing::List<py::typing::List<py::int_>>
+encode_batch(Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+             std::int64_t num_threads) {
+  std::vector<py::object> keep;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  const std::size_t threads = not_negative(num_threads, "num_threads");
+  std::vector<Symbols> batch;
+  {
+    const py::gil_scoped_release release;
+    batch = self.tokenizer.encode_symbols_batch(text_views, threads);
+  }
+  return make_list(batch.size(), [&](std::size_t i) { return self.ids(batch[i]); });
+}
+
+template <typename Tokenizer>
+py::tuple encode_padded(const Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+                        std::optional<std::int64_t> max_length, std::int64_t num_threads) {
+  std::vector<py::object> keep;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  const std::optional<std::size_t> length = length_of(max_length);
+  const std::size_t threads = not_negative(num_threads, "num_threads");
+  EncodedBatch batch;
+  {
+    const py::gil_scoped_release release;
+    batch = self.tokenizer.encode_padded(text_views, length, threads);
+  }
+  return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
+                        tensor_of(std::move(batch.attention_mask), batch));
+}
+
+/// `joined` tokens as a str, broken UTF-8 treated as `errors` says.
+template <typename Tokenizer>
+py::object text_of(const Tokenizer& tokenizer, std::string_view joined, const std::string& errors,
+                   bool clean_up) {
+  const auto decode = [](const std::string& bytes, const char* how) {
+    PyObject* text = PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), how);
+    if (text == nullptr) {
+      throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::object>(text);
+  };
+  const py::object text = decode(tokenizer.bytes_of(joined), errors.c_str());
+  if (!clean_up) {
+    return text;
+  }
+  // An error handler of Python may have made lone surrogates.
+  PyObject* bytes = PyUnicode_AsEncodedString(text.ptr(), "utf-8", "surrogatepass");
+  if (bytes == nullptr) {
+    throw py::error_already_set();
+  }
+  const auto encoded = py::reinterpret_steal<py::bytes>(bytes);
+  return decode(clean_up_tokenization(std::string(encoded)), "surrogatepass");
+}
+
+template <typename Tokenizer>
+py::class_<Native<Tokenizer>> register_class(py::module_& m, const char* name, const char* doc) {
+  using Self = Native<Tokenizer>;
+  py::class_<Self> cls(m, name, doc);
+  cls.def(py::init([](const py::object& vocab_file, const py::object& merges_file) {
+            return std::make_unique<Self>(Tokenizer(vocab_file.cast<std::filesystem::path>(),
+                                                    merges_file.cast<std::filesystem::path>()));
+          }),
+          py::arg("vocab_file"), py::arg("merges_file"))
+      .def_static(
+          "from_tables",
+          [](const TokenTable& encoder, const py::dict& bpe_ranks) {
+            return std::make_unique<Self>(Tokenizer(bpe_from_tables(encoder, bpe_ranks)));
+          },
+          py::arg("encoder"), py::arg("bpe_ranks"))
+      .def(
+          "with_special_tables",
+          [](const Self& self, const TokenTable& ids, const IdTable& tokens) {
+            Tokenizer copy = self.tokenizer;
+            copy.set_special_tables(entries(ids, "special_tokens[...]"), entries_by_id(tokens));
+            return std::make_unique<Self>(std::move(copy));
+          },
+          py::arg("special_tokens"), py::arg("special_tokens_decoder"))
+      .def(
+          "tokenize",
+          [](Self& self, const py::object& text) -> py::typing::List<py::str> {
+            return self.tokens(symbols_of(self.tokenizer, text));
+          },
+          py::arg("text"))
+      .def(
+          "encode",
+          [](Self& self, const py::object& text) -> py::typing::List<py::int_> {
+            return self.ids(symbols_of(self.tokenizer, text));
+          },
+          py::arg("text"))
+      .def("encode_batch", &encode_batch<Tokenizer>, py::arg("texts"), py::arg("num_threads"))
+      .def("encode_padded", &encode_padded<Tokenizer>, py::arg("texts"), py::arg("max_length"),
+           py::arg("num_threads"))
+      .def(
+          "offsets",
+          [](const Self& self, const py::object& text) {
+            return offsets_of(unlocked(
+                text, [&](std::string_view view) { return self.tokenizer.offsets(view); }));
+          },
+          py::arg("text"))
+      .def(
+          "bpe",
+          [](Self& self, const py::object& token) -> py::typing::List<py::str> {
+            return self.tokens(self.tokenizer.encode_word(utf8(token, "token")));
+          },
+          py::arg("token"))
+      .def(
+          "token_id",
+          [](const Self& self, const py::object& token) {
+            return self.tokenizer.convert_token_to_id(utf8(token, "tokens"));
+          },
+          py::arg("token"))
+      .def(
+          "tokens_to_ids",
+          [](const Self& self, const py::typing::Iterable<py::str>& tokens) {
+            BpeTokenizer::Ids ids;
+            for (const py::handle token : tokens) {
+              ids.push_back(self.tokenizer.convert_token_to_id(utf8(token, "tokens[...]")));
+            }
+            return ids;
+          },
+          py::arg("tokens"))
+      .def(
+          "ids_to_tokens",
+          [](const Self& self, const py::typing::Iterable<py::int_>& ids, bool skip_special) {
+            return self.tokenizer.convert_ids_to_tokens(integers(ids), skip_special);
+          },
+          py::arg("ids"), py::arg("skip_special_tokens"))
+      .def(
+          "decode",
+          [](const Self& self, const py::typing::Iterable<py::int_>& ids, bool skip_special,
+             bool clean_up, const std::string& errors) {
+            return py::str(text_of(self.tokenizer, self.tokenizer.join(integers(ids), skip_special),
+                                   errors, clean_up));
+          },
+          py::arg("ids"), py::arg("skip_special_tokens"), py::arg("clean_up_tokenization_spaces"),
+          py::arg("errors"))
+      .def(
+          "text_of",
+          [](const Self& self, const py::object& joined, bool clean_up, const std::string& errors) {
+            return py::str(text_of(self.tokenizer, utf8(joined, "tokens"), errors, clean_up));
+          },
+          py::arg("joined"), py::arg("clean_up_tokenization_spaces"), py::arg("errors"))
+      .def("encoder_items",
+           [](const Self& self) {
+             const Bpe& bpe = self.tokenizer.bpe();
+             std::vector<std::pair<std::string_view, std::int64_t>> items;
+             for (const Bpe::Symbol token : bpe.tokens()) {
+               items.emplace_back(bpe.text(token), bpe.id(token));
+             }
+             return items;
+           })
+      .def("merges",
+           [](const Self& self) {
+             std::vector<std::pair<std::pair<std::string_view, std::string_view>, std::uint32_t>>
+                 items;
+             for (const Bpe::Merge& merge : self.tokenizer.bpe().merges()) {
+               items.push_back({{merge.left, merge.right}, merge.rank});
+             }
+             return items;
+           })
+      .def(
+          "save_vocabulary",
+          [](const Self& self, const py::object& vocab_path) {
+            self.tokenizer.save_vocabulary(vocab_path.cast<std::filesystem::path>());
+          },
+          py::arg("vocab_path"))
+      .def("num_tokens", [](const Self& self) { return self.tokenizer.bpe().tokens().size(); });
+  return cls;
+}
+
+} // namespace
+
+void register_bpe_tokenizers(py::module_& m) {
+  register_class<GPT2Tokenizer>(m, "GPT2Tokenizer", "Byte-level BPE.")
+      .def(
+          "words",
+          [](const Native<GPT2Tokenizer>& self, const py::object& text) {
+            return self.tokenizer.words_of(utf8(text, "text"));
+          },
+          py::arg("text"));
+  using OpenAI = Native<OpenAIGPTTokenizer>;
+  register_class<OpenAIGPTTokenizer>(m, "OpenAIGPTTokenizer", "BPE of lower-cased words.")
+      .def(
+          "with_basic_tokenizer",
+          [](const OpenAI& self, const BasicTokenizer& basic) {
+            OpenAIGPTTokenizer copy = self.tokenizer;
+            copy.set_basic_tokenizer(basic);
+            return std::make_unique<OpenAI>(std::move(copy));
+          },
+          py::arg("basic_tokenizer"))
+      .def(
+          "tokenize_words",
+          [](OpenAI& self,
+             const py::typing::Iterable<py::str>& words) -> py::typing::List<py::str> {
+            return self.tokens(self.tokenizer.encode_words(strings(words, "words[...]")));
+          },
+          py::arg("words"));
+  m.attr("GPT2_PATTERN") = kGpt2Pattern;
+  m.def(
+      "bytes_to_unicode",
+      [] {
+        std::vector<std::pair<int, std::u32string>> items;
+        for (int byte = 0; byte < 256; ++byte) {
+          items.emplace_back(
+              byte, std::u32string(1, gpt2_byte_character(static_cast<unsigned char>(byte))));
+        }
+        return items;
+      },
+      "The character that stands for each byte in GPT-2's files.");
+  m.def(
+      "pad_rows",
+      [](const std::vector<BpeTokenizer::Ids>& rows) {
+        EncodedBatch batch = EncodedBatch::pad(rows, 0);
+        return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
+                              tensor_of(std::move(batch.attention_mask), batch));
+      },
+      py::arg("rows"), "Rows of ids padded with 0, and the mask that tells them from padding.");
+  m.def(
+      "standardize_text",
+      [](const py::object& text) { return standardize_text(utf8(text, "text")); }, py::arg("text"),
+      "What GPT does to text before spaCy.");
+}
+
+} // namespace ptbert::python

@@ -1,0 +1,324 @@
+#include "ptbert/text/bpe.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <limits>
+#include <queue>
+#include <utility>
+
+#include "hash.h"
+
+namespace ptbert {
+namespace {
+
+// Words of up to this many pieces are searched for the lowest rank after each merge, which is
+// faster than a heap as long as they are short.
+constexpr std::size_t kShortWord = 96;
+
+constexpr std::size_t kFilterBitsPerSlot = 8;
+
+constexpr std::uint64_t kHashHalf = 0xFFFFFFFF00000000;
+
+std::size_t power_of_two_above(std::size_t count) {
+  std::size_t power = 16;
+  while (power < count) {
+    power *= 2;
+  }
+  return power;
+}
+
+} // namespace
+
+Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>& merges) {
+  slots_.resize(power_of_two_above(2 * tokens.size()));
+  ends_.reserve(tokens.size() + 1);
+  ids_.reserve(tokens.size() + 1);
+  tokens_.reserve(tokens.size());
+  ends_.push_back(0); // kUnknown
+  ids_.push_back(0);
+  for (const Vocabulary::Entry& token : tokens) {
+    const std::size_t before = ends_.size();
+    const Symbol symbol = intern(token.token);
+    if (symbol >= before) {
+      tokens_.push_back(symbol);
+    }
+    ids_[symbol] = token.id;
+  }
+  index_ids();
+
+  pairs_.resize(power_of_two_above(2 * merges.size()));
+  filter_.resize(pairs_.size() * kFilterBitsPerSlot / 64);
+  direct_.resize(kDirectSymbols * kDirectSymbols);
+  std::string text_of_merged;
+  Symbol merged = kUnknown;
+  for (const Merge& merge : merges) {
+    text_of_merged.assign(merge.left).append(merge.right);
+    const Symbol left = intern(merge.left), right = intern(merge.right);
+    // Vocabularies mostly list what merges make in their order.
+    const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
+    merged = is_next ? merged + 1 : intern(text_of_merged);
+    add_pair(left, right, {merge.rank, merged});
+  }
+}
+
+Bpe::Symbol Bpe::intern(std::string_view text) {
+  const std::uint64_t hash = detail::hash_bytes(text);
+  std::size_t slot = slot_of(text, hash);
+  if (slots_[slot] != 0) {
+    return static_cast<Symbol>(slots_[slot]);
+  }
+  if (2 * ends_.size() > slots_.size()) {
+    grow_slots();
+    slot = slot_of(text, hash);
+  }
+  const Symbol symbol = static_cast<Symbol>(ends_.size());
+  slots_[slot] = (hash & kHashHalf) | symbol;
+  texts_.append(text);
+  ends_.push_back(texts_.size());
+  ids_.push_back(0);
+  return symbol;
+}
+
+/// Returns the slot that holds the text, or the empty one where it belongs. The place of a symbol
+/// comes from the upper half of its hash, which is kept: the table grows without hashing again.
+std::size_t Bpe::slot_of(std::string_view wanted, std::uint64_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = (hash >> 32) & mask;
+  while (slots_[slot] != 0 && ((slots_[slot] & kHashHalf) != (hash & kHashHalf) ||
+                               text(static_cast<Symbol>(slots_[slot])) != wanted)) {
+    slot = (slot + 1) & mask;
+  }
+  return slot;
+}
+
+void Bpe::grow_slots() {
+  std::vector<std::uint64_t> slots(2 * slots_.size());
+  const std::size_t mask = slots.size() - 1;
+  for (const std::uint64_t entry : slots_) {
+    if (entry != 0) {
+      std::size_t slot = (entry >> 32) & mask;
+      while (slots[slot] != 0) {
+        slot = (slot + 1) & mask;
+      }
+      slots[slot] = entry;
+    }
+  }
+  slots_ = std::move(slots);
+}
+
+void Bpe::index_ids() {
+  const auto is_dense = [&](Symbol token) {
+    return ids_[token] >= 0 && ids_[token] < 2 * static_cast<std::int64_t>(tokens_.size());
+  };
+  if (std::all_of(tokens_.begin(), tokens_.end(), is_dense)) {
+    symbols_of_ids_.resize(2 * tokens_.size());
+    for (const Symbol token : tokens_) {
+      symbols_of_ids_[ids_[token]] = token;
+    }
+    return;
+  }
+  for (const Symbol token : tokens_) {
+    sparse_ids_.emplace_back(ids_[token], token);
+  }
+  std::sort(sparse_ids_.begin(), sparse_ids_.end()); // symbols rise in the order of the vocabulary
+}
+
+Bpe::Symbol Bpe::find(std::string_view text) const {
+  return static_cast<Symbol>(slots_[slot_of(text, detail::hash_bytes(text))]);
+}
+
+std::string_view Bpe::text(Symbol symbol) const {
+  const std::size_t begin = symbol == 0 ? 0 : ends_[symbol - 1];
+  return std::string_view(texts_).substr(begin, ends_[symbol] - begin);
+}
+
+Bpe::Symbol Bpe::symbol_of_id(std::int64_t id) const {
+  if (sparse_ids_.empty()) {
+    const bool in_range = id >= 0 && id < static_cast<std::int64_t>(symbols_of_ids_.size());
+    return in_range ? symbols_of_ids_[id] : kUnknown;
+  }
+  const auto after = std::upper_bound(sparse_ids_.begin(), sparse_ids_.end(),
+                                      std::pair<std::int64_t, Symbol>(id, 0xFFFFFFFF));
+  return after != sparse_ids_.begin() && (after - 1)->first == id ? (after - 1)->second : kUnknown;
+}
+
+std::uint64_t Bpe::hash_of_pair(Symbol left, Symbol right) {
+  return detail::mix(left, static_cast<std::uint64_t>(right) << 32);
+}
+
+std::size_t Bpe::pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const {
+  const std::size_t mask = pairs_.size() - 1;
+  std::size_t slot = hash & mask;
+  while (pairs_[slot].merged.symbol != kUnknown &&
+         (pairs_[slot].left != left || pairs_[slot].right != right)) {
+    slot = (slot + 1) & mask;
+  }
+  return slot;
+}
+
+void Bpe::add_pair(Symbol left, Symbol right, Merged merged) {
+  const std::uint64_t hash = hash_of_pair(left, right);
+  pairs_[pair_slot_of(left, right, hash)] = {left, right, merged};
+  filter_[filter_bit_of(hash) / 64] |= std::uint64_t{1} << filter_bit_of(hash) % 64;
+  if (left < kDirectSymbols && right < kDirectSymbols) {
+    direct_[left * kDirectSymbols + right] = merged;
+  }
+}
+
+Bpe::Merged Bpe::find_pair(Symbol left, Symbol right) const {
+  if (left < kDirectSymbols && right < kDirectSymbols) {
+    return direct_[left * kDirectSymbols + right];
+  }
+  const std::uint64_t hash = hash_of_pair(left, right);
+  if ((filter_[filter_bit_of(hash) / 64] >> filter_bit_of(hash) % 64 & 1) == 0) {
+    return {};
+  }
+  return pairs_[pair_slot_of(left, right, hash)].merged;
+}
+
+std::vector<Bpe::Merge> Bpe::merges() const {
+  std::vector<Merge> merges;
+  for (const Pair& pair : pairs_) {
+    if (pair.merged.symbol != kUnknown) {
+      merges.push_back({text(pair.left), text(pair.right), pair.merged.rank});
+    }
+  }
+  std::sort(merges.begin(), merges.end(),
+            [](const Merge& a, const Merge& b) { return a.rank < b.rank; });
+  return merges;
+}
+
+void Bpe::merge(std::vector<Piece>& pieces) const {
+  if (pieces.size() > kShortWord || !merge_short(pieces)) {
+    merge_long(pieces);
+  }
+}
+
+// One place after the other, the lowest rank first and then the leftmost place. The same as every
+// place of a pair before the next pair, unless a merge makes a pair of a lower rank than its own.
+bool Bpe::merge_short(std::vector<Piece>& pieces) const {
+  // Rank and place of each pair in one number, signed: all processors find the least of several
+  // such at a time.
+  using Key = std::int32_t;
+  constexpr int kPlaceBits = 7;
+  constexpr Key kNone = std::numeric_limits<Key>::max();
+  constexpr std::uint32_t kMaxRank = kNone >> kPlaceBits;
+  static_assert(kShortWord < 1 << kPlaceBits);
+
+  const std::size_t count = pieces.size();
+  std::array<Key, kShortWord> keys;
+  std::array<Symbol, kShortWord> symbols, merged; // merged: of a piece and the next one
+  std::array<std::uint8_t, kShortWord> previous, next;
+  for (std::size_t i = 0; i < count; ++i) {
+    symbols[i] = pieces[i].symbol;
+    previous[i] = static_cast<std::uint8_t>(i - 1);
+    next[i] = static_cast<std::uint8_t>(i + 1);
+  }
+  /// Returns the rank of the pair that begins at a place.
+  const auto look_up = [&](std::size_t i) {
+    const Merged pair = next[i] < count ? find_pair(symbols[i], symbols[next[i]]) : Merged();
+    merged[i] = pair.symbol;
+    keys[i] = pair.symbol == kUnknown ? kNone : static_cast<Key>(pair.rank << kPlaceBits | i);
+    return pair.rank;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t rank = look_up(i);
+    if (rank >= kMaxRank && rank != kNoRank) {
+      return false;
+    }
+  }
+  for (;;) {
+    Key lowest = kNone;
+    for (std::size_t i = 0; i < count; ++i) {
+      lowest = std::min(lowest, keys[i]);
+    }
+    if (lowest == kNone) {
+      break;
+    }
+    const std::size_t place = lowest & ((1 << kPlaceBits) - 1), absorbed = next[place];
+    symbols[place] = merged[place];
+    keys[absorbed] = kNone;
+    next[place] = next[absorbed];
+    if (next[place] < count) {
+      previous[next[place]] = static_cast<std::uint8_t>(place);
+    }
+    const std::uint32_t after = look_up(place);
+    const std::uint32_t before = place > 0 ? look_up(previous[place]) : kNoRank;
+    const std::uint32_t rank = static_cast<std::uint32_t>(lowest) >> kPlaceBits;
+    const auto is_fine = [&](std::uint32_t new_rank) {
+      return new_rank == kNoRank || (new_rank > rank && new_rank < kMaxRank);
+    };
+    if (!is_fine(before) || !is_fine(after)) {
+      return false;
+    }
+  }
+  std::size_t written = 0;
+  for (std::size_t i = 0; i < count; i = next[i]) {
+    std::uint32_t bytes = 0;
+    for (std::size_t j = i; j < next[i]; ++j) {
+      bytes += pieces[j].bytes;
+    }
+    pieces[written++] = {symbols[i], bytes};
+  }
+  pieces.resize(written);
+  return true;
+}
+
+void Bpe::merge_long(std::vector<Piece>& pieces) const {
+  using Position = std::uint32_t;
+  constexpr std::uint32_t kRemoved = kNoRank;
+  struct Node {
+    Position previous, next;
+    std::uint32_t rank; // of the pair that begins here
+  };
+  const Position count = static_cast<Position>(pieces.size());
+  std::vector<Node> nodes(count);
+  // Rank and position of pairs, the position in the lower half; entries outdated by other merges
+  // stay until they come up.
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue;
+  const auto look_up = [&](Position i) {
+    const Position next = nodes[i].next;
+    nodes[i].rank = next < count ? find_pair(pieces[i].symbol, pieces[next].symbol).rank : kNoRank;
+    if (nodes[i].rank != kNoRank) {
+      queue.push(static_cast<std::uint64_t>(nodes[i].rank) << 32 | i);
+    }
+  };
+  for (Position i = 0; i < count; ++i) {
+    nodes[i] = {i - 1, i + 1, kNoRank};
+  }
+  for (Position i = 0; i < count; ++i) {
+    look_up(i);
+  }
+  std::vector<Position> round; // every place of the pair with the lowest rank, from left to right
+  while (!queue.empty()) {
+    const std::uint32_t rank = static_cast<std::uint32_t>(queue.top() >> 32);
+    round.clear();
+    for (; !queue.empty() && queue.top() >> 32 == rank; queue.pop()) {
+      round.push_back(static_cast<Position>(queue.top()));
+    }
+    for (const Position i : round) {
+      if (nodes[i].rank != rank) {
+        continue;
+      }
+      const Position next = nodes[i].next;
+      const Symbol merged = find_pair(pieces[i].symbol, pieces[next].symbol).symbol;
+      pieces[i] = {merged, pieces[i].bytes + pieces[next].bytes};
+      pieces[next].bytes = 0;
+      nodes[next].rank = kRemoved;
+      nodes[i].next = nodes[next].next;
+      if (nodes[i].next < count) {
+        nodes[nodes[i].next].previous = i;
+      }
+      look_up(i);
+      if (nodes[i].previous < count) {
+        look_up(nodes[i].previous);
+      }
+    }
+  }
+  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
+                              [](const Piece& piece) { return piece.bytes == 0; }),
+               pieces.end());
+}
+
+} // namespace ptbert

@@ -1,0 +1,314 @@
+#include "ptbert/text/bpe_files.h"
+
+#include <charconv>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "ptbert/errors.h"
+#include "ptbert/text/unicode.h"
+#include "ptbert/text/utf8.h"
+
+namespace ptbert {
+namespace {
+
+void check_utf8(std::string_view text, const char* name, const std::string& file) {
+  const std::size_t invalid = find_invalid_utf8(text);
+  if (invalid != std::string_view::npos) {
+    throw FormatError("`" + std::string(name) + "` must be UTF-8, but byte " +
+                      std::to_string(invalid) + " of " + file + " is not.");
+  }
+}
+
+/// Reads one flat object of strings and integers (RFC 8259).
+class VocabularyReader {
+public:
+  VocabularyReader(std::string_view json, const std::string& file) : json_(json), file_(file) {}
+
+  std::vector<Vocabulary::Entry> read() {
+    constexpr std::size_t kBytesOfEntry = 16; // a guess, to reserve memory
+    std::vector<Vocabulary::Entry> entries;
+    entries.reserve(json_.size() / kBytesOfEntry);
+    expect('{', "an object");
+    if (!skip('}')) {
+      do {
+        std::string token = read_string();
+        expect(':', "a colon");
+        entries.push_back({std::move(token), read_integer()});
+      } while (skip(','));
+      expect('}', "a comma or the object's end");
+    }
+    skip_space();
+    if (position_ != json_.size()) {
+      fail("the end of the file");
+    }
+    return entries;
+  }
+
+private:
+  [[noreturn]] void fail(const std::string& expected) const {
+    throw FormatError("`vocab_file` must be a JSON object of tokens and integer ids, but byte " +
+                      std::to_string(position_) + " of " + file_ + " is not " + expected + ".");
+  }
+
+  void skip_space() {
+    while (position_ < json_.size() && (json_[position_] == ' ' || json_[position_] == '\n' ||
+                                        json_[position_] == '\r' || json_[position_] == '\t')) {
+      ++position_;
+    }
+  }
+
+  bool skip(char wanted) {
+    skip_space();
+    if (position_ == json_.size() || json_[position_] != wanted) {
+      return false;
+    }
+    ++position_;
+    return true;
+  }
+
+  void expect(char wanted, const char* name) {
+    if (!skip(wanted)) {
+      fail(name);
+    }
+  }
+
+  std::int64_t read_integer() {
+    skip_space();
+    const char* const begin = json_.data() + position_;
+    const char* const end = json_.data() + json_.size();
+    std::int64_t value = 0;
+    const auto [after, error] = std::from_chars(begin, end, value);
+    const char* const digits = begin != end && *begin == '-' ? begin + 1 : begin;
+    const bool leading_zero = after - digits > 1 && *digits == '0';
+    const bool fraction = after != end && (*after == '.' || *after == 'e' || *after == 'E');
+    if (error != std::errc() || leading_zero || fraction) {
+      fail("an integer of 64 bits");
+    }
+    position_ += after - begin;
+    return value;
+  }
+
+  std::string read_string() {
+    expect('"', "a string");
+    std::string text;
+    while (position_ < json_.size()) {
+      const std::size_t begin = position_;
+      while (position_ < json_.size() && json_[position_] != '"' && json_[position_] != '\\' &&
+             static_cast<unsigned char>(json_[position_]) >= 0x20) {
+        ++position_;
+      }
+      text.append(json_, begin, position_ - begin);
+      if (skip_byte('"')) {
+        return text;
+      }
+      if (!skip_byte('\\')) {
+        break;
+      }
+      append_escape(text);
+    }
+    fail("a character of a string");
+  }
+
+  bool skip_byte(char wanted) {
+    const bool found = position_ < json_.size() && json_[position_] == wanted;
+    position_ += found ? 1 : 0;
+    return found;
+  }
+
+  void append_escape(std::string& text) {
+    constexpr std::string_view kNames = "\"\\/bfnrt", kMeanings = "\"\\/\b\f\n\r\t";
+    if (skip_byte('u')) {
+      text += encode_utf8(std::u32string(1, read_code_point()));
+      return;
+    }
+    const std::size_t index =
+        position_ < json_.size() ? kNames.find(json_[position_]) : std::string_view::npos;
+    if (index == std::string_view::npos) {
+      fail("an escape");
+    }
+    text.push_back(kMeanings[index]);
+    ++position_;
+  }
+
+  char32_t read_code_point() {
+    const char32_t code = read_hexadecimal();
+    const bool high = code >= 0xD800 && code < 0xDC00, low = code >= 0xDC00 && code < 0xE000;
+    if (low || (high && !(skip_byte('\\') && skip_byte('u')))) {
+      fail("a pair of surrogates");
+    }
+    if (!high) {
+      return code;
+    }
+    const char32_t second = read_hexadecimal();
+    if (second < 0xDC00 || second >= 0xE000) {
+      fail("a pair of surrogates");
+    }
+    return 0x10000 + ((code - 0xD800) << 10) + (second - 0xDC00);
+  }
+
+  char32_t read_hexadecimal() {
+    constexpr std::size_t kDigits = 4;
+    const std::string_view digits = json_.substr(position_, kDigits);
+    std::uint32_t value = 0;
+    const auto [after, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() < kDigits || error != std::errc() || after != digits.data() + kDigits) {
+      fail("a hexadecimal number of 4 digits");
+    }
+    position_ += kDigits;
+    return value;
+  }
+
+  std::string_view json_;
+  const std::string& file_;
+  std::size_t position_ = 0;
+};
+
+/// Takes the first line off a text, with its end: "\n", "\r\n" or a lone "\r", as in a text file in
+/// Python. Returns false, and leaves the text, where no line ends.
+bool take_line(std::string_view& text, std::string_view& line) {
+  std::size_t end = 0;
+  while (end < text.size() && text[end] != '\n' && text[end] != '\r') {
+    ++end;
+  }
+  if (end == text.size()) {
+    return false;
+  }
+  line = text.substr(0, end);
+  text.remove_prefix(end + (text.substr(end, 2) == "\r\n" ? 2 : 1));
+  return true;
+}
+
+/// Returns the two words of a line, or an empty first one where there are not two. Words are
+/// separated as by str.split.
+std::pair<std::string_view, std::string_view> two_words(std::string_view line) {
+  const std::size_t space = line.find(' ');
+  const auto is_plain = [](std::string_view word) {
+    for (const char c : word) {
+      // Beyond ASCII, only U+0085 and U+00A0 (lead 0xC2) and code points of the lead bytes 0xE1,
+      // 0xE2 and 0xE3 may be white space.
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte <= ' ' || byte == 0xC2 || (byte >= 0xE1 && byte <= 0xE3)) {
+        return false;
+      }
+    }
+    return !word.empty();
+  };
+  if (space != std::string_view::npos && is_plain(line.substr(0, space)) &&
+      is_plain(line.substr(space + 1))) {
+    return {line.substr(0, space), line.substr(space + 1)};
+  }
+  const std::u32string codes = decode_utf8(line);
+  const std::vector<std::u32string_view> words = split_whitespace(codes);
+  if (words.size() != 2) {
+    return {};
+  }
+  // Positions in the line: the bytes of what stands before.
+  const auto part = [&](std::u32string_view word) {
+    const std::size_t before = word.data() - codes.data();
+    const std::size_t begin = encode_utf8(std::u32string_view(codes).substr(0, before)).size();
+    return line.substr(begin, encode_utf8(word).size());
+  };
+  return {part(words[0]), part(words[1])};
+}
+
+void write_file(const std::filesystem::path& file, const std::string& content) {
+  std::ofstream stream(file, std::ios::binary);
+  stream << content;
+  stream.close();
+  if (!stream) {
+    throw FileError("`vocab_path` must be an existing directory that can be written to, but " +
+                    file.string() + " cannot be written.");
+  }
+}
+
+void append_json_string(std::string& json, std::string_view text) {
+  json.push_back('"');
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    constexpr std::string_view kEscaped = "\"\\\b\f\n\r\t", kNames = "\"\\bfnrt";
+    const std::size_t index = kEscaped.find(c);
+    if (index != std::string_view::npos) {
+      json.append({'\\', kNames[index]});
+    } else if (byte < 0x20) {
+      char escape[7];
+      std::snprintf(escape, sizeof escape, "\\u%04x", byte);
+      json.append(escape);
+    } else {
+      json.push_back(c);
+    }
+  }
+  json.push_back('"');
+}
+
+} // namespace
+
+std::string read_text_file(const std::filesystem::path& file, const std::string& name) {
+  if (!std::filesystem::exists(file)) {
+    throw FileError("`" + name + "` must be an existing file, but " + file.string() +
+                    " does not exist.");
+  }
+  if (std::filesystem::is_directory(file)) {
+    throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
+  }
+  std::ifstream stream(file, std::ios::binary);
+  std::string content(std::filesystem::file_size(file), '\0');
+  if (!stream.read(content.data(), static_cast<std::streamsize>(content.size()))) {
+    throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.");
+  }
+  return content;
+}
+
+std::vector<Vocabulary::Entry> parse_vocab_json(std::string_view json, const std::string& file) {
+  check_utf8(json, "vocab_file", file);
+  return VocabularyReader(json, file).read();
+}
+
+std::vector<Bpe::Merge> parse_merges(std::string_view text, const std::string& file) {
+  check_utf8(text, "merges_file", file);
+  constexpr std::size_t kBytesOfLine = 8; // a guess, to reserve memory
+  std::vector<Bpe::Merge> merges;
+  merges.reserve(text.size() / kBytesOfLine);
+  std::string_view line;
+  take_line(text, line);
+  for (std::uint32_t rank = 0; take_line(text, line); ++rank) {
+    const auto [left, right] = two_words(line);
+    if (!left.empty()) {
+      merges.push_back({left, right, rank});
+    }
+  }
+  return merges;
+}
+
+Bpe read_bpe(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file) {
+  const std::string json = read_text_file(vocab_file, "vocab_file");
+  const std::string merges = read_text_file(merges_file, "merges_file");
+  return Bpe(parse_vocab_json(json, vocab_file.string()),
+             parse_merges(merges, merges_file.string()));
+}
+
+void write_bpe_files(const std::filesystem::path& directory, const Bpe& bpe,
+                     const std::vector<std::string>& special_tokens) {
+  std::string json = "{";
+  for (const Bpe::Symbol token : bpe.tokens()) {
+    json.append(json.size() == 1 ? "" : ", ");
+    append_json_string(json, bpe.text(token));
+    json.append(": ").append(std::to_string(bpe.id(token)));
+  }
+  write_file(directory / kBpeVocabularyName, json + "}");
+
+  std::string lines = "#version: 0.2\n";
+  for (const Bpe::Merge& merge : bpe.merges()) {
+    lines.append(merge.left).append(" ").append(merge.right).append("\n");
+  }
+  write_file(directory / kMergesName, lines);
+
+  lines.clear();
+  for (const std::string& token : special_tokens) {
+    lines.append(token).append("\n");
+  }
+  write_file(directory / kSpecialTokensName, lines);
+}
+
+} // namespace ptbert

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "ptbert/text/bpe.h"
+#include "word_buffer.h"
+#include "word_cache.h"
+#include "workspace_pool.h"
+
+namespace ptbert::detail {
+
+/// What one thread needs for byte-pair encoding.
+struct BpeWorkspace {
+  WordCache<Bpe::Symbol> cache;
+  std::vector<Bpe::Piece> pieces; // of a word
+  WordBuffer token;               // of BERT's basic tokenizer
+};
+
+class BpeWorkspaces : public WorkspacePool<BpeWorkspace> {};
+
+} // namespace ptbert::detail

@@ -1,0 +1,199 @@
+"""GPT-2's tokenizer: text to ids and back by byte-level byte-pair encoding."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Iterable
+from typing import TypeVar
+
+from . import _C
+from ._bpe import (
+    MERGES_NAME,
+    SPECIAL_TOKENS_NAME,
+    VOCAB_NAME,
+    BpeTokenizer,
+    get_pairs,
+)
+from ._tables import ReadOnlyTable
+from .pretrained import archive_map, max_len_map
+from .train_vocab import Files, train_byte_level_bpe
+
+__all__ = [
+    "MERGES_NAME",
+    "PRETRAINED_MERGES_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP",
+    "SPECIAL_TOKENS_NAME",
+    "VOCAB_NAME",
+    "GPT2Tokenizer",
+    "bytes_to_unicode",
+    "get_pairs",
+]
+
+logger = logging.getLogger(__name__)
+
+PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("gpt2", VOCAB_NAME)
+PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("gpt2", MERGES_NAME)
+PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("gpt2")
+
+_Self = TypeVar("_Self", bound="GPT2Tokenizer")
+
+
+@functools.cache
+def bytes_to_unicode() -> dict[int, str]:
+    """Returns the character that stands for each byte in GPT-2's files.
+
+    A visible character of Latin-1 stands for itself; all others, white space and control
+    characters among them, get the characters from U+0100 on. The dict cannot be changed.
+    """
+    items = dict(_C.bytes_to_unicode())
+    return ReadOnlyTable((b, items[b]) for b in sorted(items, key=lambda b: ord(items[b])))
+
+
+class GPT2Tokenizer(BpeTokenizer):
+    """GPT-2's tokenizer, from text to ids and back.
+
+    Text is split into words by `pat`, a word's UTF-8 bytes are written in the characters of
+    `bytes_to_unicode`, and byte-pair encoding merges them. All text can be tokenized, and decoding
+    gives it back. Character data is that of Unicode 15.0 on every Python.
+
+    Args:
+        vocab_file: Path of vocab.json, an object of tokens and ids.
+        merges_file: Path of merges.txt: a first line that is ignored, then two symbols a line, in
+            the order in which they are merged.
+        errors: How `decode` treats bytes that are no UTF-8, as in `bytes.decode`.
+        special_tokens: Tokens that get the ids after the vocabulary. They are not searched for
+            inside text.
+        max_len: The longest input of the model; a warning is logged beyond it.
+
+    Attributes:
+        encoder: Token to id.
+        decoder: Id to token.
+        bpe_ranks: Pair of symbols to rank. These three may be changed at any time.
+        special_tokens: Special token to id; `special_tokens_decoder` is the reverse.
+        byte_encoder: Byte to character; `byte_decoder` is the reverse. Both are read-only.
+
+    Raises:
+        FileNotFoundError: A file cannot be read.
+        ValueError: A file is not what its name says.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     vocab, merges = Path(folder, "vocab.json"), Path(folder, "merges.txt")
+        ...     _ = vocab.write_text('{"l": 0, "o": 1, "w": 2, "lo": 3, "low": 4}')
+        ...     _ = merges.write_text("#version: 0.2\\nl o\\nlo w\\n")
+        ...     tokenizer = GPT2Tokenizer(vocab, merges)
+        >>> tokenizer.tokenize("lowlo")
+        ['low', 'lo']
+        >>> tokenizer.encode("lowlo")
+        [4, 3]
+        >>> tokenizer.decode([4, 3])
+        'lowlo'
+    """
+
+    _native_class = _C.GPT2Tokenizer
+    _family = "gpt2"
+    _logger = logger
+
+    errors: str
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str],
+        merges_file: str | os.PathLike[str],
+        errors: str = "replace",
+        special_tokens: Iterable[str] | None = None,
+        max_len: int | None = None,
+    ) -> None:
+        self.errors = errors
+        super().__init__(vocab_file, merges_file, special_tokens, max_len)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Equal files give equal
+        vocabularies. The characters of the 256 bytes come first, then what is merged of them, and
+        <|endoftext|> last, as in the published vocabulary.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
+                if it does not exist.
+            overwrite: Whether to replace such files in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                the bytes; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = GPT2Tokenizer.train(text, 260, folder)
+            >>> tokenizer.tokenize("low slow")
+            ['low', 'Ġ', 's', 'low']
+        """
+        train_byte_level_bpe(files, vocab_size, output_dir, overwrite, verbose)
+        return cls.from_pretrained(output_dir)
+
+    @property
+    def byte_encoder(self) -> dict[int, str]:
+        """Byte to character, read-only."""
+        return bytes_to_unicode()
+
+    @property
+    def byte_decoder(self) -> dict[str, int]:
+        """Character to byte, read-only."""
+        return ReadOnlyTable((char, byte) for byte, char in bytes_to_unicode().items())
+
+    @property
+    def pat(self) -> str:
+        """What words are, as a regular expression of the package `regex`; it cannot be changed."""
+        return _C.GPT2_PATTERN
+
+    def decode(
+        self,
+        ids: Iterable[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool = True,
+    ) -> str:
+        """Returns the text of `ids`.
+
+        Args:
+            ids: Ids of tokens.
+            skip_special_tokens: Whether to leave special tokens out.
+            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
+                the word before, and to remove "<unk>". Without it, `decode(encode(text))` is
+                `text`.
+
+        Raises:
+            KeyError: An id is neither in the vocabulary nor special.
+        """
+        return self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces, self.errors)
+
+    def _words(self, text: str) -> list[str]:
+        return self._current().words(text)

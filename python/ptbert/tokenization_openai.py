@@ -1,0 +1,223 @@
+"""GPT's tokenizer: text to ids and back by byte-pair encoding of lower-cased words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from . import _C
+from ._bpe import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCAB_NAME, BpeTokenizer, get_pairs
+from .pretrained import archive_map, max_len_map
+from .tokenization import BasicTokenizer
+from .train_vocab import Files, train_bpe
+
+__all__ = [
+    "MERGES_NAME",
+    "PRETRAINED_MERGES_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_ARCHIVE_MAP",
+    "PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP",
+    "SPECIAL_TOKENS_NAME",
+    "VOCAB_NAME",
+    "OpenAIGPTTokenizer",
+    "get_pairs",
+    "text_standardize",
+]
+
+logger = logging.getLogger(__name__)
+
+PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("openai-gpt", VOCAB_NAME)
+PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("openai-gpt", MERGES_NAME)
+PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("openai-gpt")
+
+_Self = TypeVar("_Self", bound="OpenAIGPTTokenizer")
+
+
+def text_standardize(text: str) -> str:
+    """Prepares text for spaCy, as the original code of GPT did.
+
+    Dashes, ellipses and acute accents become ASCII, runs of punctuation get spaces around them, and
+    white space is folded, to " \\n " where it has a newline.
+    """
+    return _C.standardize_text(text)
+
+
+class OpenAIGPTTokenizer(BpeTokenizer):
+    """GPT's tokenizer, from text to ids and back.
+
+    With the packages ftfy and spaCy (`pip install ptbert[openai]`), words are made as for the
+    published model: `ftfy.fix_text`, `text_standardize`, spaCy's English tokenizer, lower-casing.
+    Without them by BERT's `BasicTokenizer`, which differs little, and in C++ throughout.
+
+    Args:
+        vocab_file: Path of vocab.json, an object of tokens and ids.
+        merges_file: Path of merges.txt: a first line that is ignored, then two symbols a line, in
+            the order in which they are merged.
+        special_tokens: Tokens that get the ids after the vocabulary. `BasicTokenizer` leaves them
+            whole where they are whole white-space separated words.
+        max_len: The longest input of the model; a warning is logged beyond it.
+
+    Attributes:
+        encoder: Token to id.
+        decoder: Id to token.
+        bpe_ranks: Pair of symbols to rank. These three may be changed at any time.
+        special_tokens: Special token to id; `special_tokens_decoder` is the reverse.
+        nlp: spaCy's pipeline, called with a text; without `fix_text` an object with `tokenize`.
+        fix_text: ftfy's function, or None.
+
+    Raises:
+        FileNotFoundError: A file cannot be read.
+        ValueError: A file is not what its name says.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     vocab, merges = Path(folder, "vocab.json"), Path(folder, "merges.txt")
+        ...     _ = vocab.write_text('{"<unk>": 0, "l": 1, "o</w>": 2, "lo</w>": 3}')
+        ...     _ = merges.write_text("#version: 0.2\\nl o</w>\\n")
+        ...     tokenizer = OpenAIGPTTokenizer(vocab, merges)
+        >>> tokenizer.tokenize("Lo llo")
+        ['lo</w>', 'l', 'lo</w>']
+        >>> tokenizer.decode(tokenizer.encode("Lo llo"))
+        'lo llo'
+    """
+
+    _native_class = _C.OpenAIGPTTokenizer
+    _family = "openai-gpt"
+    _logger = logger
+
+    nlp: Any
+    fix_text: Callable[[str], str] | None
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str],
+        merges_file: str | os.PathLike[str],
+        special_tokens: Iterable[str] | None = None,
+        max_len: int | None = None,
+    ) -> None:
+        tokens = list(special_tokens or ())
+        try:
+            import ftfy
+            import spacy
+
+            self.nlp = spacy.blank("en")
+            self.fix_text = ftfy.fix_text
+        except ImportError:
+            logger.warning(
+                "ftfy or spaCy is not installed: words are made by BERT's BasicTokenizer. "
+                "`pip install ptbert[openai]` gives the words of the published model."
+            )
+            self.nlp = BasicTokenizer(do_lower_case=True, never_split=tokens)
+            self.fix_text = None
+        super().__init__(vocab_file, merges_file, tokens, max_len)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
+        `BasicTokenizer`, even with ftfy and spaCy; equal files give equal vocabularies. "<unk>"
+        comes first, then all characters of the words, as they are and with "</w>" where they end
+        a word, and then what is merged of them.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the words give fewer.
+            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
+                if it does not exist.
+            overwrite: Whether to replace such files in the directory.
+            verbose: Whether to show a progress bar, on a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be made.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                all characters; the message gives the smallest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     tokenizer = OpenAIGPTTokenizer.train(text, 20, folder)
+            >>> tokenizer.tokenize("low slow")
+            ['low</w>', 's', 'low</w>']
+        """
+        train_bpe(files, vocab_size, output_dir, overwrite, verbose)
+        return cls.from_pretrained(output_dir)
+
+    def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
+        """Makes these the special tokens, whose ids follow those of the vocabulary.
+
+        `BasicTokenizer` leaves them whole where they are whole white-space separated words.
+        """
+        tokens = list(special_tokens or ())
+        super().set_special_tokens(tokens)
+        if tokens and self.fix_text is None:
+            self.nlp.never_split = tokens
+
+    def decode(
+        self,
+        ids: Iterable[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool = True,
+    ) -> str:
+        """Returns the text of `ids`, lower-cased as it was tokenized.
+
+        Args:
+            ids: Ids of tokens.
+            skip_special_tokens: Whether to leave special tokens out.
+            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
+                the word before, and to remove "<unk>".
+
+        Raises:
+            KeyError: An id is neither in the vocabulary nor special.
+        """
+        return self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces, "strict")
+
+    def _words(self, text: str) -> list[str]:
+        if self.fix_text is None:
+            return self.nlp.tokenize(text)
+        return [word.text.lower() for word in self.nlp(text_standardize(self.fix_text(text)))]
+
+    def _basic(self) -> Any:
+        """Returns the native tokenizer of words, or None where words are made by Python."""
+        if self.fix_text is None and type(self.nlp) is BasicTokenizer:
+            return self.nlp._native()
+        return None
+
+    def _native_for_text(self) -> Any:
+        """Returns a native tokenizer that makes words as `nlp` does, or None."""
+        native, basic = self._current(), self._basic()
+        if basic is None:
+            return None
+        key = (native, basic)
+        if self.__dict__.get("_with_basic", (None,))[0] != key:
+            self._with_basic = (key, native.with_basic_tokenizer(basic))
+        return self._with_basic[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in super().__getstate__().items() if k != "_with_basic"}
+
+    def _tokenize(self, text: str) -> list[str]:
+        native = self._native_for_text()
+        if native is not None:
+            return native.tokenize(text)
+        return self._current().tokenize_words(self._words(text))
