@@ -32,6 +32,14 @@ HELD_OUT = REPOSITORY / "docs" / "MODULE_BEHAVIOUR.md"
 TROUBLE = "\u2581\u2585\u2047\u00a0\u3000\u2028\t<unk></s>##</w>[MASK]水\U0001f30aéß\u0301\u200d"
 
 CLASSES = [BertTokenizer, OpenAIGPTTokenizer, GPT2Tokenizer]
+
+
+@pytest.fixture(autouse=True)
+def without_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has GPT's words made as in training."""
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+
+
 every_class = pytest.mark.parametrize("tokenizer_class", CLASSES)
 
 
