@@ -5,7 +5,7 @@ example script does: the original pads every example to 128 tokens. Steps altern
 see the same state of the machine. The floating-point rate of a large matrix product in the same
 run says what the machine gives.
 
-    python benchmarks/fine_tuning_step.py ../shared/data/glue/MRPC [--reference_python PYTHON]
+    python benchmarks/fine_tuning_step.py MRPC_FOLDER [--reference_python PYTHON]
 """
 
 from __future__ import annotations

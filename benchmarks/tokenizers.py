@@ -1,6 +1,6 @@
 """The tokenizers beside those of other libraries, all in one run.
 
-    python benchmarks/tokenizers.py ../shared/data --output benchmarks/results/tokenizers.json
+    python benchmarks/tokenizers.py DATA --output benchmarks/results/tokenizers.json
 
 On one thread every library encodes the same lines, call by call; they take turns, and the median
 counts. Then all lines in one call on 1, 2, ... threads, and loading. Compared where installed

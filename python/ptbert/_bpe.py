@@ -13,11 +13,9 @@ from typing import Any, ClassVar, TypeVar, overload
 from . import _C
 from ._bpe_tables import BpeTables
 from .encoded_batches import ReturnTensors, check_batch, named
-from .pretrained import Family, max_len_map, resolve_bpe_files
+from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, Family, max_len_map, resolve_bpe_files
 
 VOCAB_NAME = "vocab.json"
-MERGES_NAME = "merges.txt"
-SPECIAL_TOKENS_NAME = "special_tokens.txt"
 
 _NO_LIMIT = int(1e12)
 
@@ -36,6 +34,7 @@ class BpeTokenizer(BpeTables):
     """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
 
     _family: ClassVar[Family]
+    _exceptions: ClassVar[dict[str, str]] = {}  # what `bpe` returns in the place of something
     _logger: ClassVar[logging.Logger]
 
     max_len: int
@@ -108,7 +107,8 @@ class BpeTokenizer(BpeTables):
 
     def bpe(self, token: str) -> str:
         """Returns the symbols that byte-pair encoding makes of one word, joined by spaces."""
-        return " ".join(self._current().bpe(token))
+        joined = " ".join(self._current().bpe(token))
+        return self._exceptions.get(joined, joined)
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of `text`."""
@@ -177,7 +177,8 @@ class BpeTokenizer(BpeTables):
                 return [self.encode(text) for text in texts]
             return [self._checked(ids) for ids in native.encode_batch(texts, num_threads)]
         if native is None:
-            ids, mask = _C.pad_rows([self.encode(text)[:max_length] for text in texts])
+            tokens = (self.tokenize(text)[:max_length] for text in texts)
+            ids, mask = _C.pad_rows([self._current().tokens_to_ids(row) for row in tokens])
         else:
             ids, mask = native.encode_padded(texts, max_length, num_threads)
         self._warn_of_length(ids.shape[1])

@@ -28,6 +28,7 @@ class BpeTables:
         return count + len(self.special_tokens)
 
     def __getstate__(self) -> dict[str, Any]:
+        self._current()  # makes `decoder` of the vocabulary as it was before a change
         shown: dict[str, Any] = {
             "encoder": self.encoder,
             "bpe_ranks": self.bpe_ranks,
@@ -47,7 +48,7 @@ class BpeTables:
 
     @property
     def encoder(self) -> dict[str, int]:
-        """Token to id, as in vocab.json. Changes count from the next call on."""
+        """Token to id, as in vocab.json. Changes count from the next call on; assigning copies."""
         return self._table("encoder", lambda: self._plain.encoder_items())
 
     @encoder.setter
@@ -102,6 +103,8 @@ class BpeTables:
         return self._tables[name]
 
     def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
+        if entries is self._tables.get(name):  # as after `|=`, which has changed it already
+            return
         if name == "encoder":
             _ = self.decoder  # which stays as it is
         if name in self._tables:

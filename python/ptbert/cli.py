@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import BertTokenizer, GPT2Tokenizer, OpenAIGPTTokenizer
 
@@ -66,4 +67,5 @@ def _train_vocab(options: argparse.Namespace) -> None:
         **arguments,
     )
     print(f"{options.output_dir} has a vocabulary of {len(tokenizer)} tokens. To load it:")
-    print(f"    {tokenizer_class.__name__}.from_pretrained({options.output_dir!r}{shown})")
+    folder = str(Path(options.output_dir).resolve())  # which no name of a published model can be
+    print(f"    {tokenizer_class.__name__}.from_pretrained({folder!r}{shown})")

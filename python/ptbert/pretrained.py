@@ -33,6 +33,8 @@ VOCABULARY_NAMES: dict[Family, str] = {
     "transfo-xl": "vocab.bin",
 }
 
+MERGES_NAME = "merges.txt"
+SPECIAL_TOKENS_NAME = "special_tokens.txt"
 CORPUS_NAME = "corpus.bin"
 
 _CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME)
@@ -148,7 +150,7 @@ def resolve_bpe_files(
     Raises:
         OSError: One of the first two is missing; the message says what was looked for and where.
     """
-    vocab_name, merges_name = VOCABULARY_NAMES[family], "merges.txt"
+    vocab_name, merges_name = VOCABULARY_NAMES[family], MERGES_NAME
     if repository := _hub_repository(name_or_path, family):
         return (
             _from_hub(name_or_path, repository, (vocab_name,), cache_dir),
@@ -161,7 +163,7 @@ def resolve_bpe_files(
             f"`{name_or_path}` must be a directory with `{vocab_name}` and `{merges_name}`, but is "
             "a file. Pass the directory, or make the tokenizer from the two files."
         )
-    special_tokens = folder / "special_tokens.txt"
+    special_tokens = folder / SPECIAL_TOKENS_NAME
     return (
         _first_of((vocab_name,), folder, folder),
         _first_of((merges_name,), folder, folder),

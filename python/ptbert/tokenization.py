@@ -189,7 +189,7 @@ class BertTokenizer:
             ['lowest', '[UNK]']
         """
         train_wordpiece(files, vocab_size, output_dir, do_lower_case, overwrite, verbose)
-        return cls.from_pretrained(output_dir, do_lower_case=do_lower_case)
+        return cls.from_pretrained(Path(output_dir), do_lower_case=do_lower_case)
 
     def __len__(self) -> int:
         return len(self._vocab)
@@ -385,20 +385,30 @@ class BertTokenizer:
         return known[2]
 
     def _id_encoder(self) -> _C.TextEncoder | None:
-        """Returns the same, or None where `vocab` has other ids than the native steps."""
-        encoder = self._encoder()
+        """Returns the same, or None where ids are not those of the native steps."""
+        encoder = self._encoder() if self._makes_ids_itself() else None
         wordpiece_vocab = self.wordpiece_tokenizer._vocab if encoder is not None else None
         if wordpiece_vocab is self._vocab or wordpiece_vocab is self.vocab:
             return encoder
         return None
+
+    def _makes_ids_itself(self) -> bool:
+        """Whether nobody has put another function in the place of a method."""
+        cls, own = type(self), self.__dict__
+        return (
+            cls.tokenize is BertTokenizer.tokenize
+            and cls.convert_tokens_to_ids is BertTokenizer.convert_tokens_to_ids
+            and "tokenize" not in own
+            and "convert_tokens_to_ids" not in own
+        )
 
     def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
         encoder = self._id_encoder() if own_vocab else self._encoder()
         if encoder is None:
             raise TypeError(
                 f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the "
-                f"`vocab` of the tokenizer, but has {self.basic_tokenizer!r} and "
-                f"{self.wordpiece_tokenizer!r}."
+                "`vocab` of the tokenizer, and no other `tokenize` and `convert_tokens_to_ids` "
+                f"than theirs, but has {self.basic_tokenizer!r} and {self.wordpiece_tokenizer!r}."
             )
         return encoder
 

@@ -6,18 +6,13 @@ import functools
 import logging
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from . import _C
-from ._bpe import (
-    MERGES_NAME,
-    SPECIAL_TOKENS_NAME,
-    VOCAB_NAME,
-    BpeTokenizer,
-    get_pairs,
-)
+from ._bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._tables import ReadOnlyTable
-from .pretrained import archive_map, max_len_map
+from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
 from .train_vocab import Files, train_byte_level_bpe
 
 __all__ = [
@@ -158,7 +153,7 @@ class GPT2Tokenizer(BpeTokenizer):
             ['low', 'Ġ', 's', 'low']
         """
         train_byte_level_bpe(files, vocab_size, output_dir, overwrite, verbose)
-        return cls.from_pretrained(output_dir)
+        return cls.from_pretrained(Path(output_dir))
 
     @property
     def byte_encoder(self) -> dict[int, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from . import _C
-from ._bpe import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCAB_NAME, BpeTokenizer, get_pairs
-from .pretrained import archive_map, max_len_map
+from ._bpe import VOCAB_NAME, BpeTokenizer, get_pairs
+from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
 from .tokenization import BasicTokenizer
 from .train_vocab import Files, train_bpe
 
@@ -87,6 +88,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
     _native_class = _C.OpenAIGPTTokenizer
     _family = "openai-gpt"
     _logger = logger
+    _exceptions: ClassVar[dict[str, str]] = {"\n  </w>": "\n</w>"}  # as in 2019
 
     nlp: Any
     fix_text: Callable[[str], str] | None
@@ -161,7 +163,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             ['low</w>', 's', 'low</w>']
         """
         train_bpe(files, vocab_size, output_dir, overwrite, verbose)
-        return cls.from_pretrained(output_dir)
+        return cls.from_pretrained(Path(output_dir))
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
         """Makes these the special tokens, whose ids follow those of the vocabulary.

@@ -18,10 +18,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from . import _C
-from ._bpe import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCAB_NAME
+from ._bpe import VOCAB_NAME
 from .file_utils import StrPath
 from .learn_merges import LONGEST_PIECE, import_sentencepiece, learn_merges
-from .pretrained import VOCABULARY_NAMES
+from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCABULARY_NAMES
 from .word_pieces import BasicTokenizer, WordpieceTokenizer
 
 logger = logging.getLogger(__name__)

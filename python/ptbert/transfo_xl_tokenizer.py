@@ -280,7 +280,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
         add_double_eos: bool = False,
         return_tensors: ReturnTensors | None = None,
     ) -> list[list[int]] | dict[str, Any]:
-        """Encodes many lines, without holding the interpreter lock.
+        """Encodes many lines, splitting them without the interpreter lock.
 
         Args:
             texts: The lines.

@@ -35,7 +35,8 @@ TEST(Gpt2SplitTest, SplitsContractionsWordsNumbersAndWhiteSpace) {
 
 TEST(Gpt2TokenizerTest, GivesTextBack) {
   const GPT2Tokenizer tokenizer = load();
-  for (const std::string text : {"", "The harbour's boat.", " \n\t é水🌊", "a\u0000b"}) {
+  for (const std::string& text :
+       Strings{"", "The harbour's boat.", " \n\t é水🌊", std::string("a\0b", 3)}) {
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text), false, false), text);
     EXPECT_EQ(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)), tokenizer.encode(text));
   }

@@ -1,6 +1,6 @@
 """Writes hf_tokenizers_characters.json: the characters that `tokenizers` treats in another way.
 
-    python tests/golden/generate_hf_characters.py ../shared/data
+    python tests/golden/generate_hf_characters.py DATA
 
 Each is tried between letters and alone, with the vocabularies of bert-base-uncased and -cased.
 """

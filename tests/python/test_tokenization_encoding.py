@@ -59,6 +59,19 @@ def test_encode_uses_replaced_tokenizers(tokenizer: BertTokenizer) -> None:
     assert tokenizer.encode("sea tide") == [SEA, UNK]
 
 
+def test_encode_uses_replaced_methods(tokenizer: BertTokenizer) -> None:
+    class Shouting(BertTokenizer):
+        def tokenize(self, text: str) -> list[str]:
+            return super().tokenize(text)[:1]
+
+    shouting = Shouting(VOCABULARY)
+    assert shouting.encode("sea tide") == [SEA]
+    with pytest.raises(TypeError, match="and no other `tokenize` and `convert_tokens_to_ids`"):
+        shouting.encode_batch(["sea tide"])
+    tokenizer.convert_tokens_to_ids = lambda tokens: [7]  # type: ignore[method-assign]
+    assert tokenizer.encode("sea tide") == [7]
+
+
 def test_dicts_are_made_when_asked_for(tokenizer: BertTokenizer) -> None:
     assert tokenizer.encode("sea") == [SEA]
     assert len(tokenizer) == 140
@@ -241,5 +254,6 @@ def test_replaced_tokenizer_raises_where_it_cannot_be_used(tokenizer: BertTokeni
             getattr(tokenizer, method)("sea")
         assert str(error.value).startswith(
             f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the `vocab` "
-            "of the tokenizer, but has "
+            "of the tokenizer, and no other `tokenize` and `convert_tokens_to_ids` than theirs, "
+            "but has "
         )

@@ -429,3 +429,12 @@ def test_command_refuses_cased_where_case_is_given(
     with pytest.raises(SystemExit, match="1"):
         main([*arguments_of(kind, tmp_path), "--cased"])
     assert "`--cased` must be used with `--type wordpiece` only" in capsys.readouterr().err
+
+
+def test_the_folder_may_have_the_name_of_a_published_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tokenizer = GPT2Tokenizer.train(write(tmp_path, "low lower lowest"), 260, "gpt2")
+    assert len(tokenizer) == 260
+    main(["train-vocab", "--type=bpe", "--size=12", "corpus.txt", "-o", "openai-gpt"])

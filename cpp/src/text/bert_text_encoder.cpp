@@ -80,6 +80,7 @@ std::vector<Piece> BertTextEncoder::find_pieces(std::string_view text,
     detail::PieceSink sink(core, workspace->cache, pieces);
     run_pass<false>(basic_, text, workspace->token, sink);
   } else {
+    detail::check_numbered_length(text);
     offsets->clear();
     detail::OffsetSink sink(core, pieces, *offsets);
     run_pass<true>(basic_, text, workspace->token, sink);

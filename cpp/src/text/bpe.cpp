@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 #include <queue>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "hash.h"
@@ -272,6 +274,10 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
     Position previous, next;
     std::uint32_t rank; // of the pair that begins here
   };
+  if (pieces.size() >= kRemoved) {
+    throw std::length_error("a word must have fewer than 2**32 - 1 pieces, but has " +
+                            std::to_string(pieces.size()) + ".");
+  }
   const Position count = static_cast<Position>(pieces.size());
   std::vector<Node> nodes(count);
   // Rank and position of pairs, the position in the lower half; entries outdated by other merges

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "ptbert/errors.h"
 #include "ptbert/text/unicode.h"
@@ -253,11 +254,12 @@ std::string read_text_file(const std::filesystem::path& file, const std::string&
     throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
   }
   std::ifstream stream(file, std::ios::binary);
-  std::string content(std::filesystem::file_size(file), '\0');
-  if (!stream.read(content.data(), static_cast<std::streamsize>(content.size()))) {
+  std::ostringstream content; // by parts: a pipe has no size
+  if (!stream ||
+      (stream.peek() != std::ifstream::traits_type::eof() && !(content << stream.rdbuf()))) {
     throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.");
   }
-  return content;
+  return std::move(content).str();
 }
 
 std::vector<Vocabulary::Entry> parse_vocab_json(std::string_view json, const std::string& file) {

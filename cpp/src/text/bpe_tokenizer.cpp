@@ -13,12 +13,6 @@
 namespace ptbert {
 namespace {
 
-void check_utf8(std::string_view text) {
-  if (find_invalid_utf8(text) != std::string_view::npos) {
-    decode_utf8(text); // throws, and says where
-  }
-}
-
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   std::size_t found = text.find(from);
   if (found == std::string::npos) {
@@ -103,6 +97,7 @@ EncodedBatch BpeTokenizer::encode_padded(const std::vector<std::string_view>& te
 
 std::vector<Offset> BpeTokenizer::offsets(std::string_view text) const {
   check_utf8(text);
+  detail::check_numbered_length(text);
   std::vector<Offset> offsets;
   append_offsets(text, *workspaces_->borrow(), offsets);
   return offsets;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "ptbert/text/bpe.h"
@@ -14,6 +15,14 @@ struct BpeWorkspace {
   WordCache<Bpe::Symbol> cache;
   std::vector<Bpe::Piece> pieces; // of a word
   WordBuffer token;               // of BERT's basic tokenizer
+
+  void trim() {
+    constexpr std::size_t kKept = 1 << 17;
+    token.trim();
+    if (pieces.capacity() > kKept) {
+      pieces = std::vector<Bpe::Piece>();
+    }
+  }
 };
 
 class BpeWorkspaces : public WorkspacePool<BpeWorkspace> {};

@@ -25,7 +25,6 @@ constexpr std::array<Class, 128> kAsciiClasses = [] {
 }();
 
 bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
-bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 struct Character {
   Class character_class;
@@ -87,7 +86,7 @@ std::size_t contraction_bytes(std::string_view text) {
 std::size_t end_of_white_space(std::string_view text, std::size_t begin) {
   const std::size_t end = end_of_run(text, begin, Class::kSpace);
   std::size_t last = end - 1;
-  while (is_continuation(text[last])) {
+  while (!starts_code_point(text[last])) {
     --last;
   }
   return end == text.size() || last == begin ? end : last;
@@ -186,7 +185,7 @@ void GPT2Tokenizer::append_offsets(std::string_view text, detail::BpeWorkspace& 
   sources.reserve(text.size());
   std::uint32_t characters = 0;
   for (const char byte : text) {
-    characters += is_continuation(byte) ? 0 : 1;
+    characters += starts_code_point(byte) ? 1 : 0;
     sources.push_back(characters - 1);
   }
   for_each_word(text, [&](std::string_view word) {

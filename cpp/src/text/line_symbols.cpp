@@ -82,9 +82,8 @@ void split_at_delimiter(std::string_view text, std::string_view delimiter, Add a
 }
 
 template <typename Add> void split_characters(std::string_view text, Add add) {
-  const auto starts = [](char byte) { return (byte & 0xC0) != 0x80; };
   for (auto first = text.begin(); first != text.end();) {
-    const auto last = std::find_if(first + 1, text.end(), starts);
+    const auto last = std::find_if(first + 1, text.end(), starts_code_point);
     add(text.substr(first - text.begin(), last - first));
     first = last;
   }
@@ -121,11 +120,6 @@ void for_each_symbol(std::string_view line, const LineFormat& format, Add add) {
   } else if (format.add_eos) {
     add(kEos);
   }
-}
-
-void check_utf8(std::string_view line) {
-  if (!is_ascii(line))
-    decode_utf8(line); // throws where it cannot
 }
 
 void append_line(std::string_view line, const LineFormat& format, IndexedLines& lines) {

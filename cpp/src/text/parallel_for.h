@@ -6,7 +6,6 @@
 #include <exception>
 #include <mutex>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -28,11 +27,12 @@ inline std::size_t thread_count(std::size_t num_threads,
   return std::min(num_threads, 1 + bytes / kBytesPerThread);
 }
 
-/// Calls `function(i)` for all i below `count` on `threads` threads, the caller's among them. What
-/// one of them throws is thrown again when all have ended.
+/// Calls `function(i)` for all i below `count` on up to `threads` threads, the caller's among them.
+/// What one of them throws is thrown again when all have ended.
 template <typename Function>
 void parallel_for(std::size_t count, std::size_t threads, Function function) {
   constexpr std::size_t kSharesPerThread = 16; // of unequal length in time
+  threads = std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(count, 1));
   const std::size_t share = std::max<std::size_t>(1, count / (threads * kSharesPerThread));
   std::atomic<std::size_t> next = 0;
   std::exception_ptr failure;
@@ -51,11 +51,12 @@ void parallel_for(std::size_t count, std::size_t threads, Function function) {
     }
   };
   std::vector<std::thread> others;
+  others.reserve(threads - 1);
   try {
-    while (others.size() + 1 < std::min(threads, count)) {
+    while (others.size() + 1 < threads) {
       others.emplace_back(work);
     }
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // No more threads to be had: those that there are do the work.
   }
   work();

@@ -59,6 +59,13 @@ std::size_t find_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
+void check_utf8(std::string_view text) {
+  const std::size_t invalid = find_invalid_utf8(text);
+  if (invalid != std::string_view::npos) {
+    throw_invalid_utf8(text, invalid);
+  }
+}
+
 void throw_invalid_utf8(std::string_view text, std::size_t position) {
   char byte[5];
   std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[position]));

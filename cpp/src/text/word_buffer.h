@@ -3,11 +3,24 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "ptbert/text/offset.h"
 
 namespace ptbert::detail {
+
+/// Where code points of a text are numbered in 32 bits: std::length_error for a text too long.
+inline void check_numbered_length(std::string_view text) {
+  if (text.size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::length_error(
+        "a text must have less than 4 GiB for its tokens to be located, but has " +
+        std::to_string(text.size()) + " bytes.");
+  }
+}
 
 /// A token under construction, in memory that is used again for the next one.
 struct WordBuffer {
@@ -21,6 +34,14 @@ struct WordBuffer {
     if (size + kSlack > bytes.size()) {
       bytes.resize(2 * (size + kSlack));
       sources.resize(bytes.size());
+    }
+  }
+
+  /// Gives the memory of a very long token back.
+  void trim() {
+    constexpr std::size_t kKept = 1 << 20;
+    if (bytes.size() > kKept) {
+      *this = WordBuffer();
     }
   }
 

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
+#include "ptbert/text/utf8.h"
+
 namespace ptbert::detail {
-namespace {
-
-bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
-
-} // namespace
-
 void WordpieceCore::append_pieces(std::string_view word, std::vector<Piece>& pieces,
                                   std::vector<std::size_t>* ends) const {
   const std::size_t before = pieces.size();
-  const auto characters = std::count_if(word.begin(), word.end(), starts_character);
+  const auto characters = std::count_if(word.begin(), word.end(), starts_code_point);
   std::size_t start = 0;
   TokenTrie::Node from = TokenTrie::kRoot;
   while (start < word.size() && from != TokenTrie::kNone &&

@@ -17,6 +17,8 @@ namespace ptbert::detail {
 struct WordpieceWorkspace {
   WordBuffer token;
   WordCache<Piece> cache;
+
+  void trim() { token.trim(); }
 };
 
 /// WordPiece over a trie, and the workspaces of the threads that use it.

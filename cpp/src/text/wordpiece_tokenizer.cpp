@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "ptbert/text/basic_tokenizer.h"
+#include "ptbert/text/utf8.h"
 #include "wordpiece_core.h"
 
 namespace ptbert {
 namespace {
 
 constexpr std::string_view kContinuation = "##";
-
-bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
 
 WordpieceTokenizer::Contains look_up_in(std::shared_ptr<const Vocabulary> vocab) {
   if (vocab == nullptr) {
@@ -48,7 +47,7 @@ std::vector<std::string> WordpieceTokenizer::tokenize(std::string_view text) con
 void WordpieceTokenizer::append_pieces(std::string_view word,
                                        std::vector<std::string>& pieces) const {
   const std::size_t before = pieces.size();
-  const auto characters = std::count_if(word.begin(), word.end(), starts_character);
+  const auto characters = std::count_if(word.begin(), word.end(), starts_code_point);
   if (characters > max_input_chars_per_word_ || !append_longest_matches(word, pieces)) {
     pieces.resize(before);
     pieces.push_back(unk_token_);
@@ -63,7 +62,7 @@ bool WordpieceTokenizer::append_longest_matches(std::string_view word,
     rest.assign(kContinuation.substr(0, prefix)).append(word.substr(start));
 
     std::size_t length = std::min(rest.size(), max_piece_bytes_);
-    while (length > prefix && ((length < rest.size() && !starts_character(rest[length])) ||
+    while (length > prefix && ((length < rest.size() && !starts_code_point(rest[length])) ||
                                !contains_(std::string_view(rest).substr(0, length)))) {
       --length;
     }

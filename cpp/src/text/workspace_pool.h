@@ -9,7 +9,8 @@
 namespace ptbert::detail {
 
 /// What tokenizing needs beside its result, kept for the next text: a workspace for each thread
-/// that is at work at the same time.
+/// that is at work at the same time. Workspace::trim() lets go of what only a very long word
+/// needed.
 template <typename Workspace> class WorkspacePool {
 public:
   /// Borrows a workspace for its own lifetime.
@@ -46,6 +47,7 @@ private:
   }
 
   void give_back(std::unique_ptr<Workspace> workspace) {
+    workspace->trim();
     const std::lock_guard lock(mutex_);
     if (idle_.size() < kMostIdle) {
       idle_.push_back(std::move(workspace));

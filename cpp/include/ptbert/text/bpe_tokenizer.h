@@ -27,8 +27,8 @@ std::string clean_up_tokenization(std::string text);
 
 /// What the tokenizers of GPT and GPT-2 share: byte-pair encoding of words, ids, special tokens and
 /// files. A derived class says what the words of a text are, what a word consists of, and how
-/// tokens are read as text. Any number of threads may use one tokenizer, as long as none calls
-/// set_special_tokens.
+/// tokens are read as text. Any number of threads may use one tokenizer, as long as none
+/// replaces special tokens.
 class BpeTokenizer {
 public:
   using Symbol = Bpe::Symbol;

@@ -28,13 +28,14 @@ public:
                      std::optional<std::int64_t> max_len = std::nullopt);
   explicit OpenAIGPTTokenizer(Bpe bpe, std::optional<std::int64_t> max_len = std::nullopt);
 
+  /// Also gives the tokenizer a new tokenizer of words, which leaves these tokens whole.
   void set_special_tokens(const std::vector<std::string>& tokens) override;
 
   /// The symbols of words that another tokenizer made, as the original writes them: joined by
   /// spaces and split again, which loses a space inside a word. Words must be well-formed UTF-8;
   /// empty ones are skipped.
   Symbols encode_words(const std::vector<std::string>& words) const;
-  /// Replaces the tokenizer of words.
+  /// Replaces the tokenizer of words, which no other thread may use meanwhile.
   void set_basic_tokenizer(BasicTokenizer basic_tokenizer);
 
   /// Every "</w>" as a space, without white space around the whole.

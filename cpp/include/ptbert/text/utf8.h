@@ -11,6 +11,11 @@ namespace ptbert {
 /// std::string_view::npos.
 std::size_t find_invalid_utf8(std::string_view text);
 
+/// Whether a byte of well-formed UTF-8 is the first of its code point.
+inline bool starts_code_point(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+}
+
 /// A code point and the number of bytes that it takes.
 struct Utf8CodePoint {
   char32_t code;
@@ -44,6 +49,9 @@ inline Utf8CodePoint peek_utf8(std::string_view text, std::size_t position) {
 
 /// Throws the std::invalid_argument for a text whose byte at `position` starts no code point.
 [[noreturn]] void throw_invalid_utf8(std::string_view text, std::size_t position);
+
+/// std::invalid_argument where a text is not well-formed.
+void check_utf8(std::string_view text);
 
 /// Returns the code point that starts at `position`; std::invalid_argument where there is none.
 inline Utf8CodePoint decode_utf8_at(std::string_view text, std::size_t position) {
