@@ -43,6 +43,7 @@ Encode = Callable[[str], Any]
 
 LOADING = """
 import resource, sys, time
+sys.modules["ftfy"] = None
 import ptbert
 def memory():
     with open("/proc/self/statm") as statm:

@@ -386,21 +386,19 @@ class BertTokenizer:
 
     def _id_encoder(self) -> _C.TextEncoder | None:
         """Returns the same, or None where ids are not those of the native steps."""
-        encoder = self._encoder() if self._makes_ids_itself() else None
+        cls, own = type(self), self.__dict__
+        if (
+            cls.tokenize is not _TOKENIZE
+            or cls.convert_tokens_to_ids is not _CONVERT_TOKENS_TO_IDS
+            or "tokenize" in own
+            or "convert_tokens_to_ids" in own
+        ):
+            return None
+        encoder = self._encoder()
         wordpiece_vocab = self.wordpiece_tokenizer._vocab if encoder is not None else None
         if wordpiece_vocab is self._vocab or wordpiece_vocab is self.vocab:
             return encoder
         return None
-
-    def _makes_ids_itself(self) -> bool:
-        """Whether nobody has put another function in the place of a method."""
-        cls, own = type(self), self.__dict__
-        return (
-            cls.tokenize is BertTokenizer.tokenize
-            and cls.convert_tokens_to_ids is BertTokenizer.convert_tokens_to_ids
-            and "tokenize" not in own
-            and "convert_tokens_to_ids" not in own
-        )
 
     def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
         encoder = self._id_encoder() if own_vocab else self._encoder()
@@ -469,6 +467,11 @@ class BertTokenizer:
             )
         native.save(vocab_file)
         return str(vocab_file)
+
+
+# What `encode` stands for, while these are in place.
+_TOKENIZE = BertTokenizer.tokenize
+_CONVERT_TOKENS_TO_IDS = BertTokenizer.convert_tokens_to_ids
 
 
 def _arguments_for(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
