@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from . import _C
 from .vocabulary import LoadedVocabulary, Vocabulary
@@ -112,7 +112,7 @@ class BasicTokenizer(_NativeTwin):
             and twin[0][1] is never_split  # the tuple of the state: nothing else is its own copy
             and twin[0][0] is self.do_lower_case
         ):
-            return cast(_C.BasicTokenizer, twin[1])
+            return twin[1]
         if isinstance(never_split, str):
             raise TypeError(
                 f'`never_split` must be a collection of tokens, but is the str "{never_split}".'
@@ -121,7 +121,7 @@ class BasicTokenizer(_NativeTwin):
         state = (bool(self.do_lower_case), tuple(never_split))
         if twin is None or twin[0] != state:
             self._twin = twin = (state, _C.BasicTokenizer(*state))
-        return cast(_C.BasicTokenizer, twin[1])
+        return twin[1]
 
 
 class WordpieceTokenizer(_NativeTwin):
@@ -182,8 +182,15 @@ class WordpieceTokenizer(_NativeTwin):
         vocab = self._vocab
         if not isinstance(vocab, (LoadedVocabulary, Vocabulary)):
             return None
-        state = (vocab.native(), self.unk_token, self.max_input_chars_per_word)
-        twin = self._twin
+        native, twin = vocab.native(), self._twin
+        if (
+            twin is not None
+            and twin[0][0] is native
+            and twin[0][1] is self.unk_token
+            and twin[0][2] is self.max_input_chars_per_word
+        ):
+            return twin[1]
+        state = (native, self.unk_token, self.max_input_chars_per_word)
         if twin is None or twin[0] != state:
             self._twin = twin = (state, _C.WordpieceTokenizer(*state))
-        return cast(_C.WordpieceTokenizer, twin[1])
+        return twin[1]
