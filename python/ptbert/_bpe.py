@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import logging
 import operator
@@ -30,7 +31,7 @@ def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
     return set(itertools.pairwise(symbols))
 
 
-class BpeTokenizer(BpeTables):
+class BpeTokenizer(BpeTables, abc.ABC):
     """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
 
     _family: ClassVar[Family]
@@ -116,8 +117,9 @@ class BpeTokenizer(BpeTables):
             return self._tokenize(text)
         return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
 
+    @abc.abstractmethod
     def _words(self, text: str) -> list[str]:
-        raise NotImplementedError
+        """Returns the words of `text` as `bpe` takes them."""
 
     def _tokenize(self, text: str) -> list[str]:
         return self._current().tokenize(text)
@@ -258,12 +260,33 @@ class BpeTokenizer(BpeTables):
                 f"`ids` must be in the vocabulary of {len(self)} tokens, but {index} is not."
             ) from None
 
-    def _decode(self, ids: Iterable[int], skip: bool, clean_up: bool, errors: str) -> str:
-        native = self._current()
+    def decode(
+        self,
+        ids: Iterable[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool = True,
+    ) -> str:
+        """Returns the text of `ids`.
+
+        Args:
+            ids: Ids of tokens.
+            skip_special_tokens: Whether to leave special tokens out.
+            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
+                the word before, and to remove "<unk>". Without it, `decode(encode(text))` is
+                `text` for GPT-2, and the lower-cased words of `text` for GPT.
+
+        Raises:
+            KeyError: An id is neither in the vocabulary nor special.
+        """
+        native, errors = self._current(), self._utf8_errors()
         if "decoder" not in self._tables and self._is_plain():
-            return native.decode(ids, skip, clean_up, errors)
-        joined = "".join(self.convert_ids_to_tokens(ids, skip_special_tokens=skip))
-        return native.text_of(joined, clean_up, errors)
+            return native.decode(ids, skip_special_tokens, clean_up_tokenization_spaces, errors)
+        joined = "".join(self.convert_ids_to_tokens(ids, skip_special_tokens=skip_special_tokens))
+        return native.text_of(joined, clean_up_tokenization_spaces, errors)
+
+    def _utf8_errors(self) -> str:
+        """How bytes that are no UTF-8 are decoded, as in `bytes.decode`."""
+        return "strict"
 
     def save_vocabulary(self, vocab_path: str | os.PathLike[str]) -> tuple[str, str, str]:
         """Writes vocab.json, merges.txt and special_tokens.txt to a directory.

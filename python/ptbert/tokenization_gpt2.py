@@ -170,25 +170,8 @@ class GPT2Tokenizer(BpeTokenizer):
         """What words are, as a regular expression of the package `regex`; it cannot be changed."""
         return _C.GPT2_PATTERN
 
-    def decode(
-        self,
-        ids: Iterable[int],
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool = True,
-    ) -> str:
-        """Returns the text of `ids`.
-
-        Args:
-            ids: Ids of tokens.
-            skip_special_tokens: Whether to leave special tokens out.
-            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
-                the word before, and to remove "<unk>". Without it, `decode(encode(text))` is
-                `text`.
-
-        Raises:
-            KeyError: An id is neither in the vocabulary nor special.
-        """
-        return self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces, self.errors)
+    def _utf8_errors(self) -> str:
+        return self.errors
 
     def _words(self, text: str) -> list[str]:
         return self._current().words(text)

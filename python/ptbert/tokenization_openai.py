@@ -175,25 +175,6 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         if tokens and self.fix_text is None:
             self.nlp.never_split = tokens
 
-    def decode(
-        self,
-        ids: Iterable[int],
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool = True,
-    ) -> str:
-        """Returns the text of `ids`, lower-cased as it was tokenized.
-
-        Args:
-            ids: Ids of tokens.
-            skip_special_tokens: Whether to leave special tokens out.
-            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
-                the word before, and to remove "<unk>".
-
-        Raises:
-            KeyError: An id is neither in the vocabulary nor special.
-        """
-        return self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces, "strict")
-
     def _words(self, text: str) -> list[str]:
         if self.fix_text is None:
             return self.nlp.tokenize(text)
