@@ -3,21 +3,26 @@
     python benchmarks/tokenizers.py DATA --output benchmarks/results/tokenizers.json
 
 On one thread every library encodes the same lines, call by call; they take turns, and the median
-counts. Then all lines in one call on 1, 2, ... threads, and loading. Compared where installed
+counts. Then all lines in one call on 1, 2, ... threads, beside a hash, whose speeds show what more
+threads give on the machine; and loading. Compared where installed
 (`pip install --group bench`): pytorch-pretrained-bert, tokenizers, flash-tokenizer, tiktoken.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import json
+import math
 import os
 import platform
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,17 +60,21 @@ print((time.perf_counter() - start) * 1e3, (memory() - before) / 1e6)
 
 
 def corpora(data: Path) -> dict[str, list[str]]:
-    """Lines of some 0.5 MB and more in each kind of text."""
+    """Lines of 0.5 MB and more in each kind of text; texts that are shorter are repeated."""
 
     def lines(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").splitlines()
 
     texts = {"English": lines(data / "lm" / "wikitext-2" / "valid.txt")}
     for name, code in LANGUAGES.items():
-        texts[name] = lines(data / "text" / "udhr" / f"{code}.txt") * 10
+        texts[name] = lines(data / "text" / "udhr" / f"{code}.txt")
     emoji = lines(data / "text" / "unicode-15.0" / "emoji-test.txt")
-    texts["emoji"] = [line.partition("# ")[2] for line in emoji if "; fully-qualified" in line] * 4
-    return texts
+    texts["emoji"] = [line.partition("# ")[2] for line in emoji if "; fully-qualified" in line]
+    return {name: some * math.ceil(0.5 / megabytes(some)) for name, some in texts.items()}
+
+
+def megabytes(lines: list[str]) -> float:
+    return sum(len(line.encode()) for line in lines) / 1e6
 
 
 def installed(name: str) -> Any:
@@ -132,15 +141,19 @@ ENCODERS: dict[str, Callable[[list[str]], dict[str, Encode]]] = {
 }
 
 
-def speeds(calls: dict[str, Callable[[], Any]], megabytes: float, repeats: int) -> dict[str, float]:
-    """MB/s of each call, the median of `repeats` turns."""
+def speeds(calls: dict[str, Callable[[], Any]], size: float, repeats: int) -> dict[str, float]:
+    """MB/s of each call, the median of `repeats` turns.
+
+    In each turn they come in another order: the first after a slow library finds cold caches.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    order = random.Random(0)
     for _ in range(repeats):
-        for name, call in calls.items():
+        for name in order.sample(list(calls), len(calls)):
             start = time.perf_counter()
-            call()
+            calls[name]()
             seconds[name].append(time.perf_counter() - start)
-    return {name: round(megabytes / median(taken), 2) for name, taken in seconds.items()}
+    return {name: round(size / median(taken), 2) for name, taken in seconds.items()}
 
 
 def line_by_line(encode: Encode, lines: list[str]) -> Callable[[], Any]:
@@ -159,6 +172,13 @@ def batches(tokenizer: Any, lines: list[str], threads: int) -> dict[str, Callabl
             lines, threads, return_tensors="np"
         ),
     }
+
+
+def hashing(threads: int) -> tuple[str, Callable[[], Any]]:
+    """Hashing of 32 MB in equal parts: how much faster this machine is now with more threads."""
+    part = bytes(32_000_000 // threads)
+    pool = ThreadPoolExecutor(threads)
+    return f"sha256, {threads} thread(s)", lambda: list(pool.map(hashlib.sha256, [part] * threads))
 
 
 def loading(name: str, files: list[str], repeats: int) -> dict[str, float]:
@@ -201,16 +221,14 @@ def main() -> None:
         encoders = ENCODERS[name](files)
         results[name] = section = {"one thread": {}, "loading": {}}
         for kind, lines in texts.items():
-            size = sum(len(line.encode()) for line in lines) / 1e6
             calls = {library: line_by_line(e, lines) for library, e in encoders.items()}
-            section["one thread"][kind] = speeds(calls, size, arguments.repeats)
+            section["one thread"][kind] = speeds(calls, megabytes(lines), arguments.repeats)
             show(kind, section["one thread"][kind])
         tokenizer = getattr(ptbert, name)(*files)
         calls = {}
         for threads in sorted({1, 2, os.cpu_count() or 1}):
-            calls |= batches(tokenizer, short, threads)
-        size = sum(len(line.encode()) for line in short) / 1e6
-        section["batch"] = speeds(calls, size, arguments.repeats)
+            calls |= dict([*batches(tokenizer, short, threads).items(), hashing(threads)])
+        section["batch"] = speeds(calls, megabytes(short), 8 * arguments.repeats)
         show("batch", section["batch"])
         section["loading"] = loading(name, files, arguments.repeats)
         show("loading", section["loading"])

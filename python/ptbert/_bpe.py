@@ -37,6 +37,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
     _family: ClassVar[Family]
     _exceptions: ClassVar[dict[str, str]] = {}  # what `bpe` returns in the place of something
     _logger: ClassVar[logging.Logger]
+    _guarded = _C.Guarded()  # what `_find_native` gave, for as long as nothing has changed
 
     max_len: int
 
@@ -113,20 +114,20 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of `text`."""
-        if self._is_plain():
-            return self._tokenize(text)
-        return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
+        native = self._native()
+        return self._tokenize(text) if native is None else native.tokenize(text)
 
     @abc.abstractmethod
     def _words(self, text: str) -> list[str]:
         """Returns the words of `text` as `bpe` takes them."""
 
     def _tokenize(self, text: str) -> list[str]:
-        return self._current().tokenize(text)
+        """Returns the tokens of `text`, whose words Python makes."""
+        return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
-        native = self._native_for_text() if self._is_plain() else None
+        native = self._native()
         if native is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = native.encode(text)
@@ -173,7 +174,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             ValueError: An argument does not fit the others.
         """
         check_batch(texts, num_threads, return_tensors, max_length=max_length)
-        native = self._native_for_text() if self._is_plain() else None
+        native = self._native()
         if return_tensors is None:
             if native is None:
                 return [self.encode(text) for text in texts]
@@ -196,7 +197,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             TypeError: Words are not made in C++: a method was replaced, or ftfy and spaCy make
                 them.
         """
-        native = self._native_for_text() if self._is_plain() else None
+        native = self._native()
         if native is None:
             raise TypeError(
                 "`offsets` must know where words come from, but they are made in Python: by ftfy "
@@ -204,9 +205,24 @@ class BpeTokenizer(BpeTables, abc.ABC):
             )
         return native.offsets(text)
 
-    def _native_for_text(self) -> Any:
-        """Returns the native tokenizer of whole texts, or None where Python makes words."""
-        return self._current()
+    def _native(self) -> Any:
+        """Returns the native tokenizer of whole texts, or None where Python makes words or has
+        another method.
+        """
+        return self._guarded.get(self) or self._find_native()
+
+    def _find_native(self) -> Any:
+        return self._keep(self._current()) if self._is_plain() else None
+
+    def _keep(
+        self, native: Any, names: Iterable[str] = (), others: Iterable[tuple[Any, str]] = ()
+    ) -> Any:
+        """Keeps `native` until a table, a method or one of these attributes changes."""
+        depends_on = [(self._twin, "native"), *others]
+        self._guarded = _C.Guarded(
+            native, self, (*_METHOD_NAMES, *names), _METHOD_NAMES, depends_on
+        )
+        return native
 
     def _warn_of_length(self, length: int) -> None:
         if length > self.max_len:

@@ -34,7 +34,7 @@ class BpeTables:
             "bpe_ranks": self.bpe_ranks,
             **self._tables,
         }
-        state = {k: v for k, v in self.__dict__.items() if k not in ("_plain", "_twin")}
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_guarded", "_plain", "_twin")}
         return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

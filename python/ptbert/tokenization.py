@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -88,6 +89,7 @@ class BertTokenizer:
     _encoder_of: tuple[_C.BasicTokenizer | None, _C.WordpieceTokenizer, _C.TextEncoder] | None = (
         None
     )
+    _guarded = _C.Guarded()  # the encoder of `_id_encoder` for as long as nothing has changed
 
     def __init__(
         self,
@@ -195,7 +197,9 @@ class BertTokenizer:
         return len(self._vocab)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ids_to_tokens": self.ids_to_tokens, "_encoder_of": None}
+        state = {**self.__dict__, "_ids_to_tokens": self.ids_to_tokens, "_encoder_of": None}
+        state.pop("_guarded", None)
+        return state
 
     def __repr__(self) -> str:
         return (
@@ -245,7 +249,7 @@ class BertTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the word pieces of `text`."""
-        encoder = self._encoder()
+        encoder = self._guarded.get(self) or self._encoder()
         if encoder is not None:
             return encoder.tokenize(text)
         basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
@@ -261,7 +265,7 @@ class BertTokenizer:
         Raises:
             KeyError: A token is not in `vocab`.
         """
-        encoder = self._id_encoder()
+        encoder = self._guarded.get(self) or self._id_encoder()
         if encoder is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = encoder.encode(text)
@@ -387,18 +391,19 @@ class BertTokenizer:
     def _id_encoder(self) -> _C.TextEncoder | None:
         """Returns the same, or None where ids are not those of the native steps."""
         cls, own = type(self), self.__dict__
-        if (
-            cls.tokenize is not _TOKENIZE
-            or cls.convert_tokens_to_ids is not _CONVERT_TOKENS_TO_IDS
-            or "tokenize" in own
-            or "convert_tokens_to_ids" in own
-        ):
+        if _methods(cls) != _ORIGINAL_METHODS or any(name in own for name in _METHOD_NAMES):
             return None
         encoder = self._encoder()
-        wordpiece_vocab = self.wordpiece_tokenizer._vocab if encoder is not None else None
-        if wordpiece_vocab is self._vocab or wordpiece_vocab is self.vocab:
-            return encoder
-        return None
+        if encoder is None:
+            return None
+        wordpiece_vocab = self.wordpiece_tokenizer._vocab
+        if wordpiece_vocab is not self._vocab and wordpiece_vocab is not self.vocab:
+            return None
+        made_of = self.basic_tokenizer.made_of() if self.do_basic_tokenize else []
+        if made_of is not None:
+            made_of += self.wordpiece_tokenizer.made_of()
+            self._guarded = _C.Guarded(encoder, self, _OWN_NAMES, _METHOD_NAMES, made_of)
+        return encoder
 
     def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
         encoder = self._id_encoder() if own_vocab else self._encoder()
@@ -470,8 +475,17 @@ class BertTokenizer:
 
 
 # What `encode` stands for, while these are in place.
-_TOKENIZE = BertTokenizer.tokenize
-_CONVERT_TOKENS_TO_IDS = BertTokenizer.convert_tokens_to_ids
+_METHOD_NAMES = ("convert_tokens_to_ids", "tokenize")
+_methods = operator.attrgetter(*_METHOD_NAMES)
+_ORIGINAL_METHODS = _methods(BertTokenizer)
+# Of an instance, what the choice of an encoder depends on.
+_OWN_NAMES = (
+    *_METHOD_NAMES,
+    "_vocab",
+    "basic_tokenizer",
+    "do_basic_tokenize",
+    "wordpiece_tokenizer",
+)
 
 
 def _arguments_for(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -186,21 +186,22 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             return self.nlp._native()
         return None
 
-    def _native_for_text(self) -> Any:
-        """Returns a native tokenizer that makes words as `nlp` does, or None."""
+    def _find_native(self) -> Any:
         native, basic = self._current(), self._basic()
-        if basic is None:
+        if basic is None or not self._is_plain():
             return None
         key = (native, basic)
         if self.__dict__.get("_with_basic", (None,))[0] != key:
             self._with_basic = (key, native.with_basic_tokenizer(basic))
+        made_of = self.nlp.made_of()
+        if made_of is not None:
+            self._keep(self._with_basic[1], ("fix_text", "nlp"), made_of)
         return self._with_basic[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "_with_basic"}
 
     def _tokenize(self, text: str) -> list[str]:
-        native = self._native_for_text()
-        if native is not None:
-            return native.tokenize(text)
+        if not self._is_plain():
+            return super()._tokenize(text)
         return self._current().tokenize_words(self._words(text))

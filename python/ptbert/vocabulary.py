@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import OrderedDict
 from typing import Any
@@ -48,23 +47,32 @@ class Vocabulary(OrderedDict[str, int]):
             native = self._native_copy = _C.Vocabulary(self)
         return native
 
+    def made_of(self) -> list[tuple[Any, str]]:
+        """Returns the attributes on which `native` depends, as `_C.Guarded` takes them."""
+        return [(self, "_native_copy")]
+
 
 class LoadedVocabulary:
     """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
 
     def __init__(self, loaded: _C.Vocabulary) -> None:
         self._loaded = loaded
+        self._vocab: Vocabulary | None = None
 
-    @functools.cached_property
+    @property
     def vocab(self) -> Vocabulary:
-        vocab = Vocabulary(self._loaded.items())
-        vocab._native_copy = self._loaded
-        return vocab
+        if self._vocab is None:
+            self._vocab = Vocabulary(self._loaded.items())
+            self._vocab._native_copy = self._loaded
+        return self._vocab
 
     def native(self) -> _C.Vocabulary:
         """Returns the native form of the entries as they are now."""
-        vocab = self.__dict__.get("vocab")
-        return self._loaded if vocab is None else vocab.native()
+        return self._loaded if self._vocab is None else self._vocab.native()
+
+    def made_of(self) -> list[tuple[Any, str]]:
+        """Returns the attributes on which `native` depends, as `_C.Guarded` takes them."""
+        return [(self, "_vocab"), *([] if self._vocab is None else self._vocab.made_of())]
 
     def ids_to_tokens(self) -> OrderedDict[int, str]:
         """Returns the tokens of the file by their ids."""
@@ -79,7 +87,7 @@ class LoadedVocabulary:
 
 def _with_vocab(vocab: Vocabulary) -> LoadedVocabulary:
     loaded = LoadedVocabulary(vocab.native())
-    loaded.__dict__["vocab"] = vocab
+    loaded._vocab = vocab
     return loaded
 
 

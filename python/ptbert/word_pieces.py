@@ -37,14 +37,18 @@ class _NativeTwin:
 
     __slots__ = ("__weakref__", "_twin")
     _attributes: ClassVar[tuple[str, ...]]
-    _twin: tuple[tuple[Any, ...], Any] | None
+    _twin: tuple[tuple[Any, ...], Any] | None  # None after a change
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name != "_twin":
+            super().__setattr__("_twin", None)
 
     def __getstate__(self) -> dict[str, Any]:
         attributes = {name: getattr(self, name) for name in self._attributes}
         return {**getattr(self, "__dict__", {}), **attributes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._twin = None
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -83,7 +87,6 @@ class BasicTokenizer(_NativeTwin):
     ) -> None:
         self.do_lower_case = do_lower_case
         self.never_split = never_split
-        self._twin = None
         self._native()
 
     def __init_subclass__(cls) -> None:
@@ -107,11 +110,7 @@ class BasicTokenizer(_NativeTwin):
 
     def _native(self) -> _C.BasicTokenizer:
         twin, never_split = self._twin, self.never_split
-        if (
-            twin is not None
-            and twin[0][1] is never_split  # the tuple of the state: nothing else is its own copy
-            and twin[0][0] is self.do_lower_case
-        ):
+        if twin is not None and type(never_split) is tuple:
             return twin[1]
         if isinstance(never_split, str):
             raise TypeError(
@@ -122,6 +121,12 @@ class BasicTokenizer(_NativeTwin):
         if twin is None or twin[0] != state:
             self._twin = twin = (state, _C.BasicTokenizer(*state))
         return twin[1]
+
+    def made_of(self) -> list[tuple[Any, str]] | None:
+        """Returns the attributes on which the native tokenizer depends, or None where it depends on
+        more: a list can be changed from inside.
+        """
+        return [(self, "_twin")] if type(self.never_split) is tuple else None
 
 
 class WordpieceTokenizer(_NativeTwin):
@@ -150,7 +155,6 @@ class WordpieceTokenizer(_NativeTwin):
         self._vocab: Container[str] | LoadedVocabulary = vocab
         self.unk_token = unk_token
         self.max_input_chars_per_word = max_input_chars_per_word
-        self._twin = None
 
     @property
     def vocab(self) -> Container[str]:
@@ -183,14 +187,13 @@ class WordpieceTokenizer(_NativeTwin):
         if not isinstance(vocab, (LoadedVocabulary, Vocabulary)):
             return None
         native, twin = vocab.native(), self._twin
-        if (
-            twin is not None
-            and twin[0][0] is native
-            and twin[0][1] is self.unk_token
-            and twin[0][2] is self.max_input_chars_per_word
-        ):
-            return twin[1]
-        state = (native, self.unk_token, self.max_input_chars_per_word)
-        if twin is None or twin[0] != state:
+        if twin is None or twin[0][0] is not native:
+            state = (native, self.unk_token, self.max_input_chars_per_word)
             self._twin = twin = (state, _C.WordpieceTokenizer(*state))
         return twin[1]
+
+    def made_of(self) -> list[tuple[Any, str]]:
+        """Returns the attributes on which the native tokenizer depends, where there is one."""
+        vocab = self._vocab
+        assert isinstance(vocab, (LoadedVocabulary, Vocabulary))
+        return [(self, "_twin"), *vocab.made_of()]

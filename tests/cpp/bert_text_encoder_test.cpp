@@ -183,13 +183,23 @@ TEST(BertTextEncoderTest, TextsMayBeEncodedOnManyThreads) {
                     std::to_string(i));
   }
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  const auto pieces = tokenizer.encoder().find_pieces_of_all(views, 4);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    ASSERT_EQ(pieces[i], tokenizer.encoder().find_pieces(texts[i]));
-  }
+  std::size_t used = 0;
+  const auto use = [&](std::size_t first, std::size_t last, const auto& rows) {
+    ASSERT_EQ(first, used); // in order, and none twice
+    for (; used < last; ++used) {
+      ASSERT_EQ(rows[used], tokenizer.encoder().find_pieces(texts[used]));
+    }
+  };
+  tokenizer.encoder().find_pieces_of_all(views, 4, use);
+  EXPECT_EQ(used, texts.size());
+  const auto refuse = [](std::size_t, std::size_t, const auto&) {
+    throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(tokenizer.encoder().find_pieces_of_all(views, 4, refuse), std::runtime_error);
   texts[1700] = "\xFF";
   const std::vector<std::string_view> broken(texts.begin(), texts.end());
-  EXPECT_THROW(tokenizer.encoder().find_pieces_of_all(broken, 4), std::invalid_argument);
+  const auto ignore = [](std::size_t, std::size_t, const auto&) {};
+  EXPECT_THROW(tokenizer.encoder().find_pieces_of_all(broken, 4, ignore), std::invalid_argument);
 }
 
 TEST(BertTextEncoderTest, PairsAreJoinedAndCutFromTheLonger) {

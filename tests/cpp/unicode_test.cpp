@@ -44,7 +44,10 @@ TEST(Utf8Test, FindsTheFirstMalformedByte) {
       "a\xE0\x9F\xBF", "a\xED\xA0\x80",     "a\xE6\xB0",     "a\xF0\x8F\xBF\xBF",
       "a\xFF",         "a\xF4\x90\x80\x80", "a\xF0\x9F\x8C", "a\xF5\x80\x80\x80"};
   for (const std::string& text : malformed) {
-    EXPECT_EQ(find_invalid_utf8(text), 1U) << text;
+    for (std::size_t before = 0; before < 20; ++before) {
+      EXPECT_EQ(find_invalid_utf8(std::string(before, 'a') + text), before + 1) << text;
+      EXPECT_EQ(find_invalid_utf8(text + std::string(before, 'a')), 1U) << text;
+    }
   }
   EXPECT_EQ(find_invalid_utf8("水"), std::string::npos);
 }

@@ -257,7 +257,7 @@ def test_replaced_tokenizers_are_used(tokenizer: BertTokenizer) -> None:
 def test_replaced_step_raises() -> None:
     tokenizer = BasicTokenizer()
     with pytest.raises(AttributeError, match="_run_strip_accents"):
-        tokenizer._run_strip_accents = str  # type: ignore[attr-defined]
+        tokenizer._run_strip_accents = str
     with pytest.raises(AttributeError, match="tokenize"):
         tokenizer.tokenize = str.split  # type: ignore[method-assign, assignment]
     with pytest.raises(TypeError) as error:

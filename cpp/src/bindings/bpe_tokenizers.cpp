@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -139,12 +140,12 @@ encode_batch(Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts
   std::vector<py::object> keep;
   const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
   const std::size_t threads = not_negative(num_threads, "num_threads");
-  std::vector<Symbols> batch;
-  {
-    const py::gil_scoped_release release;
-    batch = self.tokenizer.encode_symbols_batch(text_views, threads);
-  }
-  return make_list(batch.size(), [&](std::size_t i) { return self.ids(batch[i]); });
+  return make_list_in_parts(text_views.size(), [&](const auto& fill) {
+    self.tokenizer.encode_symbols_batch(
+        text_views, threads, [&](std::size_t first, std::size_t last, const auto& rows) {
+          fill(first, last, [&](std::size_t i) { return self.ids(rows[i]); });
+        });
+  });
 }
 
 template <typename Tokenizer>
@@ -351,7 +352,14 @@ void register_bpe_tokenizers(py::module_& m) {
       [](const std::vector<BpeTokenizer::Ids>& rows) {
         EncodedBatch batch = [&] {
           const py::gil_scoped_release release;
-          return EncodedBatch::pad(rows, 0);
+          std::vector<std::size_t> lengths;
+          for (const BpeTokenizer::Ids& row : rows) {
+            lengths.push_back(row.size());
+          }
+          return EncodedBatch::pad(lengths, 0, false, 1,
+                                   [&](std::size_t i, std::int64_t* ids, std::int64_t*) {
+                                     std::copy(rows[i].begin(), rows[i].end(), ids);
+                                   });
         }();
         return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
                               tensor_of(std::move(batch.attention_mask), batch));

@@ -23,10 +23,13 @@ namespace ptbert::python {
 /// The Python objects of a vocabulary's tokens or ids, each made once and shared by all results.
 class SharedObjects {
 public:
-  explicit SharedObjects(std::size_t count) : objects_(count) {}
+  explicit SharedObjects(std::size_t count) : count_(count) {}
 
   /// Returns the object of an index, which `make()` makes the first time.
   template <typename Make> py::object at(std::size_t index, Make make) {
+    if (objects_.empty()) {
+      objects_.resize(count_);
+    }
     py::object& object = objects_[index];
     if (!object) {
       object = make();
@@ -35,7 +38,8 @@ public:
   }
 
 private:
-  std::vector<py::object> objects_;
+  std::size_t count_;
+  std::vector<py::object> objects_; // empty until one is asked for
 };
 
 /// Makes a list of `count` items, of which `item(i)` gives each.
@@ -44,6 +48,20 @@ template <typename Item> py::list make_list(std::size_t count, Item item) {
   for (std::size_t i = 0; i < count; ++i) {
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), item(i).release().ptr());
   }
+  return list;
+}
+
+/// Makes a list of `count` items without the interpreter, except where `run(fill)` calls
+/// `fill(first, last, item)`: that sets the items from `first` to before `last` to `item(i)`.
+template <typename Run> py::list make_list_in_parts(std::size_t count, Run run) {
+  py::list list(count);
+  const py::gil_scoped_release release;
+  run([&](std::size_t first, std::size_t last, auto item) {
+    const py::gil_scoped_acquire acquire;
+    for (std::size_t i = first; i < last; ++i) {
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), item(i).release().ptr());
+    }
+  });
   return list;
 }
 
@@ -82,7 +100,7 @@ inline py::object tensor_of(EncodedBatch::Array values, const EncodedBatch& batc
   std::int64_t* const kept = values.release();
   return to_python(torch::from_blob(
       kept, {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
-      [kept](void*) { delete[] kept; }, torch::kInt64));
+      [kept](void*) { EncodedBatch::Free()(kept); }, torch::kInt64));
 }
 
 } // namespace ptbert::python

@@ -10,6 +10,7 @@ void register_bert(pybind11::module_& m);
 void register_bpe_tokenizers(pybind11::module_& m);
 void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
+void register_guarded(pybind11::module_& m);
 void register_layers(pybind11::module_& m);
 void register_natives(pybind11::module_& m);
 void register_optim(pybind11::module_& m);

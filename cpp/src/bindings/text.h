@@ -44,9 +44,14 @@ inline Strings strings(const py::typing::Iterable<py::str>& objects, const char*
   return result;
 }
 
-/// Runs `function(view of text)` without the interpreter.
+/// Runs `function(view of text)` without the interpreter, unless the text is so short that others
+/// would hardly notice, and letting go takes as long.
 template <typename Function> auto unlocked(const py::object& text, Function function) {
+  constexpr std::size_t kShort = 1024; // some tens of microseconds
   const std::string_view view = utf8(text, "text");
+  if (view.size() <= kShort) {
+    return function(view);
+  }
   const py::gil_scoped_release release;
   return function(view);
 }

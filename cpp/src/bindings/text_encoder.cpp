@@ -66,12 +66,12 @@ encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& texts,
   std::vector<py::object> keep;
   const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
   const std::size_t threads = not_negative(num_threads, "num_threads");
-  std::vector<std::vector<Piece>> pieces;
-  {
-    const py::gil_scoped_release release;
-    pieces = self.encoder().find_pieces_of_all(text_views, threads);
-  }
-  return make_list(pieces.size(), [&](std::size_t i) { return self.ids(pieces[i]); });
+  return make_list_in_parts(text_views.size(), [&](const auto& fill) {
+    self.encoder().find_pieces_of_all(
+        text_views, threads, [&](std::size_t first, std::size_t last, const auto& rows) {
+          fill(first, last, [&](std::size_t i) { return self.ids(rows[i]); });
+        });
+  });
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>

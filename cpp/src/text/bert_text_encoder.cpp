@@ -74,27 +74,38 @@ std::vector<Piece> BertTextEncoder::find_pieces(std::string_view text,
                                                 std::vector<Offset>* offsets) const {
   const detail::WordpieceCore& core = *wordpiece_.core();
   const auto workspace = core.borrow_workspace();
-  std::vector<Piece> pieces;
-  pieces.reserve(text.size() / 4);
   if (offsets == nullptr) {
-    detail::PieceSink sink(core, workspace->cache, pieces);
-    run_pass<false>(basic_, text, workspace->token, sink);
-  } else {
-    detail::check_numbered_length(text);
-    offsets->clear();
-    detail::OffsetSink sink(core, pieces, *offsets);
-    run_pass<true>(basic_, text, workspace->token, sink);
+    return find_pieces(text, *workspace);
   }
+  detail::check_numbered_length(text);
+  offsets->clear();
+  std::vector<Piece> pieces;
+  detail::OffsetSink sink(core, pieces, *offsets);
+  run_pass<true>(basic_, text, workspace->token, sink);
   return pieces;
 }
 
-std::vector<std::vector<Piece>>
-BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& texts,
-                                    std::size_t num_threads) const {
-  std::vector<std::vector<Piece>> pieces(texts.size());
-  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
-                       [&](std::size_t i) { pieces[i] = find_pieces(texts[i]); });
+std::vector<Piece> BertTextEncoder::find_pieces(std::string_view text,
+                                                detail::WordpieceWorkspace& workspace) const {
+  constexpr std::size_t kBytesOfPiece = 4; // a guess, to reserve memory
+  std::vector<Piece> pieces;
+  pieces.reserve(text.size() / kBytesOfPiece);
+  detail::PieceSink sink(*wordpiece_.core(), workspace.cache, pieces);
+  run_pass<false>(basic_, text, workspace.token, sink);
   return pieces;
+}
+
+void BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& texts,
+                                         std::size_t num_threads, const UsePieces& use) const {
+  std::vector<std::vector<Piece>> rows(texts.size());
+  detail::parallel_in_order(
+      texts.size(), detail::thread_count(num_threads, texts),
+      [&] { return wordpiece_.core()->borrow_workspace(); },
+      [&](std::size_t i, const auto& workspace) { rows[i] = find_pieces(texts[i], *workspace); },
+      [&](std::size_t first, std::size_t last) {
+        use(first, last, rows);
+        std::fill(&rows[first], &rows[first] + (last - first), std::vector<Piece>());
+      });
 }
 
 const std::string& BertTextEncoder::token(Piece piece) const {
@@ -118,8 +129,13 @@ std::vector<std::int64_t> BertTextEncoder::encode(std::string_view text) const {
 EncodedPair BertTextEncoder::encode_pair(std::string_view text_a,
                                          std::optional<std::string_view> text_b,
                                          std::optional<std::size_t> max_length) const {
-  return join(find_pieces(text_a), text_b ? std::optional(find_pieces(*text_b)) : std::nullopt,
-              max_length);
+  const PiecesOfPair pieces =
+      find_pieces_of_pair(text_a, text_b, max_length, *wordpiece_.core()->borrow_workspace());
+  EncodedPair pair;
+  pair.input_ids.resize(pieces.length());
+  pair.token_type_ids.resize(pieces.length());
+  write(pieces, pair.input_ids.data(), pair.token_type_ids.data());
+  return pair;
 }
 
 EncodedBatch
@@ -132,50 +148,62 @@ BertTextEncoder::encode_pairs(const std::vector<std::string_view>& texts_a,
                                 std::to_string(texts_a.size()) + "), but has " +
                                 std::to_string(texts_b->size()) + ".");
   }
-  EncodedBatch::Rows ids(texts_a.size()), token_types(texts_a.size());
   std::size_t threads = detail::thread_count(num_threads, texts_a);
   if (texts_b) {
     threads = std::max(threads, detail::thread_count(num_threads, *texts_b));
   }
-  detail::parallel_for(texts_a.size(), threads, [&](std::size_t i) {
-    const auto text_b = texts_b ? std::optional((*texts_b)[i]) : std::nullopt;
-    EncodedPair pair = encode_pair(texts_a[i], text_b, max_length);
-    ids[i] = std::move(pair.input_ids);
-    token_types[i] = std::move(pair.token_type_ids);
-  });
-  const std::int64_t padding = ids.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
-  return EncodedBatch::pad(ids, padding, threads, &token_types);
+  std::vector<PiecesOfPair> rows(texts_a.size());
+  std::vector<std::size_t> lengths(texts_a.size());
+  detail::parallel_for(
+      texts_a.size(), threads, [&] { return wordpiece_.core()->borrow_workspace(); },
+      [&](std::size_t i, const auto& workspace) {
+        const auto text_b = texts_b ? std::optional((*texts_b)[i]) : std::nullopt;
+        rows[i] = find_pieces_of_pair(texts_a[i], text_b, max_length, *workspace);
+        lengths[i] = rows[i].length();
+      });
+  const std::int64_t padding = rows.empty() ? 0 : wordpiece_.vocab()->id("[PAD]");
+  return EncodedBatch::pad(lengths, padding, true, threads,
+                           [&](std::size_t i, std::int64_t* ids, std::int64_t* token_types) {
+                             write(rows[i], ids, token_types);
+                           });
 }
 
-EncodedPair BertTextEncoder::join(std::vector<Piece> a, std::optional<std::vector<Piece>> b,
-                                  std::optional<std::size_t> max_length) const {
-  const std::size_t special = b ? 3 : 2;
+BertTextEncoder::PiecesOfPair BertTextEncoder::find_pieces_of_pair(
+    std::string_view text_a, std::optional<std::string_view> text_b,
+    std::optional<std::size_t> max_length, detail::WordpieceWorkspace& workspace) const {
+  const std::size_t special = text_b ? 3 : 2;
   if (max_length && *max_length < special) {
     throw std::invalid_argument("`max_length` (" + std::to_string(*max_length) +
                                 ") must be at least " + std::to_string(special) +
                                 ", which [CLS] and [SEP] take.");
   }
-  std::vector<Piece> second = b ? std::move(*b) : std::vector<Piece>();
+  PiecesOfPair pieces{find_pieces(text_a, workspace), std::nullopt};
+  std::vector<Piece> none;
+  if (text_b) {
+    pieces.b = find_pieces(*text_b, workspace);
+  }
   if (max_length) {
-    truncate_pair(a, second, *max_length - special);
+    truncate_pair(pieces.a, pieces.b ? *pieces.b : none, *max_length - special);
   }
+  return pieces;
+}
+
+void BertTextEncoder::write(const PiecesOfPair& pieces, std::int64_t* input_ids,
+                            std::int64_t* token_type_ids) const {
   const std::int64_t cls = wordpiece_.vocab()->id("[CLS]"), sep = wordpiece_.vocab()->id("[SEP]");
-  EncodedPair joined;
-  joined.input_ids.reserve(a.size() + second.size() + special);
-  const auto append = [&](const std::vector<Piece>& pieces) {
-    for (const Piece piece : pieces) {
-      joined.input_ids.push_back(id(piece));
+  const auto append = [&](const std::vector<Piece>& text, std::int64_t token_type) {
+    for (const Piece piece : text) {
+      *input_ids++ = id(piece);
     }
-    joined.input_ids.push_back(sep);
+    *input_ids++ = sep;
+    token_type_ids = std::fill_n(token_type_ids, text.size() + 1, token_type);
   };
-  joined.input_ids.push_back(cls);
-  append(a);
-  joined.token_type_ids.assign(joined.input_ids.size(), 0);
-  if (b) {
-    append(second);
-    joined.token_type_ids.resize(joined.input_ids.size(), 1);
+  *input_ids++ = cls;
+  *token_type_ids++ = 0;
+  append(pieces.a, 0);
+  if (pieces.b) {
+    append(*pieces.b, 1);
   }
-  return joined;
 }
 
 } // namespace ptbert

@@ -41,7 +41,7 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
   ids_.push_back(0);
   for (const Vocabulary::Entry& token : tokens) {
     const std::size_t before = ends_.size();
-    const Symbol symbol = intern(token.token);
+    const Symbol symbol = intern(token.token, detail::hash_bytes(token.token));
     if (symbol >= before) {
       tokens_.push_back(symbol);
     }
@@ -52,20 +52,43 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
   pairs_.resize(power_of_two_above(2 * merges.size()));
   filter_.resize(pairs_.size() * kFilterBitsPerSlot / 64);
   direct_.resize(kDirectSymbols * kDirectSymbols);
+  add_merges(merges);
+}
+
+/// Merge by merge would wait for memory again and again: the tables are too large for the
+/// processor's nearer caches. Several at a time wait together.
+void Bpe::add_merges(const std::vector<Merge>& merges) {
+  constexpr std::size_t kTogether = 32;
+  std::array<std::uint64_t, kTogether> left_hashes, right_hashes;
+  std::array<Pair, kTogether> pairs;
   std::string text_of_merged;
   Symbol merged = kUnknown;
-  for (const Merge& merge : merges) {
-    text_of_merged.assign(merge.left).append(merge.right);
-    const Symbol left = intern(merge.left), right = intern(merge.right);
-    // Vocabularies mostly list what merges make in their order.
-    const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
-    merged = is_next ? merged + 1 : intern(text_of_merged);
-    add_pair(left, right, {merge.rank, merged});
+  for (std::size_t first = 0; first < merges.size(); first += kTogether) {
+    const Merge* const some = &merges[first];
+    const std::size_t count = std::min(kTogether, merges.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      left_hashes[i] = detail::hash_bytes(some[i].left);
+      right_hashes[i] = detail::hash_bytes(some[i].right);
+      detail::prefetch(&slots_[first_slot_of(left_hashes[i])]);
+      detail::prefetch(&slots_[first_slot_of(right_hashes[i])]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Symbol left = intern(some[i].left, left_hashes[i]);
+      const Symbol right = intern(some[i].right, right_hashes[i]);
+      text_of_merged.assign(some[i].left).append(some[i].right);
+      // Vocabularies mostly list what merges make in their order.
+      const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
+      merged = is_next ? merged + 1 : intern(text_of_merged, detail::hash_bytes(text_of_merged));
+      pairs[i] = {left, right, {some[i].rank, merged}};
+      detail::prefetch(&pairs_[hash_of_pair(left, right) & (pairs_.size() - 1)]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      add_pair(pairs[i]);
+    }
   }
 }
 
-Bpe::Symbol Bpe::intern(std::string_view text) {
-  const std::uint64_t hash = detail::hash_bytes(text);
+Bpe::Symbol Bpe::intern(std::string_view text, std::uint64_t hash) {
   std::size_t slot = slot_of(text, hash);
   if (slots_[slot] != 0) {
     return static_cast<Symbol>(slots_[slot]);
@@ -82,11 +105,10 @@ Bpe::Symbol Bpe::intern(std::string_view text) {
   return symbol;
 }
 
-/// Returns the slot that holds the text, or the empty one where it belongs. The place of a symbol
-/// comes from the upper half of its hash, which is kept: the table grows without hashing again.
+/// Returns the slot that holds the text, or the empty one where it belongs.
 std::size_t Bpe::slot_of(std::string_view wanted, std::uint64_t hash) const {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = (hash >> 32) & mask;
+  std::size_t slot = first_slot_of(hash);
   while (slots_[slot] != 0 && ((slots_[slot] & kHashHalf) != (hash & kHashHalf) ||
                                text(static_cast<Symbol>(slots_[slot])) != wanted)) {
     slot = (slot + 1) & mask;
@@ -149,7 +171,7 @@ std::uint64_t Bpe::hash_of_pair(Symbol left, Symbol right) {
   return detail::mix(left, static_cast<std::uint64_t>(right) << 32);
 }
 
-std::size_t Bpe::pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const {
+inline std::size_t Bpe::pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const {
   const std::size_t mask = pairs_.size() - 1;
   std::size_t slot = hash & mask;
   while (pairs_[slot].merged.symbol != kUnknown &&
@@ -159,16 +181,17 @@ std::size_t Bpe::pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) con
   return slot;
 }
 
-void Bpe::add_pair(Symbol left, Symbol right, Merged merged) {
+void Bpe::add_pair(const Pair& pair) {
+  const auto [left, right, merged] = pair;
   const std::uint64_t hash = hash_of_pair(left, right);
-  pairs_[pair_slot_of(left, right, hash)] = {left, right, merged};
+  pairs_[pair_slot_of(left, right, hash)] = pair;
   filter_[filter_bit_of(hash) / 64] |= std::uint64_t{1} << filter_bit_of(hash) % 64;
   if (left < kDirectSymbols && right < kDirectSymbols) {
     direct_[left * kDirectSymbols + right] = merged;
   }
 }
 
-Bpe::Merged Bpe::find_pair(Symbol left, Symbol right) const {
+inline Bpe::Merged Bpe::find_pair(Symbol left, Symbol right) const {
   if (left < kDirectSymbols && right < kDirectSymbols) {
     return direct_[left * kDirectSymbols + right];
   }
@@ -200,13 +223,14 @@ void Bpe::merge(std::vector<Piece>& pieces) const {
 // One place after the other, the lowest rank first and then the leftmost place. The same as every
 // place of a pair before the next pair, unless a merge makes a pair of a lower rank than its own.
 bool Bpe::merge_short(std::vector<Piece>& pieces) const {
-  // Rank and place of each pair in one number, signed: all processors find the least of several
-  // such at a time.
-  using Key = std::int32_t;
+  // Rank and place of each pair in one number below 2**24, which a float holds exactly: every
+  // processor has an instruction for the least of several floats.
+  using Key = float;
   constexpr int kPlaceBits = 7;
-  constexpr Key kNone = std::numeric_limits<Key>::max();
-  constexpr std::uint32_t kMaxRank = kNone >> kPlaceBits;
-  static_assert(kShortWord < 1 << kPlaceBits);
+  constexpr Key kNone = std::numeric_limits<Key>::infinity();
+  constexpr std::uint32_t kMaxRank = (1 << 24) >> kPlaceBits;
+  constexpr std::size_t kLanes = 8;
+  static_assert(kShortWord < 1 << kPlaceBits && kShortWord % kLanes == 0);
 
   const std::size_t count = pieces.size();
   std::array<Key, kShortWord> keys;
@@ -230,15 +254,22 @@ bool Bpe::merge_short(std::vector<Piece>& pieces) const {
       return false;
     }
   }
+  const std::size_t whole_lanes = (count + kLanes - 1) / kLanes * kLanes;
+  std::fill(keys.begin() + count, keys.begin() + whole_lanes, kNone);
   for (;;) {
-    Key lowest = kNone;
-    for (std::size_t i = 0; i < count; ++i) {
-      lowest = std::min(lowest, keys[i]);
+    std::array<Key, kLanes> least;
+    least.fill(kNone);
+    for (std::size_t i = 0; i < whole_lanes; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        least[lane] = keys[i + lane] < least[lane] ? keys[i + lane] : least[lane];
+      }
     }
+    const Key lowest = *std::min_element(least.begin(), least.end());
     if (lowest == kNone) {
       break;
     }
-    const std::size_t place = lowest & ((1 << kPlaceBits) - 1), absorbed = next[place];
+    const auto rank_and_place = static_cast<std::uint32_t>(lowest);
+    const std::size_t place = rank_and_place & ((1 << kPlaceBits) - 1), absorbed = next[place];
     symbols[place] = merged[place];
     keys[absorbed] = kNone;
     next[place] = next[absorbed];
@@ -247,7 +278,7 @@ bool Bpe::merge_short(std::vector<Piece>& pieces) const {
     }
     const std::uint32_t after = look_up(place);
     const std::uint32_t before = place > 0 ? look_up(previous[place]) : kNoRank;
-    const std::uint32_t rank = static_cast<std::uint32_t>(lowest) >> kPlaceBits;
+    const std::uint32_t rank = rank_and_place >> kPlaceBits;
     const auto is_fine = [&](std::uint32_t new_rank) {
       return new_rank == kNoRank || (new_rank > rank && new_rank < kMaxRank);
     };

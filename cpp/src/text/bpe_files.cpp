@@ -3,8 +3,7 @@
 #include <charconv>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
-#include <sstream>
+#include <future>
 
 #include "ptbert/errors.h"
 #include "ptbert/text/unicode.h"
@@ -120,7 +119,7 @@ private:
   void append_escape(std::string& text) {
     constexpr std::string_view kNames = "\"\\/bfnrt", kMeanings = "\"\\/\b\f\n\r\t";
     if (skip_byte('u')) {
-      text += encode_utf8(std::u32string(1, read_code_point()));
+      append_utf8(text, read_code_point());
       return;
     }
     const std::size_t index =
@@ -254,12 +253,18 @@ std::string read_text_file(const std::filesystem::path& file, const std::string&
     throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
   }
   std::ifstream stream(file, std::ios::binary);
-  std::ostringstream content; // by parts: a pipe has no size
-  if (!stream ||
-      (stream.peek() != std::ifstream::traits_type::eof() && !(content << stream.rdbuf()))) {
+  constexpr std::size_t kPart = 1 << 18; // by parts: a pipe has no size
+  std::string content;
+  while (stream) {
+    const std::size_t before = content.size();
+    content.resize(before + kPart);
+    stream.read(&content[before], kPart);
+    content.resize(before + static_cast<std::size_t>(stream.gcount()));
+  }
+  if (stream.bad() || !stream.eof()) {
     throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.");
   }
-  return std::move(content).str();
+  return content;
 }
 
 std::vector<Vocabulary::Entry> parse_vocab_json(std::string_view json, const std::string& file) {
@@ -284,10 +289,15 @@ std::vector<Bpe::Merge> parse_merges(std::string_view text, const std::string& f
 }
 
 Bpe read_bpe(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file) {
+  // Both files at a time, where there is a thread to be had.
+  std::string text;
+  auto merges = std::async(std::launch::async | std::launch::deferred, [&] {
+    text = read_text_file(merges_file, "merges_file");
+    return parse_merges(text, merges_file.string());
+  });
   const std::string json = read_text_file(vocab_file, "vocab_file");
-  const std::string merges = read_text_file(merges_file, "merges_file");
-  return Bpe(parse_vocab_json(json, vocab_file.string()),
-             parse_merges(merges, merges_file.string()));
+  const std::vector<Vocabulary::Entry> tokens = parse_vocab_json(json, vocab_file.string());
+  return Bpe(tokens, merges.get());
 }
 
 void write_bpe_files(const std::filesystem::path& directory, const Bpe& bpe,

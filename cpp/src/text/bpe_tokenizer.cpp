@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "bpe_workspace.h"
@@ -75,24 +76,50 @@ BpeTokenizer::Ids BpeTokenizer::encode(std::string_view text) const {
   return ids_of(encode_symbols(text));
 }
 
+/// Returns `encode(text, workspace)` of each text. A thread keeps one workspace, whose cached words
+/// are then in the caches of its processor.
+template <typename Encode>
+auto BpeTokenizer::encode_each(const std::vector<std::string_view>& texts, std::size_t num_threads,
+                               Encode encode) const {
+  std::vector<std::invoke_result_t<Encode, std::string_view, detail::BpeWorkspace&>> rows(
+      texts.size());
+  detail::parallel_for(
+      texts.size(), detail::thread_count(num_threads, texts), [&] { return workspaces_->borrow(); },
+      [&](std::size_t i, const auto& workspace) { rows[i] = encode(texts[i], *workspace); });
+  return rows;
+}
+
 std::vector<BpeTokenizer::Ids>
 BpeTokenizer::encode_batch(const std::vector<std::string_view>& texts,
                            std::size_t num_threads) const {
-  std::vector<Ids> ids(texts.size());
-  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
-                       [&](std::size_t i) { ids[i] = encode(texts[i]); });
-  return ids;
+  return encode_each(texts, num_threads,
+                     [&](std::string_view text, detail::BpeWorkspace& workspace) {
+                       check_utf8(text);
+                       return ids_of(encode_symbols(text, workspace));
+                     });
 }
 
 EncodedBatch BpeTokenizer::encode_padded(const std::vector<std::string_view>& texts,
                                          std::optional<std::size_t> max_length,
                                          std::size_t num_threads) const {
   constexpr std::int64_t kPadding = 0;
-  std::vector<Ids> rows = encode_batch(texts, num_threads);
-  for (Ids& row : rows) {
-    row.resize(std::min(row.size(), max_length.value_or(row.size())));
+  std::vector<Symbols> rows =
+      encode_each(texts, num_threads, [&](std::string_view text, detail::BpeWorkspace& workspace) {
+        check_utf8(text);
+        return encode_symbols(text, workspace);
+      });
+  std::vector<std::size_t> lengths;
+  lengths.reserve(rows.size());
+  for (Symbols& row : rows) {
+    lengths.push_back(std::min(row.symbols.size(), max_length.value_or(row.symbols.size())));
+    row.symbols.resize(lengths.back());
   }
-  return EncodedBatch::pad(rows, kPadding, detail::thread_count(num_threads, texts));
+  return EncodedBatch::pad(lengths, kPadding, false, detail::thread_count(num_threads, texts),
+                           [&](std::size_t i, std::int64_t* ids, std::int64_t*) {
+                             for_each(rows[i], [&](Symbol symbol, std::string_view unknown) {
+                               *ids++ = id_of(symbol, unknown);
+                             });
+                           });
 }
 
 std::vector<Offset> BpeTokenizer::offsets(std::string_view text) const {
@@ -121,20 +148,28 @@ std::int64_t BpeTokenizer::id_of(Symbol symbol, std::string_view unknown) const 
 }
 
 BpeTokenizer::Symbols BpeTokenizer::encode_symbols(std::string_view text) const {
+  return encode_symbols(text, *workspaces_->borrow());
+}
+
+BpeTokenizer::Symbols BpeTokenizer::encode_symbols(std::string_view text,
+                                                   detail::BpeWorkspace& workspace) const {
   constexpr std::size_t kBytesOfToken = 4; // a guess, to reserve memory
   Symbols symbols;
   symbols.symbols.reserve(text.size() / kBytesOfToken + 1);
-  append_symbols(text, *workspaces_->borrow(), symbols);
+  append_symbols(text, workspace, symbols);
   return symbols;
 }
 
-std::vector<BpeTokenizer::Symbols>
-BpeTokenizer::encode_symbols_batch(const std::vector<std::string_view>& texts,
-                                   std::size_t num_threads) const {
-  std::vector<Symbols> symbols(texts.size());
-  detail::parallel_for(texts.size(), detail::thread_count(num_threads, texts),
-                       [&](std::size_t i) { symbols[i] = encode_symbols(texts[i]); });
-  return symbols;
+void BpeTokenizer::encode_symbols_batch(const std::vector<std::string_view>& texts,
+                                        std::size_t num_threads, const UseSymbols& use) const {
+  std::vector<Symbols> rows(texts.size());
+  detail::parallel_in_order(
+      texts.size(), detail::thread_count(num_threads, texts), [&] { return workspaces_->borrow(); },
+      [&](std::size_t i, const auto& workspace) { rows[i] = encode_symbols(texts[i], *workspace); },
+      [&](std::size_t first, std::size_t last) {
+        use(first, last, rows);
+        std::fill(&rows[first], &rows[first] + (last - first), Symbols());
+      });
 }
 
 template <typename UnknownText>

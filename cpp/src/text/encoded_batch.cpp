@@ -1,32 +1,75 @@
 #include "ptbert/text/encoded_batch.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <new>
 
 #include "parallel_for.h"
 
 namespace ptbert {
+namespace {
 
-EncodedBatch EncodedBatch::pad(const Rows& ids, std::int64_t padding, std::size_t num_threads,
-                               const Rows* token_types) {
+constexpr std::size_t kHugePage = 1 << 21; // bytes
+
+/// Memory that is not filled: the first to touch a page pays for it, which the threads share. Large
+/// arrays are of huge pages where the system has such: touching small ones takes longer than
+/// writing them.
+EncodedBatch::Array allocate(std::size_t count) {
+  constexpr std::size_t kLarge = 2 * kHugePage;
+  const std::size_t bytes = std::max<std::size_t>(1, count) * sizeof(std::int64_t);
+  void* memory = nullptr;
+  if (bytes < kLarge) {
+    memory = std::malloc(bytes);
+  } else {
+    const std::size_t whole_pages = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    memory = std::aligned_alloc(kHugePage, whole_pages);
+#ifdef MADV_HUGEPAGE
+    if (memory != nullptr) {
+      madvise(memory, whole_pages, MADV_HUGEPAGE); // a wish: nothing is lost where it is refused
+    }
+#endif
+  }
+  if (memory == nullptr) {
+    throw std::bad_alloc();
+  }
+  return EncodedBatch::Array(static_cast<std::int64_t*>(memory));
+}
+
+} // namespace
+
+EncodedBatch EncodedBatch::pad(const std::vector<std::size_t>& lengths, std::int64_t padding,
+                               bool has_token_types, std::size_t num_threads,
+                               const WriteRow& write) {
   EncodedBatch batch;
-  batch.batch = ids.size();
-  for (const std::vector<std::int64_t>& row : ids) {
-    batch.length = std::max(batch.length, row.size());
+  batch.batch = lengths.size();
+  for (const std::size_t length : lengths) {
+    batch.length = std::max(batch.length, length);
   }
-  // Not filled here: the first to touch a page pays for it, which the threads share.
-  const auto allocate = [&] { return Array(new std::int64_t[batch.batch * batch.length]); };
-  batch.input_ids = allocate();
-  batch.attention_mask = allocate();
-  if (token_types != nullptr) {
-    batch.token_type_ids = allocate();
+  const std::size_t count = batch.batch * batch.length;
+  batch.input_ids = allocate(count);
+  batch.attention_mask = allocate(count);
+  if (has_token_types) {
+    batch.token_type_ids = allocate(count);
   }
-  detail::parallel_for(ids.size(), num_threads, [&](std::size_t i) {
-    const std::size_t begin = i * batch.length, padded = batch.length - ids[i].size();
-    std::fill_n(std::copy(ids[i].begin(), ids[i].end(), &batch.input_ids[begin]), padded, padding);
-    std::fill_n(std::fill_n(&batch.attention_mask[begin], ids[i].size(), 1), padded, 0);
-    if (token_types != nullptr) {
-      const std::vector<std::int64_t>& types = (*token_types)[i];
-      std::fill_n(std::copy(types.begin(), types.end(), &batch.token_type_ids[begin]), padded, 0);
+  const auto fill_row = [&](std::size_t i) {
+    const std::size_t begin = i * batch.length, length = lengths[i];
+    const std::size_t padded = batch.length - length;
+    std::int64_t* const ids = batch.input_ids.get() + begin;
+    std::int64_t* const types = has_token_types ? batch.token_type_ids.get() + begin : nullptr;
+    write(i, ids, types);
+    std::fill_n(ids + length, padded, padding);
+    std::fill_n(std::fill_n(batch.attention_mask.get() + begin, length, 1), padded, 0);
+    if (types != nullptr) {
+      std::fill_n(types + length, padded, 0);
+    }
+  };
+  // In blocks of about a page, so that threads do not wait for the same one to be made.
+  const std::size_t row_bytes = std::max<std::size_t>(1, batch.length) * sizeof(std::int64_t);
+  const std::size_t rows = std::max<std::size_t>(1, kHugePage / row_bytes);
+  detail::parallel_for((batch.batch + rows - 1) / rows, num_threads, [&](std::size_t block) {
+    for (std::size_t i = block * rows; i < std::min((block + 1) * rows, batch.batch); ++i) {
+      fill_row(i);
     }
   });
   return batch;

@@ -17,6 +17,9 @@ template <typename Integer> Integer load(const char* bytes) {
   return value;
 }
 
+/// Asks for memory that is about to be read.
+inline void prefetch(const void* memory) { __builtin_prefetch(memory); }
+
 /// Up to 8 bytes as a number; two strings of equal length have equal numbers only if they are
 /// equal.
 inline std::uint64_t load_short(const char* bytes, std::size_t size) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -27,27 +28,51 @@ inline std::size_t thread_count(std::size_t num_threads,
   return std::min(num_threads, 1 + bytes / kBytesPerThread);
 }
 
-/// Calls `function(i)` for all i below `count` on up to `threads` threads, the caller's among them.
-/// What one of them throws is thrown again when all have ended.
-template <typename Function>
-void parallel_for(std::size_t count, std::size_t threads, Function function) {
-  constexpr std::size_t kSharesPerThread = 16; // of unequal length in time
+/// Calls `make(i, own)` for all i below `count` on up to `threads` threads, the caller's among
+/// them; `own` is what `make_own()` returns to each thread. Calls `use(first, last)` on the
+/// caller's thread for one range after the other, in order, as soon as all of a range is made,
+/// while other threads go on making. What one of these throws is thrown again when all threads have
+/// ended.
+template <typename MakeOwn, typename Make, typename Use>
+void parallel_in_order(std::size_t count, std::size_t threads, MakeOwn make_own, Make make,
+                       Use use) {
+  constexpr std::size_t kRangesPerThread = 16; // of unequal length in time
   threads = std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(count, 1));
-  const std::size_t share = std::max<std::size_t>(1, count / (threads * kSharesPerThread));
+  const std::size_t range = std::max<std::size_t>(1, count / (threads * kRangesPerThread));
+  const std::size_t ranges = (count + range - 1) / range;
   std::atomic<std::size_t> next = 0;
+  std::mutex mutex; // of what follows
+  std::condition_variable changed;
+  std::vector<char> is_made(ranges, 0);
   std::exception_ptr failure;
-  std::mutex failure_mutex;
+
+  const auto fail = [&] {
+    next = ranges;
+    const std::lock_guard lock(mutex);
+    failure = std::current_exception();
+    changed.notify_one();
+  };
+  /// Makes a range that nobody has begun; returns whether there was one.
+  const auto make_next = [&](const auto& own) {
+    const std::size_t i = next.fetch_add(1);
+    if (i >= ranges) {
+      return false;
+    }
+    for (std::size_t item = i * range; item < std::min((i + 1) * range, count); ++item) {
+      make(item, own);
+    }
+    const std::lock_guard lock(mutex);
+    is_made[i] = 1;
+    changed.notify_one();
+    return true;
+  };
   const auto work = [&] {
     try {
-      for (std::size_t first; (first = next.fetch_add(share)) < count;) {
-        for (std::size_t i = first; i < std::min(first + share, count); ++i) {
-          function(i);
-        }
+      const auto& own = make_own();
+      while (make_next(own)) {
       }
     } catch (...) {
-      next = count;
-      const std::lock_guard lock(failure_mutex);
-      failure = std::current_exception();
+      fail();
     }
   };
   std::vector<std::thread> others;
@@ -59,13 +84,48 @@ void parallel_for(std::size_t count, std::size_t threads, Function function) {
   } catch (const std::exception&) {
     // No more threads to be had: those that there are do the work.
   }
-  work();
+  try {
+    const auto& own = make_own();
+    for (std::size_t i = 0; i < ranges; ++i) {
+      std::unique_lock lock(mutex);
+      while (is_made[i] == 0 && failure == nullptr) {
+        lock.unlock();
+        const bool found = make_next(own);
+        lock.lock();
+        if (!found) {
+          changed.wait(lock, [&] { return is_made[i] != 0 || failure != nullptr; });
+        }
+      }
+      if (failure != nullptr) {
+        break;
+      }
+      lock.unlock();
+      use(i * range, std::min((i + 1) * range, count));
+    }
+  } catch (...) {
+    fail();
+  }
   for (std::thread& other : others) {
     other.join();
   }
   if (failure != nullptr) {
     std::rethrow_exception(failure);
   }
+}
+
+/// The same without `use`.
+template <typename MakeOwn, typename Function>
+void parallel_for(std::size_t count, std::size_t threads, MakeOwn make_own, Function function) {
+  parallel_in_order(count, threads, make_own, function, [](std::size_t, std::size_t) {});
+}
+
+/// The same for a `function(i)` that needs nothing of its thread.
+template <typename Function>
+void parallel_for(std::size_t count, std::size_t threads, Function function) {
+  struct Nothing {};
+  parallel_for(
+      count, threads, [] { return Nothing(); },
+      [&](std::size_t i, const Nothing&) { function(i); });
 }
 
 } // namespace ptbert::detail

@@ -1,29 +1,13 @@
 #include "ptbert/text/utf8.h"
 
+#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 
+#include "hash.h"
+
 namespace ptbert {
 namespace {
-
-void append_utf8(std::string& text, char32_t code) {
-  const auto append = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    append(code);
-  } else if (code < 0x800) {
-    append(0xC0 | code >> 6);
-    append(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    append(0xE0 | code >> 12);
-    append(0x80 | (code >> 6 & 0x3F));
-    append(0x80 | (code & 0x3F));
-  } else {
-    append(0xF0 | code >> 18);
-    append(0x80 | (code >> 12 & 0x3F));
-    append(0x80 | (code >> 6 & 0x3F));
-    append(0x80 | (code & 0x3F));
-  }
-}
 
 /// Returns the length of the longest part at the beginning of malformed text with which a
 /// well-formed sequence could begin; at least 1.
@@ -50,11 +34,19 @@ std::size_t maximal_subpart(std::string_view text) {
 } // namespace
 
 std::size_t find_invalid_utf8(std::string_view text) {
-  for (std::size_t position = 0, length = 0; position < text.size(); position += length) {
-    length = peek_utf8(text, position).length;
+  constexpr std::uint64_t kHighBits = 0x8080808080808080;
+  std::size_t position = 0;
+  while (position < text.size()) {
+    if (position + 8 <= text.size() &&
+        (detail::load<std::uint64_t>(text.data() + position) & kHighBits) == 0) {
+      position += 8; // ASCII
+      continue;
+    }
+    const std::size_t length = peek_utf8(text, position).length;
     if (length == 0) {
       return position;
     }
+    position += length;
   }
   return std::string_view::npos;
 }
@@ -82,6 +74,25 @@ std::u32string decode_utf8(std::string_view text) {
     position += decoded.length;
   }
   return codes;
+}
+
+void append_utf8(std::string& text, char32_t code) {
+  const auto append = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    append(code);
+  } else if (code < 0x800) {
+    append(0xC0 | code >> 6);
+    append(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    append(0xE0 | code >> 12);
+    append(0x80 | (code >> 6 & 0x3F));
+    append(0x80 | (code & 0x3F));
+  } else {
+    append(0xF0 | code >> 18);
+    append(0x80 | (code >> 12 & 0x3F));
+    append(0x80 | (code >> 6 & 0x3F));
+    append(0x80 | (code & 0x3F));
+  }
 }
 
 std::string encode_utf8(std::u32string_view text) {

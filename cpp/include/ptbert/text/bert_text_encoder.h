@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@
 #include "ptbert/text/wordpiece_tokenizer.h"
 
 namespace ptbert {
+namespace detail {
+struct WordpieceWorkspace;
+}
 
 /// One text or a pair of texts as a model takes them: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
 struct EncodedPair {
@@ -32,9 +36,13 @@ public:
   /// one and the same code point have the same place.
   std::vector<Piece> find_pieces(std::string_view text,
                                  std::vector<Offset>* offsets = nullptr) const;
-  /// The same for many texts, on `num_threads` threads; 0 stands for all processors.
-  std::vector<std::vector<Piece>> find_pieces_of_all(const std::vector<std::string_view>& texts,
-                                                     std::size_t num_threads = 0) const;
+  /// Gives the pieces of texts from `first` to before `last` as `rows[first]` and so on.
+  using UsePieces = std::function<void(std::size_t first, std::size_t last,
+                                       const std::vector<std::vector<Piece>>& rows)>;
+  /// The pieces of many texts, found by `num_threads` threads; 0 stands for all processors. `use`
+  /// is called for them on this thread, in their order, while other threads go on.
+  void find_pieces_of_all(const std::vector<std::string_view>& texts, std::size_t num_threads,
+                          const UsePieces& use) const;
 
   const std::string& token(Piece piece) const;
   /// KeyError where `unk_token` is not in the vocabulary.
@@ -55,8 +63,20 @@ public:
                             std::size_t num_threads = 0) const;
 
 private:
-  EncodedPair join(std::vector<Piece> a, std::optional<std::vector<Piece>> b,
-                   std::optional<std::size_t> max_length) const;
+  struct PiecesOfPair {
+    std::vector<Piece> a;
+    std::optional<std::vector<Piece>> b;
+
+    /// With [CLS] and [SEP].
+    std::size_t length() const { return 1 + a.size() + 1 + (b ? b->size() + 1 : 0); }
+  };
+  std::vector<Piece> find_pieces(std::string_view text,
+                                 detail::WordpieceWorkspace& workspace) const;
+  PiecesOfPair find_pieces_of_pair(std::string_view text_a, std::optional<std::string_view> text_b,
+                                   std::optional<std::size_t> max_length,
+                                   detail::WordpieceWorkspace& workspace) const;
+  void write(const PiecesOfPair& pieces, std::int64_t* input_ids,
+             std::int64_t* token_type_ids) const;
 
   std::optional<BasicTokenizer> basic_;
   WordpieceTokenizer wordpiece_;

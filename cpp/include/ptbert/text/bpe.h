@@ -69,10 +69,14 @@ private:
   /// of which words consist before anything is merged.
   static constexpr Symbol kDirectSymbols = 257;
 
-  Symbol intern(std::string_view text);
+  void add_merges(const std::vector<Merge>& merges);
+  Symbol intern(std::string_view text, std::uint64_t hash);
+  /// Where the search for a text begins. This comes from the upper half of the hash, which is kept:
+  /// the table grows without hashing again.
+  std::size_t first_slot_of(std::uint64_t hash) const { return hash >> 32 & (slots_.size() - 1); }
   std::size_t slot_of(std::string_view text, std::uint64_t hash) const;
   void grow_slots();
-  void add_pair(Symbol left, Symbol right, Merged merged);
+  void add_pair(const Pair& pair);
   static std::uint64_t hash_of_pair(Symbol left, Symbol right);
   std::size_t pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const;
   std::size_t filter_bit_of(std::uint64_t hash) const {

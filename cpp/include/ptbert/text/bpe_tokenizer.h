@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,8 +89,13 @@ public:
 
   /// `text` must be well-formed UTF-8.
   Symbols encode_symbols(std::string_view text) const;
-  std::vector<Symbols> encode_symbols_batch(const std::vector<std::string_view>& texts,
-                                            std::size_t num_threads) const;
+  /// Gives the symbols of texts from `first` to before `last` as `rows[first]` and so on.
+  using UseSymbols =
+      std::function<void(std::size_t first, std::size_t last, const std::vector<Symbols>& rows)>;
+  /// The symbols of many texts, for which `use` is called on this thread, in their order, while
+  /// other threads go on.
+  void encode_symbols_batch(const std::vector<std::string_view>& texts, std::size_t num_threads,
+                            const UseSymbols& use) const;
   /// The symbols of one word, which is not split; one of GPT-2 must be in its byte alphabet.
   Symbols encode_word(std::string_view word) const;
   /// The id of a symbol; `unknown` is the string of Bpe::kUnknown.
@@ -128,6 +134,10 @@ protected:
   void append_code_points(std::string_view word, std::vector<Bpe::Piece>& pieces) const;
 
 private:
+  template <typename Encode>
+  auto encode_each(const std::vector<std::string_view>& texts, std::size_t num_threads,
+                   Encode encode) const;
+  Symbols encode_symbols(std::string_view text, detail::BpeWorkspace& workspace) const;
   template <typename UnknownText>
   void append_merged(std::string_view word, detail::BpeWorkspace& workspace, Symbols& symbols,
                      UnknownText unknown) const;

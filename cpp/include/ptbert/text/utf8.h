@@ -65,6 +65,9 @@ inline Utf8CodePoint decode_utf8_at(std::string_view text, std::size_t position)
 /// Returns the code points of UTF-8 text; std::invalid_argument where it is not well-formed.
 std::u32string decode_utf8(std::string_view text);
 
+/// Appends the UTF-8 form of a code point, which must not be a surrogate.
+void append_utf8(std::string& text, char32_t code);
+
 /// Returns the UTF-8 form of code points, which must not be surrogates.
 std::string encode_utf8(std::u32string_view text);
 
