@@ -136,6 +136,29 @@ Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Ten
   return dropout(torch::softmax(scores, -1));
 }
 
+bool BertSelfAttentionImpl::may_fuse(const Tensor& queries, const Tensor& keys,
+                                     const Tensor& values, const Tensor& attention_mask) {
+  const auto is_constant = [](const Tensor& x) { // the kernel has no second or forward derivative
+    return !x.defined() ||
+           (!x.requires_grad() && has_readable_values(x) && !x._fw_grad(/*level=*/0).defined());
+  };
+  // In half precision, scores drown in a mask of -10000; the kernel would keep them.
+  const bool same_rounding =
+      !attention_mask.defined() || !at::isReducedFloatingType(queries.scalar_type());
+  return fast_paths_enabled() && same_rounding && !dropout->observed() && !dropout->is_dropping() &&
+         is_constant(queries) && is_constant(keys) && is_constant(values) &&
+         is_constant(attention_mask);
+}
+
+Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
+                                     const Tensor& values, const Tensor& attention_mask) {
+  if (!may_fuse(queries, keys, values, attention_mask))
+    return torch::matmul(attention_weights(queries, keys, attention_mask), split_heads(values));
+  const auto mask = attention_mask.defined() ? std::optional(attention_mask) : std::nullopt;
+  return torch::scaled_dot_product_attention(split_heads(queries), split_heads(keys),
+                                             split_heads(values), mask);
+}
+
 std::pair<AttentionOutput, Tensor>
 BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Tensor& attention_mask,
                                           const Tensor& head_mask) {
@@ -145,6 +168,10 @@ BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Ten
   const auto queries = query(hidden_states);
   const auto keys = key(hidden_states);
   const auto values = value(hidden_states);
+  if (!output_attentions && !head_mask.defined()) {
+    const auto heads = attend(queries, keys, values, attention_mask);
+    return {{merge_heads(heads), {}}, heads};
+  }
   auto weights = attention_weights(queries, keys, attention_mask);
   if (head_mask.defined())
     weights = weights * head_mask;
@@ -164,20 +191,23 @@ AttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
   return output;
 }
 
-Tensor BertSelfAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
-                                             const Packing& packing) {
+Tensor BertSelfAttentionImpl::forward_packed(const Tensor& hidden_states, const Packing& packing,
+                                             const Tensor& rows) {
   return locate_errors([&] {
+    // One query for each sequence keeps its blocks; other choices of rows are made at the end.
+    const bool first_tokens_only = rows.is_same(packing.first_tokens);
+    const auto asking = first_tokens_only ? hidden_states.index_select(0, rows) : hidden_states;
     // [tokens, hidden] -> for each block [sequences, length, hidden]
-    const auto queries = packing.split(query(wanted));
+    const auto queries = packing.split(query(asking));
     const auto keys = packing.split(key(hidden_states));
     const auto values = packing.split(value(hidden_states));
     std::vector<Tensor> contexts;
     for (size_t i = 0; i < packing.blocks.size(); ++i) {
-      const auto weights = attention_weights(queries[i], keys[i], /*attention_mask=*/{});
-      contexts.push_back(merge_heads(torch::matmul(weights, split_heads(values[i])))
-                             .flatten(0, 1)); // -> [sequences * length, hidden]
+      const auto heads = attend(queries[i], keys[i], values[i], /*attention_mask=*/{});
+      contexts.push_back(merge_heads(heads).flatten(0, 1)); // -> [sequences * length, hidden]
     }
-    return torch::cat(contexts);
+    const auto context = torch::cat(contexts);
+    return rows.defined() && !first_tokens_only ? context.index_select(0, rows) : context;
   });
 }
 
@@ -204,9 +234,10 @@ AttentionOutput BertAttentionImpl::forward(const Tensor& input_tensor, const Ten
   return {output(context, input_tensor), attentions};
 }
 
-Tensor BertAttentionImpl::forward_packed(const Tensor& wanted, const Tensor& input_tensor,
-                                         const Packing& packing) {
-  return output(self_attention->forward_packed(wanted, input_tensor, packing), wanted);
+Tensor BertAttentionImpl::forward_packed(const Tensor& input_tensor, const Packing& packing,
+                                         const Tensor& rows) {
+  const auto context = self_attention->forward_packed(input_tensor, packing, rows);
+  return output(context, rows.defined() ? input_tensor.index_select(0, rows) : input_tensor);
 }
 
 BertIntermediateImpl::BertIntermediateImpl(const BertConfig& config) : config(config) {
@@ -242,9 +273,9 @@ AttentionOutput BertLayerImpl::forward(const Tensor& hidden_states, const Tensor
   return {output(intermediate(attention_output), attention_output), attentions};
 }
 
-Tensor BertLayerImpl::forward_packed(const Tensor& wanted, const Tensor& hidden_states,
-                                     const Packing& packing) {
-  const auto attention_output = attention->forward_packed(wanted, hidden_states, packing);
+Tensor BertLayerImpl::forward_packed(const Tensor& hidden_states, const Packing& packing,
+                                     const Tensor& rows) {
+  const auto attention_output = attention->forward_packed(hidden_states, packing, rows);
   return output(intermediate(attention_output), attention_output);
 }
 
@@ -300,11 +331,19 @@ bool BertEncoderImpl::observed() const {
                                            [](const auto& one) { return one->observed(); });
 }
 
-Tensor BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing) {
-  for (size_t i = 0; i + 1 < layer->layers.size(); ++i)
-    hidden_states = layer->layers[i]->forward_packed(hidden_states, hidden_states, packing);
-  const auto first_tokens = hidden_states.index_select(0, packing.first_tokens);
-  return layer->layers.back()->forward_packed(first_tokens, hidden_states, packing);
+std::vector<Tensor> BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing,
+                                                    const Tensor& rows,
+                                                    bool output_all_encoded_layers) {
+  std::vector<Tensor> encoded_layers;
+  const auto layers = layer->layers.size();
+  for (size_t i = 0; i < layers; ++i) {
+    const bool is_last = i + 1 == layers;
+    hidden_states = layer->layers[i]->forward_packed(hidden_states, packing,
+                                                     is_last ? rows : Tensor()); // Tensor(): all
+    if (is_last || output_all_encoded_layers)
+      encoded_layers.push_back(hidden_states);
+  }
+  return encoded_layers;
 }
 
 BertPoolerImpl::BertPoolerImpl(const BertConfig& config) : config(config) {
@@ -321,6 +360,7 @@ BertModelImpl::BertModelImpl(const BertConfig& config, AttentionOptions options)
   embeddings = register_module("embeddings", BertEmbeddings(config));
   encoder = register_module("encoder", BertEncoder(config, options));
   pooler = register_module("pooler", BertPooler(config));
+  own_attribute("skip_padding", skip_padding);
   init_bert_weights(*this, config.initializer_range);
 }
 
@@ -332,6 +372,10 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
     check_mask(attention_mask, input_ids);
   if (head_mask.defined())
     check_model_head_mask(head_mask);
+  if (skip_padding && attention_mask.defined()) {
+    if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
+      return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
+  }
   const auto embedded = embeddings(input_ids, token_type_ids);
   Tensor additive_mask;
   if (attention_mask.defined()) {
@@ -353,20 +397,61 @@ BertPooledOutput BertModelImpl::forward_pooled(const Tensor& input_ids,
                                                const Tensor& token_type_ids,
                                                const Tensor& attention_mask,
                                                const Tensor& head_mask) {
-  if (!fast_paths_enabled() || head_mask.defined() || observed()) {
+  const auto packing = try_packing(input_ids, attention_mask, head_mask);
+  if (!packing) {
     auto output = call(input_ids, token_type_ids, attention_mask, false, head_mask);
     return {output.pooled_output, output.attentions};
   }
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
+  const auto first_tokens =
+      encoder->forward_packed(embedded, *packing, packing->first_tokens).back();
+  return {pool_packed(first_tokens, *packing), {}};
+}
+
+std::optional<BertOutputAtPositions>
+BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token_type_ids,
+                                    const Tensor& attention_mask, const Tensor& head_mask,
+                                    const Tensor& positions, bool with_pooled_output) {
+  const auto packing = try_packing(input_ids, attention_mask, head_mask);
+  const auto wanted = packing ? packing->rows_of(positions) : std::nullopt;
+  if (!wanted)
+    return std::nullopt;
+  const auto rows =
+      with_pooled_output ? torch::cat({packing->first_tokens, *wanted}) : *wanted; // [rows]
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
+  const auto hidden_states = encoder->forward_packed(embedded, *packing, rows).back();
+  if (!with_pooled_output)
+    return BertOutputAtPositions{hidden_states, {}};
+  const auto parts = hidden_states.split_with_sizes({input_ids.size(0), positions.size(0)});
+  return BertOutputAtPositions{parts[1], pool_packed(parts[0], *packing)};
+}
+
+std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
+                                                  const Tensor& attention_mask,
+                                                  const Tensor& head_mask) {
+  if (!fast_paths_enabled() || head_mask.defined() || observed())
+    return std::nullopt;
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
-  const auto packing = make_packing(input_ids, attention_mask);
-  if (!packing)
-    return {forward(input_ids, token_type_ids, attention_mask, false).pooled_output, {}};
-  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
-  const auto first_tokens = encoder->forward_packed(embedded, *packing);
-  const auto in_order = first_tokens.index_select(0, packing->ranks); // that of the batch
-  return {pooler(in_order.unsqueeze(1)), {}}; // [batch, hidden] -> [batch, 1, hidden]
+  return make_packing(input_ids, attention_mask);
+}
+
+BertModelOutput BertModelImpl::forward_unpadded(const Tensor& input_ids,
+                                                const Tensor& token_type_ids,
+                                                const Packing& packing,
+                                                bool output_all_encoded_layers) {
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, packing);
+  auto encoded_layers =
+      encoder->forward_packed(embedded, packing, /*rows=*/{}, output_all_encoded_layers);
+  for (auto& states : encoded_layers) // [tokens, hidden] -> [batch, seq, hidden]
+    states = packing.unpack(states).view({input_ids.size(0), input_ids.size(1), -1});
+  return {encoded_layers, pooler(encoded_layers.back()), {}};
+}
+
+Tensor BertModelImpl::pool_packed(const Tensor& first_tokens, const Packing& packing) {
+  const auto in_order = first_tokens.index_select(0, packing.ranks);
+  return pooler(in_order.unsqueeze(1)); // [batch, hidden] -> [batch, 1, hidden] -> [batch, hidden]
 }
 
 } // namespace ptbert

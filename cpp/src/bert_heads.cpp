@@ -1,6 +1,7 @@
 #include "ptbert/bert_heads.h"
 
 #include "checks.h"
+#include "ptbert/fast_paths.h"
 
 namespace ptbert {
 namespace {
@@ -21,6 +22,31 @@ Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
   check_classes("masked_lm_labels", labels, scores.sym_size(-1), kIgnoredToken);
   return cross_entropy(scores.flatten(0, -2), // [batch, seq, vocab] -> [batch * seq, vocab]
                        labels.reshape({-1}), kIgnoredToken);
+}
+
+struct LabelledTokens {
+  BertOutputAtPositions trunk;
+  Tensor labels; // [count]
+};
+
+/// The trunk's output at the tokens whose label counts; nothing where all of it must be computed,
+/// or no label counts.
+std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input_ids,
+                                            const Tensor& token_type_ids,
+                                            const Tensor& attention_mask, const Tensor& head_mask,
+                                            const Tensor& labels, int64_t ignored,
+                                            bool with_pooled_output) {
+  if (!fast_paths_enabled() || !has_readable_values(labels))
+    return std::nullopt;
+  const auto flat = labels.flatten(); // [batch, seq] -> [batch * seq]
+  const auto positions = flat.ne(ignored).nonzero().squeeze(1);
+  if (positions.size(0) == 0)
+    return std::nullopt;
+  auto trunk = bert->forward_at_positions(input_ids, token_type_ids, attention_mask, head_mask,
+                                          positions, with_pooled_output);
+  if (!trunk)
+    return std::nullopt;
+  return LabelledTokens{*std::move(trunk), flat.index_select(0, positions)};
 }
 
 } // namespace
@@ -100,15 +126,29 @@ BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_typ
     check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
     check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
   }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const bool has_loss = masked_lm_labels.defined() && next_sentence_label.defined();
+  const auto loss = [&](const BertPreTrainingScores& scores, const Tensor& token_labels) {
+    return masked_lm_loss(scores.prediction_scores, token_labels) +
+           cross_entropy(scores.seq_relationship_score, next_sentence_label.reshape({-1}),
+                         kIgnoredToken);
+  };
   BertForPreTrainingOutput output;
-  output.scores = cls(last_layer(trunk), trunk.pooled_output);
-  output.attentions = trunk.attentions;
-  if (masked_lm_labels.defined() && next_sentence_label.defined()) {
-    output.loss = masked_lm_loss(output.scores.prediction_scores, masked_lm_labels) +
-                  cross_entropy(output.scores.seq_relationship_score,
-                                next_sentence_label.reshape({-1}), kIgnoredToken);
+  if (has_loss && !cls->observed()) {
+    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                      masked_lm_labels, kIgnoredToken, /*with_pooled_output=*/true);
+    if (tokens) {
+      const auto scores = cls(tokens->trunk.hidden_states, tokens->trunk.pooled_output);
+      output.loss = loss(scores, tokens->labels);
+      return output;
+    }
   }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto scores = cls(last_layer(trunk), trunk.pooled_output);
+  output.attentions = trunk.attentions;
+  if (has_loss)
+    output.loss = loss(scores, masked_lm_labels);
+  else
+    output.scores = scores;
   return output;
 }
 
@@ -126,12 +166,23 @@ BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tenso
   check_ids("input_ids", input_ids);
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
   BertHeadOutput output;
-  output.logits = cls(last_layer(trunk));
+  if (masked_lm_labels.defined() && !cls->observed()) {
+    const auto tokens =
+        run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask, masked_lm_labels,
+                      kIgnoredToken, /*with_pooled_output=*/false);
+    if (tokens) {
+      output.loss = masked_lm_loss(cls(tokens->trunk.hidden_states), tokens->labels);
+      return output;
+    }
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto scores = cls(last_layer(trunk));
   output.attentions = trunk.attentions;
   if (masked_lm_labels.defined())
-    output.loss = masked_lm_loss(output.logits, masked_lm_labels);
+    output.loss = masked_lm_loss(scores, masked_lm_labels);
+  else
+    output.logits = scores;
   return output;
 }
 
@@ -267,15 +318,27 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
         attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
     check_classes("labels", targets, num_labels, kIgnoredClass);
   }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto loss = [&](const Tensor& logits, const Tensor& classes) {
+    check_scores("classifier", logits, num_labels);
+    return cross_entropy(logits.view({-1, num_labels}), // [batch, seq, *] -> [batch * seq, *]
+                         classes.reshape({-1}), kIgnoredClass);
+  };
   BertHeadOutput output;
-  output.logits = classifier(dropout(last_layer(trunk)));
-  output.attentions = trunk.attentions;
-  if (targets.defined()) {
-    check_scores("classifier", output.logits, num_labels);
-    output.loss = cross_entropy(output.logits.view({-1, num_labels}), // [batch * seq, num_labels]
-                                targets.reshape({-1}), kIgnoredClass);
+  if (targets.defined() && !any_observed(dropout, classifier)) {
+    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                      targets, kIgnoredClass, /*with_pooled_output=*/false);
+    if (tokens) {
+      output.loss = loss(classifier(dropout(tokens->trunk.hidden_states)), tokens->labels);
+      return output;
+    }
   }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto logits = classifier(dropout(last_layer(trunk)));
+  output.attentions = trunk.attentions;
+  if (targets.defined())
+    output.loss = loss(logits, targets);
+  else
+    output.logits = logits;
   return output;
 }
 

@@ -9,7 +9,8 @@ Packing pack_all(int64_t batch, int64_t seq, const torch::TensorOptions& options
   return {.blocks = {{batch, seq}},
           .tokens = torch::arange(batch * seq, options),
           .first_tokens = torch::arange(0, batch * seq, seq, options),
-          .ranks = torch::arange(batch, options)};
+          .ranks = torch::arange(batch, options),
+          .num_positions = batch * seq};
 }
 
 std::vector<Packing::Block> blocks_of(const Tensor& sorted_lengths) {
@@ -40,6 +41,19 @@ std::vector<Tensor> Packing::split(const Tensor& packed) const {
   return parts;
 }
 
+Tensor Packing::unpack(const Tensor& packed) const {
+  return packed.new_zeros({num_positions, packed.size(1)}).index_copy(0, tokens, packed);
+}
+
+std::optional<Tensor> Packing::rows_of(const Tensor& positions) const {
+  const auto row_of_position = torch::full({num_positions}, -1, tokens.options())
+                                   .index_copy_(0, tokens, torch::arange(tokens.size(0)));
+  const auto rows = row_of_position.index_select(0, positions);
+  if (rows.lt(0).any().item<bool>())
+    return std::nullopt;
+  return rows;
+}
+
 std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
   if (!has_readable_values(input_ids))
     return std::nullopt;
@@ -62,7 +76,8 @@ std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& atten
   return Packing{.blocks = blocks_of(lengths),
                  .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),
                  .first_tokens = lengths.cumsum(0) - lengths,
-                 .ranks = rows.argsort()};
+                 .ranks = rows.argsort(),
+                 .num_positions = batch * seq};
 }
 
 } // namespace ptbert

@@ -211,6 +211,11 @@ class BertModel(_CppModel):
         output_attentions: Return the attention weights as well.
         keep_multihead_output: Keep what the heads give.
 
+    Attributes:
+        skip_padding: Whether hidden states of padding, where `attention_mask` is 0, may be 0 in
+            place of what the original computes for it. Set, on this model or on `bert` of another
+            one, it saves the work on padding in inference and training. False unless set.
+
     Example:
         >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
         >>> encoded_layers, pooled_output = model(torch.tensor([[1, 2, 3]]))
@@ -221,6 +226,7 @@ class BertModel(_CppModel):
     _native_type = _C.BertModel
 
     encoder: BertEncoder
+    skip_padding: bool = False
 
     def forward(
         self,

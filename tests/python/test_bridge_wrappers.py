@@ -119,7 +119,7 @@ def test_no_graph_is_made_on_request(mode: Any, pair: tuple[Any, Any]) -> None:
     with mode():
         output = scores(model)
     assert not output.requires_grad
-    assert_equal(output, expected.detach())
+    assert_close(output, expected)  # attention is then one kernel, which rounds otherwise
     assert scores(model).requires_grad
 
 

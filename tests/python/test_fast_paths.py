@@ -16,58 +16,16 @@ from torch.utils.checkpoint import checkpoint
 
 import ptbert
 import twin
-from ptbert import BertConfig
-from support import TINY_CONFIG, assert_close, assert_equal, seed_weights
-
-CLASSES: dict[str, tuple[int, ...]] = {
-    "BertForSequenceClassification": (3,),
-    "BertForNextSentencePrediction": (),
-    "BertForMultipleChoice": (2,),
-}
-LENGTHS = [3, 7, 1, 3]
-
-
-def make_model(class_name: str, dropout: float = 0.1) -> Any:
-    """A tiny model in training mode whose outputs are of order one."""
-    fields = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    config = BertConfig.from_dict(TINY_CONFIG | fields)
-    model = getattr(ptbert, class_name)(config, *CLASSES[class_name])
-    seed_weights(model)
-    return model
-
-
-def padded_batch(lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Random ids and segments, and the mask of rows of these lengths."""
-    shape = len(lengths), max(lengths)
-    mask = torch.arange(shape[1]) < torch.tensor(lengths)[:, None]
-    return torch.randint(1, 99, shape), torch.randint(0, 2, shape), mask.long()
-
-
-def run(model: Any, *inputs: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-    """The logits, and the gradients of the sum of their squares."""
-    logits = model(*inputs)
-    gradients = torch.autograd.grad(logits.float().square().sum(), list(model.parameters()))
-    return logits.detach(), list(gradients)
-
-
-def assert_paths_agree(model: Any, *inputs: Tensor | None, atol: float = 1e-5) -> None:
-    """Fails unless the fast and the plain path give equal logits and gradients."""
-    logits, gradients = run(model, *inputs)
-    with twin.plain_paths():
-        expected_logits, expected_gradients = run(model, *inputs)
-    assert_close(logits, expected_logits, atol)
-    norm = float(torch.cat([g.flatten() for g in expected_gradients]).norm())
-    for gradient, expected in zip(gradients, expected_gradients, strict=True):
-        limit = atol * max(float(expected.norm()), 1e-3 * norm)
-        assert float((gradient - expected).norm()) <= limit
-
-
-def linear_rows(model: Any, *inputs: Tensor | None) -> set[int]:
-    """On how many rows the model's linear layers work."""
-    with torch.profiler.profile(record_shapes=True) as profile, torch.no_grad():
-        model(*inputs)
-    shapes = [event.input_shapes[0] for event in profile.events() if event.name == "aten::linear"]
-    return {int(torch.Size(shape[:-1]).numel()) for shape in shapes}
+from fast_path_support import (
+    CLASSES,
+    LENGTHS,
+    assert_paths_agree,
+    linear_rows,
+    make_model,
+    padded_batch,
+    run,
+)
+from support import assert_close, assert_equal
 
 
 @given(

@@ -23,9 +23,9 @@
 /// [heads] or [layers, heads]. An undefined one keeps all. Michel et al., 2019 (arXiv 1905.10650).
 ///
 /// forward_packed() of a sub-module computes real tokens only: hidden states are [tokens, hidden],
-/// laid out by a Packing, which stands for the mask. Outputs are computed for `wanted`, the hidden
-/// states of all tokens or of the first of each sequence, [rows, hidden]. It passes overrides by,
-/// so its callers see to it that there are none.
+/// laid out by a Packing, which stands for the mask. Outputs, [rows, hidden], are computed for the
+/// tokens that `rows` [rows] names, for all where it is undefined. It passes overrides by, so its
+/// callers see to it that there are none.
 
 namespace ptbert {
 
@@ -79,15 +79,16 @@ using AttentionModule =
 class BertSelfAttentionImpl : public AttentionModule<BertSelfAttentionImpl> {
 public:
   explicit BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options = {});
-  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]. In inference on the
+  /// CPU, where nobody asks for the weights, these are never stored.
   AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
                           const Tensor& head_mask = {});
   /// forward(), and what the heads gave, not yet merged, [batch, heads, seq, head_size].
   std::pair<AttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
                                                         const Tensor& attention_mask,
                                                         const Tensor& head_mask);
-  /// [rows, hidden], [tokens, hidden] -> [rows, heads * head_size]
-  Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
+  /// [tokens, hidden] -> [rows, heads * head_size]
+  Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
 
   bool observed() const override;
 
@@ -104,6 +105,12 @@ private:
   Tensor split_heads(const Tensor& x) const;
   Tensor merge_heads(const Tensor& x) const;
   Tensor attention_weights(const Tensor& queries, const Tensor& keys, const Tensor& attention_mask);
+  /// Whether `queries` and so on may be handed to a kernel that does all of the attention at once.
+  bool may_fuse(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                const Tensor& attention_mask);
+  /// What the heads give, [batch, heads, query, head_size].
+  Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                const Tensor& attention_mask);
 };
 PTBERT_MODULE(BertSelfAttention);
 
@@ -132,8 +139,8 @@ public:
   /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
   AttentionOutput forward(const Tensor& input_tensor, const Tensor& attention_mask = {},
                           const Tensor& head_mask = {});
-  /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
-  Tensor forward_packed(const Tensor& wanted, const Tensor& input_tensor, const Packing& packing);
+  /// [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& input_tensor, const Packing& packing, const Tensor& rows);
 
   bool observed() const override {
     return Module::observed() || any_observed(self_attention, output);
@@ -185,8 +192,8 @@ public:
   /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
   AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
                           const Tensor& head_mask = {});
-  /// [rows, hidden], [tokens, hidden] -> [rows, hidden]
-  Tensor forward_packed(const Tensor& wanted, const Tensor& hidden_states, const Packing& packing);
+  /// [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
 
   bool observed() const override {
     return Module::observed() || any_observed(attention, intermediate, output);
@@ -229,9 +236,10 @@ public:
   /// layer, or with `output_all_encoded_layers` false of the last.
   BertEncoderOutput forward(Tensor hidden_states, const Tensor& attention_mask = {},
                             bool output_all_encoded_layers = true, const Tensor& head_mask = {});
-  /// [tokens, hidden] -> the last layer's output at the first token of each sequence, [batch,
-  /// hidden], in the order of the packed sequences.
-  Tensor forward_packed(Tensor hidden_states, const Packing& packing);
+  /// [tokens, hidden] -> the outputs of every layer, or with `output_all_encoded_layers` false of
+  /// the last, which is [rows, hidden].
+  std::vector<Tensor> forward_packed(Tensor hidden_states, const Packing& packing,
+                                     const Tensor& rows, bool output_all_encoded_layers = false);
 
   bool observed() const override;
 
@@ -272,6 +280,13 @@ struct BertPooledOutput {
   std::vector<Tensor> attentions;
 };
 
+struct BertOutputAtPositions {
+  /// The last layer's output, [count, hidden].
+  Tensor hidden_states;
+  /// [batch, hidden]; undefined unless asked for.
+  Tensor pooled_output;
+};
+
 /// BERT without a head.
 class BertModelImpl
     : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&, const Tensor&,
@@ -282,6 +297,8 @@ public:
   /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
   /// (ones). `head_mask` [heads] or [layers, heads], or undefined (ones). Throws ValueError,
   /// TypeError or IndexError naming the argument that breaks its rule.
+  /// With `skip_padding` work is done for real tokens only where fast_paths_enabled(), no head mask
+  /// is given and nothing is observed.
   BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                           const Tensor& attention_mask = {}, bool output_all_encoded_layers = true,
                           const Tensor& head_mask = {});
@@ -290,15 +307,36 @@ public:
   /// observed.
   BertPooledOutput forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                   const Tensor& attention_mask = {}, const Tensor& head_mask = {});
+  /// What a loss needs that counts some tokens only: forward() at `positions` [count] of the
+  /// flattened batch, and the pooled output if `with_pooled_output`. Works on real tokens only, and
+  /// behind the attention of the last layer on those that are needed. Nothing where forward() must
+  /// do it: without fast_paths_enabled(), with a head mask, where something is observed, or where a
+  /// position is padding.
+  std::optional<BertOutputAtPositions>
+  forward_at_positions(const Tensor& input_ids, const Tensor& token_type_ids,
+                       const Tensor& attention_mask, const Tensor& head_mask,
+                       const Tensor& positions, bool with_pooled_output);
 
   bool observed() const override {
     return Module::observed() || any_observed(embeddings, encoder, pooler);
   }
 
   BertConfig config;
+  /// Whether hidden states of padding may be 0 in place of what the original computes for it.
+  bool skip_padding = false;
   BertEmbeddings embeddings{nullptr};
   BertEncoder encoder{nullptr};
   BertPooler pooler{nullptr};
+
+private:
+  /// The packing of a batch, or nothing where the plain path must be taken.
+  std::optional<Packing> try_packing(const Tensor& input_ids, const Tensor& attention_mask,
+                                     const Tensor& head_mask);
+  /// `first_tokens` [batch, hidden] in the order of the packed sequences -> [batch, hidden] in that
+  /// of the batch
+  Tensor pool_packed(const Tensor& first_tokens, const Packing& packing);
+  BertModelOutput forward_unpadded(const Tensor& input_ids, const Tensor& token_type_ids,
+                                   const Packing& packing, bool output_all_encoded_layers);
 };
 PTBERT_MODULE(BertModel);
 

@@ -6,6 +6,9 @@
 ///
 /// `forward` of every model takes the inputs of BertModel, its labels and `head_mask`; without
 /// labels (undefined) `loss` of its result is undefined. Losses are means of cross-entropies.
+///
+/// Scores for every token are what a model with labels need not compute: where there is a loss that
+/// counts some tokens only (pre-training, masked LM, token classification), they are undefined.
 
 namespace ptbert {
 
@@ -16,6 +19,8 @@ public:
   explicit BertPredictionHeadTransformImpl(const BertConfig& config);
   /// [*, hidden] -> [*, hidden]
   Tensor forward(const Tensor& hidden_states);
+
+  bool observed() const override { return Module::observed() || any_observed(dense, layer_norm); }
 
   BertConfig config;
   Linear dense{nullptr};
@@ -32,6 +37,8 @@ public:
   /// [*, hidden] -> [*, vocab]
   Tensor forward(const Tensor& hidden_states);
 
+  bool observed() const override { return Module::observed() || any_observed(transform, decoder); }
+
   BertConfig config;
   BertPredictionHeadTransform transform{nullptr};
   Linear decoder{nullptr};
@@ -43,8 +50,10 @@ PTBERT_MODULE(BertLMPredictionHead);
 class BertOnlyMLMHeadImpl : public Module<BertOnlyMLMHeadImpl, Tensor(const Tensor&)> {
 public:
   BertOnlyMLMHeadImpl(const BertConfig& config, const Tensor& embedding_weights);
-  /// [batch, seq, hidden] -> [batch, seq, vocab]
+  /// [*, hidden] -> [*, vocab]
   Tensor forward(const Tensor& sequence_output);
+
+  bool observed() const override { return Module::observed() || any_observed(predictions); }
 
   BertConfig config;
   BertLMPredictionHead predictions{nullptr};
@@ -64,7 +73,7 @@ public:
 PTBERT_MODULE(BertOnlyNSPHead);
 
 struct BertPreTrainingScores {
-  /// [batch, seq, vocab]
+  /// [batch, seq, vocab], or [count, vocab] for [count, hidden]
   Tensor prediction_scores;
   /// [batch, 2]
   Tensor seq_relationship_score;
@@ -75,8 +84,12 @@ class BertPreTrainingHeadsImpl
     : public Module<BertPreTrainingHeadsImpl, BertPreTrainingScores(const Tensor&, const Tensor&)> {
 public:
   BertPreTrainingHeadsImpl(const BertConfig& config, const Tensor& embedding_weights);
-  /// [batch, seq, hidden], [batch, hidden]
+  /// [batch, seq, hidden] or [count, hidden], [batch, hidden]
   BertPreTrainingScores forward(const Tensor& sequence_output, const Tensor& pooled_output);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(predictions, seq_relationship);
+  }
 
   BertConfig config;
   BertLMPredictionHead predictions{nullptr};
@@ -87,6 +100,7 @@ PTBERT_MODULE(BertPreTrainingHeads);
 struct BertForPreTrainingOutput {
   /// Sum of both losses; undefined unless both labels are given.
   Tensor loss;
+  /// Undefined with a loss.
   BertPreTrainingScores scores;
   /// As in BertModelOutput.
   std::vector<Tensor> attentions;
@@ -115,6 +129,7 @@ PTBERT_MODULE(BertForPreTraining);
 
 struct BertHeadOutput {
   Tensor loss;
+  /// Undefined with a loss, where they are for each token.
   Tensor logits;
   /// As in BertModelOutput.
   std::vector<Tensor> attentions;

@@ -59,6 +59,8 @@ class DropoutImpl : public Module<DropoutImpl, Tensor(const Tensor&)> {
 public:
   explicit DropoutImpl(double p);
   Tensor forward(const Tensor& x);
+  /// Whether forward() changes anything.
+  bool is_dropping() const { return is_training() && p > 0; }
 
   double p;
 };

@@ -23,12 +23,19 @@ struct Packing {
   Tensor first_tokens;
   /// [batch]: where each row of the batch stands in the order of the packed sequences.
   Tensor ranks;
+  /// batch * seq
+  int64_t num_positions;
 
   /// `padded` [batch, seq] -> [tokens]
   Tensor pack(const Tensor& padded) const;
   /// [tokens, hidden] -> for each block [sequences, length, hidden]; [batch, hidden], one row for
   /// each sequence -> for each block [sequences, 1, hidden].
   std::vector<Tensor> split(const Tensor& packed) const;
+  /// [tokens, hidden] -> [batch * seq, hidden], zero at padding
+  Tensor unpack(const Tensor& packed) const;
+  /// Where tokens of the flattened batch, `positions` [count], stand among the packed ones; nothing
+  /// where one of them is padding.
+  std::optional<Tensor> rows_of(const Tensor& positions) const;
 };
 
 /// The packing of `input_ids` [batch, seq] by `attention_mask` (undefined: no padding); nothing
