@@ -110,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     model = BertModel.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
     model.to(training.select_device(args.no_cuda)).eval()
+    model.skip_padding = True  # only tokens are written
     arguments.check_length(args.max_seq_length, model, least=5)
     layers = parse_layers(args.layers, model.config.num_hidden_layers)
     lines = read_input(args.input_file, tokenizer, args.max_seq_length)

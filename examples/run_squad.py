@@ -121,6 +121,7 @@ def predict(
     """Answer the questions of --predict_file."""
     examples, windows = load_windows(args, tokenizer, args.predict_file, for_training=False)
     batches = Batches(windows, args.predict_batch_size, collate_for(args))
+    model.bert.skip_padding = True  # its scores are cut off below
     scores = []
     for batch, (starts, ends) in training.predict(model, batches, "Answering"):
         lengths = batch["attention_mask"].sum(1).tolist()

@@ -297,6 +297,8 @@ class BertForPreTraining(_CppModel):
 
     _native_type = _C.BertForPreTraining
 
+    bert: BertModel
+
     def forward(
         self,
         input_ids: Tensor,
@@ -340,6 +342,8 @@ class BertForMaskedLM(_CppModel):
 
     _native_type = _C.BertForMaskedLM
 
+    bert: BertModel
+
     def forward(
         self,
         input_ids: Tensor,
@@ -371,6 +375,8 @@ class BertForNextSentencePrediction(_CppModel):
     """
 
     _native_type = _C.BertForNextSentencePrediction
+
+    bert: BertModel
 
     def forward(
         self,
@@ -405,6 +411,8 @@ class BertForSequenceClassification(_CppModel):
     """
 
     _native_type = _C.BertForSequenceClassification
+
+    bert: BertModel
 
     def __init__(
         self,
@@ -452,6 +460,8 @@ class BertForMultipleChoice(_CppModel):
 
     _native_type = _C.BertForMultipleChoice
 
+    bert: BertModel
+
     def __init__(
         self,
         config: BertConfig,
@@ -497,6 +507,8 @@ class BertForTokenClassification(_CppModel):
     """
 
     _native_type = _C.BertForTokenClassification
+
+    bert: BertModel
 
     def __init__(
         self,
@@ -545,6 +557,8 @@ class BertForQuestionAnswering(_CppModel):
     """
 
     _native_type = _C.BertForQuestionAnswering
+
+    bert: BertModel
 
     def forward(
         self,

@@ -13,10 +13,10 @@ def fast_paths_enabled() -> bool:
 def enable_fast_paths(enabled: bool) -> None:
     """Let forward passes on the CPU save work, or not.
 
-    They do unless told otherwise: sentence-level models compute nothing for padding, and most of
-    the last layer for the first token alone; dropout of float32 is drawn in parallel. Results
-    differ from those of the plain path by rounding, and dropout draws other elements from the same
-    distribution.
+    They do unless told otherwise: sentence-level models and losses of tokens compute nothing for
+    padding, and most of the last layer only for the tokens that they use; attention is one kernel
+    in inference; dropout of float32 is drawn in parallel. Results differ from those of the plain
+    path by rounding, and dropout draws other elements from the same distribution.
 
     Args:
         enabled: `False` makes every forward pass of this process do the operations and the random

@@ -2,9 +2,9 @@
 
 namespace ptbert {
 
-/// Whether modules may save work on the CPU: none on padding, queries, attention output and
-/// feed-forward of the last layer for the first tokens alone where nothing else is used, dropout of
-/// float32 drawn in parallel. Results differ from those of the plain path by rounding, and dropout
+/// Whether modules may save work on the CPU: none on padding, in the last layer and the heads none
+/// for tokens that nothing depends on, attention as one kernel in inference, dropout of float32
+/// drawn in parallel. Results differ from those of the plain path by rounding, and dropout
 /// draws other elements from the same distribution. True unless changed, for the whole process.
 bool fast_paths_enabled();
 
