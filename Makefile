@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # A sentence for `make demo` to classify.
 export TEXT ?=
+# The folder with vocab/ and glue/, for `make bench`.
+DATA ?= ../shared/data
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/c
   'tests/fuzz/*.h' 'tests/fuzz/*.cpp' 'examples/cpp/*.cpp')
 BUILD_FILES := $(shell find cpp cmake tests/cpp examples/cpp -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: build demo test test-cpp test-py test-sanitized fuzz lint format stubs clean
+.PHONY: build demo test test-cpp test-py test-sanitized fuzz bench lint format stubs clean
 
 build: $(BUILD)/.built
 
@@ -84,6 +86,10 @@ fuzz: $(VENV)/.installed
 	  build/fuzz/tests/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=10 -timeout=10 -print_final_stats=1 \
 	    -dict=tests/fuzz/tokenizers.dict -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$target || exit 1; \
 	done
+
+bench: $(BUILD)/.built
+	$(BIN)/python -m pip install -q --upgrade-strategy only-if-needed --group bench
+	$(BIN)/python benchmarks/bert.py $(DATA) --output benchmarks/results/bert.json --plot benchmarks/results/bert.png
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

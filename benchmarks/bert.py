@@ -29,15 +29,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from bert_peers import Batch
+from bert_inputs import count_tokens, make_batches, write_model
 from bert_report import judge_row, operations, plot, show_row, show_targets
 from bert_rows import ROWS, SIZES, Row
 from bert_worker import TOLERANCE, Job
 
-import ptbert
-
 WORKER = Path(__file__).with_name("bert_worker.py")
-LIMIT = 128  # tokens of a pair of sentences
 MEMORY_STEPS = 10
 Values = dict[str, list[float]]
 
@@ -50,7 +47,7 @@ class Worker:
     """A process with one library."""
 
     def __init__(self, python: str, library: str, threads: int) -> None:
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         environment = {
             "OMP_NUM_THREADS": str(threads),
             "HF_HUB_OFFLINE": "1",
@@ -98,20 +95,26 @@ class Workers:
         self.missing: set[str] = set()
         self.versions: dict[str, str] = {}
 
+    def start(self, libraries: list[str]) -> None:
+        """Starts those that do not run yet, all at once."""
+        for library in libraries:
+            if library not in self._running and library not in self.missing:
+                original = library == "original"
+                python = self._arguments.reference_python if original else sys.executable
+                self._running[library] = Worker(python, library, self._arguments.threads)
+
     def prepare(self, library: str, job: Job | None) -> dict[str, Any] | None:
         """What the library says of itself and the job, or None where it is not installed."""
         if library in self.missing:
             return None
-        if library not in self._running:
-            python = self._arguments.reference_python if library == "original" else sys.executable
-            self._running[library] = Worker(python, library, self._arguments.threads)
         about = self._running[library].ask({"prepare": asdict(job) if job else {}})
         if "missing" in about:
             print(f"  {library} is skipped: {about['missing']}", flush=True)
             self.missing.add(library)
             self.drop(library)
             return None
-        self.versions[library] = about["version"]
+        if library != "machine":
+            self.versions[library] = about["version"]
         if about.get("deviation", 0.0) > TOLERANCE:
             raise WorkerError(f"its outputs are {about['deviation']:.1e} from ptbert's")
         return about
@@ -131,70 +134,11 @@ class Workers:
         for library in list(self._running):
             self.drop(library)
 
-
-def write_model(folder: Path, fields: dict[str, Any]) -> None:
-    """Random weights in the format that all libraries load."""
-    folder.mkdir()
-    model = ptbert.BertForPreTraining(ptbert.BertConfig(**fields))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 1:  # as if trained: an exporter would merge equal ones
-                parameter.add_(torch.randn_like(parameter) * 0.02)
-    hidden = fields["hidden_size"]
-    head = {"classifier.weight": torch.randn(2, hidden), "classifier.bias": torch.randn(2)}
-    weights = model.state_dict() | {name: value * 0.02 for name, value in head.items()}
-    torch.save(dict(weights), folder / "pytorch_model.bin")
-    config = json.loads(model.config.to_json_string()) | {"model_type": "bert"}
-    for name in ("config.json", "bert_config.json"):
-        (folder / name).write_text(json.dumps(config))
-
-
-def full_batch(task: str, sentences: int, tokens: int) -> Batch:
-    """Random tokens, without padding."""
-    shape = (sentences, tokens)
-    batch = {
-        "input_ids": torch.randint(1000, 30522, shape),
-        "token_type_ids": (torch.arange(tokens) >= tokens // 2).long().repeat(sentences, 1),
-        "labels": torch.randint(2, (sentences,)),
-    }
-    if task == "pretrain":
-        masked = torch.rand(shape) < 0.15
-        batch["masked_lm_labels"] = batch["input_ids"].where(masked, -1)
-        batch["masked_lm_labels_100"] = batch["input_ids"].where(masked, -100)
-    return batch
-
-
-def mrpc_batches(data: Path, file: str, count: int) -> list[Batch]:
-    """The first pairs of a file, 32 in a batch, each batch as long as its longest."""
-    tokenizer = ptbert.BertTokenizer(str(data / "vocab" / "bert-base-uncased-vocab.txt"))
-    path = data / "glue" / "MRPC" / f"{file}.tsv"
-    lines = path.read_text(encoding="utf-8-sig").splitlines()[1:]
-    rows = [line.split("\t") for line in lines]
-    batches = []
-    for start in range(0, min(32 * count, len(rows)), 32):
-        part = rows[start : start + 32]
-        batch: Batch = tokenizer.encode_batch(
-            [row[3] for row in part],
-            text_pairs=[row[4] for row in part],
-            return_tensors="pt",
-            max_length=LIMIT,
-        )
-        batches.append(batch | {"labels": torch.tensor([int(row[0]) for row in part])})
-    return batches
-
-
-def make_batches(row: Row, arguments: argparse.Namespace) -> list[Batch]:
-    if "x" in row.data:
-        sentences, tokens = map(int, row.data.split("x"))
-        return [full_batch(row.task, sentences, tokens)]
-    count = {"classify": arguments.batches, "memory": MEMORY_STEPS}.get(row.task)
-    return mrpc_batches(arguments.data, row.data, count or arguments.repeats + 2)
-
-
-def count_tokens(batches: list[Batch]) -> int:
-    """Tokens that are no padding."""
-    masks = [batch.get("attention_mask", torch.ones_like(batch["input_ids"])) for batch in batches]
-    return sum(int(mask.sum()) for mask in masks)
+    def restart(self) -> None:
+        """Ends all but the machine's, for fresh ones to take their places."""
+        for library in list(self._running):
+            if library != "machine":
+                self.drop(library)
 
 
 def describe_machine(threads: int) -> dict[str, Any]:
@@ -203,7 +147,7 @@ def describe_machine(threads: int) -> dict[str, Any]:
     fields = dict(line.split(":", 1) for line in reversed(cpuinfo) if ":" in line)
     found = {name.strip(): value.strip() for name, value in fields.items()}
     flags = set((found.get("flags") or found.get("Features", "")).split())
-    kept = ("oneAPI", "MKL", "OpenMP", "CPU capability")
+    kept = ("Intel(R) oneAPI", "Intel(R) MKL", "OpenMP", "CPU capability")
     lines = [line.strip(" -") for line in torch.__config__.show().splitlines()]
     return {
         "processor": found.get("model name", platform.machine()),
@@ -212,20 +156,18 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "bf16 instructions": sorted(flags & {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "configuration": [
-            line for line in lines if any(word in line for word in kept) and "=" not in line
-        ],
+        "configuration": [line for line in lines if line.startswith(kept)],
     }
 
 
 def take_turns(
-    workers: Workers, libraries: list[str], arguments: argparse.Namespace
+    workers: Workers, libraries: list[str], repeats: int, arguments: argparse.Namespace
 ) -> tuple[Values, Values]:
     """What each library and the machine took in each turn, until the row's time is over."""
     order, start = random.Random(arguments.seed), time.perf_counter()
     values: Values = {name: [] for name in libraries}
     ceilings: Values = defaultdict(list)
-    for number in range(arguments.repeats):
+    for number in range(repeats):
         for name in order.sample([*libraries, "machine"], len(libraries) + 1):
             answer = workers.turn(name, number)
             if name != "machine":
@@ -243,9 +185,10 @@ def prepare_row(
 ) -> dict[str, dict[str, Any]]:
     """Starts the row in every library that can; ptbert first, whose outputs others are held to."""
     about = {}
-    for library in ("ptbert", *row.peers):
-        if library == "transformers compiled" and not arguments.compile:
-            continue
+    left_out = () if arguments.compile else ("transformers compiled",)
+    libraries = ["ptbert", *(peer for peer in row.peers if peer not in left_out)]
+    workers.start(libraries)
+    for library in libraries:
         print(f"  preparing {library} ...", flush=True)
         try:
             found = workers.prepare(library, job)
@@ -267,7 +210,9 @@ def run_row(
     print(f"{row.name}: {row.title}", flush=True)
     torch.manual_seed(arguments.seed)
     size = "tiny" if arguments.quick else row.size
-    folder, batches = scratch / size, make_batches(row, arguments)
+    turns = 1 if row.task == "memory" else arguments.repeats
+    count = {"classify": arguments.batches, "memory": MEMORY_STEPS}.get(row.task, turns)
+    folder, batches = scratch / size, make_batches(row, arguments.data, count)
     if not folder.exists():
         write_model(folder, SIZES[size])
     file, expected = scratch / f"{row.name}.batches", scratch / f"{row.name}.expected"
@@ -275,8 +220,7 @@ def run_row(
     warmup = 1 if row.task in ("encode", "classify") else 2
     job = Job(row.task, str(folder), str(file), str(expected), row.bf16, warmup)
     about = prepare_row(workers, row, job, arguments)
-    once = argparse.Namespace(**vars(arguments) | {"repeats": 1})
-    values, ceilings = take_turns(workers, list(about), once if row.unit == "MB" else arguments)
+    values, ceilings = take_turns(workers, list(about), turns, arguments)
     for library in about:
         workers.release(library)
     scale = 1e3 if row.unit == "ms" else 1
@@ -301,25 +245,32 @@ def run_row(
 
 def run_rows(arguments: argparse.Namespace, workers: Workers, results: dict[str, Any]) -> None:
     """All rows that were asked for; a row that fails is told and left out."""
+    workers.start(["machine"])
+    workers.prepare("machine", None)
     with tempfile.TemporaryDirectory() as scratch:
-        workers.prepare("machine", None)
-        for row in ROWS:
-            if row.name not in arguments.only:
-                continue
-            if row.unit == "MB":
-                workers.stop()  # a fresh process has no peak yet
-                workers.prepare("machine", None)
+        for row in [row for row in ROWS if row.name in arguments.only]:
+            if row.task == "memory":
+                workers.restart()  # a fresh process has no peak yet
             try:
                 medians, details = run_row(workers, row, Path(scratch), arguments)
             except WorkerError as error:
                 print(f"  {row.name} failed: {error}", flush=True)
-                workers.stop()
-                workers.prepare("machine", None)
+                workers.restart()
                 continue
             show_row(row, medians, details)
             results["rows"][row.name] = medians
             results["details"][row.name] = details
             results["targets"][row.name] = judge_row(row, medians, details)
+            write(results, workers, arguments.output)
+
+
+def write(results: dict[str, Any], workers: Workers, output: Path | None) -> None:
+    """Keeps what is known so far."""
+    results["machine"]["versions"] = workers.versions
+    results["ceilings"] = collect_ceilings(results["details"])
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def collect_ceilings(details: dict[str, Any]) -> dict[str, float]:
@@ -351,7 +302,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="a JSON file for the results")
     parser.add_argument("--plot", type=Path, help="a PNG file for a chart")
     arguments = parser.parse_args()
-    arguments.repeats = arguments.repeats or (3 if arguments.quick else 11)
+    arguments.repeats = arguments.repeats or (2 if arguments.quick else 11)
     arguments.batches = arguments.batches or (2 if arguments.quick else 4)
     return arguments
 
@@ -363,7 +314,9 @@ def main() -> None:
         print("This processor has no bf16 instructions: expect bf16 rows to be slow.", flush=True)
     results: dict[str, Any] = {
         "unit": "ms, or MB for memory; medians",
+        "quick": arguments.quick,
         "machine": machine,
+        "ceilings": {},
         "rows": {},
         "details": {},
         "targets": {},
@@ -372,14 +325,8 @@ def main() -> None:
     with ExitStack() as stack:
         stack.callback(workers.stop)
         run_rows(arguments, workers, results)
-    workers.versions.pop("machine", None)
-    machine["versions"] = workers.versions
-    results["ceilings"] = collect_ceilings(results["details"])
     show_targets(results["targets"])
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
-    if arguments.plot:
+    if arguments.plot and results["rows"]:
         plot(results["rows"], machine, arguments.plot)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,9 @@ def draw(axes: Any, rows: list[Row], medians: dict[str, Medians], title: str) ->
 
 def plot(medians: dict[str, Medians], machine: dict[str, Any], file: Path) -> None:
     """A chart of all rows that were timed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.patches import Patch
-
+    importlib.import_module("matplotlib").use("Agg")
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    patch = importlib.import_module("matplotlib.patches").Patch
     rows = [row for row in ROWS if row.name in medians]
     parts = {
         "Speed, ptbert = 1 (longer is faster)": [row for row in rows if row.unit == "ms"],
@@ -127,7 +125,7 @@ def plot(medians: dict[str, Medians], machine: dict[str, Any], file: Path) -> No
     for axes, (title, part) in zip(grid[:, 0], parts.items(), strict=True):
         draw(axes, part, medians, title)
     drawn = {library for found in medians.values() for library in found}
-    handles = [Patch(color=COLOURS[name], label=name) for name in COLOURS if name in drawn]
+    handles = [patch(color=COLOURS[name], label=name) for name in COLOURS if name in drawn]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(f"BERT on {machine['processor']}, {machine['threads']} threads")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """A worker process of bert.py: one library, asked for one step after the other.
 
 Reads questions as lines of JSON, and answers each with one: {"prepare": job} loads a model and
-warms it up, {"turn": number} does a step and tells its seconds (or its megabytes). The library
-"machine" multiplies and copies instead, to tell what the processor gives.
+warms it up (null frees it), {"turn": number} does a step and tells its seconds, or its megabytes.
+The library "machine" multiplies and copies instead, to tell what the processor gives.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def deviation(library: Library, model: Any, job: Job, batch: Batch) -> float:
     if not file.exists():
         torch.save(outputs, file)
     expected = torch.load(file)
-    return max((a - b).abs().max().item() for a, b in zip(outputs, expected, strict=True))
+    largest = max((a - b).abs().max().item() for a, b in zip(outputs, expected, strict=True))
+    return float(f"{largest:.1e}")
 
 
 class Timed:
@@ -184,11 +185,19 @@ class Machine:
         }
 
 
-def prepare(name: str, question: Answer) -> Any:
-    if name == "machine":
+def open_library(name: str) -> Any:
+    """The library, or the error where it is not installed."""
+    try:
+        return LIBRARIES[name]() if name != "machine" else None
+    except ImportError as error:
+        return error
+
+
+def prepare(library: Any, question: Answer) -> Any:
+    if library is None:
         return Machine()
     job = Job(**question)
-    return (Memory if job.task == "memory" else Timed)(LIBRARIES[name](), job)
+    return (Memory if job.task == "memory" else Timed)(library, job)
 
 
 def main() -> None:
@@ -200,23 +209,22 @@ def main() -> None:
     # Answers have standard output to themselves: what libraries print goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    name = sys.argv[1]
     torch.set_num_threads(int(sys.argv[2]))
     torch.manual_seed(0)
+    library = open_library(sys.argv[1])
     steps: Any = None
     for line in sys.stdin:
         question = json.loads(line)
         if "turn" in question:
             answer = steps.turn(question["turn"])
+        elif isinstance(library, ImportError):
+            answer = {"missing": str(library)}
         else:
             steps = None
             gc.collect()
-            try:
-                if question["prepare"] is not None:
-                    steps = prepare(name, question["prepare"])
-                answer = steps.about if steps else {}
-            except ImportError as error:
-                answer = {"missing": str(error)}
+            if question["prepare"] is not None:
+                steps = prepare(library, question["prepare"])
+            answer = steps.about if steps else {}
         print(json.dumps(answer), file=answers, flush=True)
 
 

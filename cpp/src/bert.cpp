@@ -25,6 +25,16 @@ BertLayer copy_without_drawing(BertLayer& layer, AttentionOptions options) {
   return copy;
 }
 
+/// Whether the attention kernel does with a mask what adding it to the scores does. In half
+/// precision, scores drown in -10000 where they are added; the kernel would keep them. A row of
+/// -infinity is NaN there, not here.
+bool means_the_same_to_kernel(const Tensor& mask, const Tensor& queries) {
+  return mask.scalar_type() == queries.scalar_type() &&
+         !at::isReducedFloatingType(queries.scalar_type()) && mask.dim() == 4 &&
+         mask.size(0) == queries.size(0) && mask.size(1) == 1 && mask.size(2) == 1 &&
+         mask.size(3) == queries.size(1) && mask.isfinite().all().item<bool>();
+}
+
 /// The head mask of the encoder from that of the user.
 Tensor encoder_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
   const auto rows =
@@ -142,12 +152,10 @@ bool BertSelfAttentionImpl::may_fuse(const Tensor& queries, const Tensor& keys,
     return !x.defined() ||
            (!x.requires_grad() && has_readable_values(x) && !x._fw_grad(/*level=*/0).defined());
   };
-  // In half precision, scores drown in a mask of -10000; the kernel would keep them.
-  const bool same_rounding =
-      !attention_mask.defined() || !at::isReducedFloatingType(queries.scalar_type());
-  return fast_paths_enabled() && same_rounding && !dropout->observed() && !dropout->is_dropping() &&
+  return fast_paths_enabled() && !dropout->observed() && !dropout->is_dropping() &&
          is_constant(queries) && is_constant(keys) && is_constant(values) &&
-         is_constant(attention_mask);
+         is_constant(attention_mask) &&
+         (!attention_mask.defined() || means_the_same_to_kernel(attention_mask, queries));
 }
 
 Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,

@@ -212,17 +212,20 @@ class BpeTokenizer(BpeTables, abc.ABC):
         return self._guarded.get(self) or self._find_native()
 
     def _find_native(self) -> Any:
-        return self._keep(self._current()) if self._is_plain() else None
-
-    def _keep(
-        self, native: Any, names: Iterable[str] = (), others: Iterable[tuple[Any, str]] = ()
-    ) -> Any:
-        """Keeps `native` until a table, a method or one of these attributes changes."""
-        depends_on = [(self._twin, "native"), *others]
-        self._guarded = _C.Guarded(
-            native, self, (*_METHOD_NAMES, *names), _METHOD_NAMES, depends_on
-        )
+        native, own_names, others = self._choose_native()
+        if native is not None and others is not None:
+            names = (*_METHOD_NAMES, "_twin", *own_names)
+            guarded = _C.Guarded(native, self, names, _METHOD_NAMES, others)
+            if self._choose_native()[0] is native:  # not changed meanwhile by another thread
+                self._guarded = guarded
         return native
+
+    def _choose_native(self) -> tuple[Any, tuple[str, ...], list[tuple[Any, str]] | None]:
+        """Returns the native tokenizer of whole texts, or None, and what the choice depends on
+        besides methods: attributes of this object, and of others; None where it depends on more.
+        """
+        native = self._current() if self._is_plain() else None
+        return native, (), [(self._twin, "native")]
 
     def _warn_of_length(self, length: int) -> None:
         if length > self.max_len:

@@ -110,8 +110,8 @@ class BpeTables:
         if name in self._tables:
             self._tables[name].twin = None
         self._tables[name] = table = Table[Any, Any](entries)
-        table.twin, table.changed = self._twin, True
-        self._twin.native = None
+        table.twin = self._twin
+        table._note_change()
 
     def _current(self) -> Any:
         """Returns the native tokenizer of the tables as they are now."""
@@ -119,14 +119,17 @@ class BpeTables:
         return self._renew() if native is None else native
 
     def _renew(self) -> Any:
+        changes = self._twin.changes
         made_of = [self._tables[n] for n in ("encoder", "bpe_ranks") if n in self._tables]
         if any(table.changed for table in made_of):
-            _ = self.decoder  # of the vocabulary as it was
-            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
             for table in made_of:
                 table.changed = False
+            _ = self.decoder  # of the vocabulary as it was
+            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
         native = self._plain
         if self.special_tokens or self.special_tokens_decoder:
             native = native.with_special_tables(self.special_tokens, self.special_tokens_decoder)
         self._twin.native = native
+        if self._twin.changes != changes:  # by another thread, meanwhile
+            self._twin.native = None
         return native

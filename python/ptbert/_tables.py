@@ -15,6 +15,7 @@ class Twin:
     """The native tokenizer that was made of the tables of Python as they are; None if changed."""
 
     native: Any = None
+    changes = 0  # of the tables
 
 
 def notes_change(method: _Method) -> _Method:
@@ -48,6 +49,7 @@ class Table(dict[_Key, _Value]):
     def _note_change(self) -> None:
         self.changed = True
         if self.twin is not None:
+            self.twin.changes += 1
             self.twin.native = None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -213,8 +213,9 @@ class BertModel(_CppModel):
 
     Attributes:
         skip_padding: Whether hidden states of padding, where `attention_mask` is 0, may be 0 in
-            place of what the original computes for it. Set, on this model or on `bert` of another
-            one, it saves the work on padding in inference and training. False unless set.
+            place of what the original computes for it. Set on this model, or on `bert` of another
+            one, it saves the work on padding. The loss of `BertForQuestionAnswering` is a softmax
+            over all positions, padding included, and does change. False unless set.
 
     Example:
         >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
@@ -226,7 +227,7 @@ class BertModel(_CppModel):
     _native_type = _C.BertModel
 
     encoder: BertEncoder
-    skip_padding: bool = False
+    skip_padding: bool
 
     def forward(
         self,

@@ -402,11 +402,13 @@ class BertTokenizer:
         made_of = self.basic_tokenizer.made_of() if self.do_basic_tokenize else []
         if made_of is not None:
             made_of += self.wordpiece_tokenizer.made_of()
-            self._guarded = _C.Guarded(encoder, self, _OWN_NAMES, _METHOD_NAMES, made_of)
+            guarded = _C.Guarded(encoder, self, _OWN_NAMES, _METHOD_NAMES, made_of)
+            if self._encoder() is encoder:  # not changed meanwhile by another thread
+                self._guarded = guarded
         return encoder
 
     def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
-        encoder = self._id_encoder() if own_vocab else self._encoder()
+        encoder = self._guarded.get(self) or (self._id_encoder() if own_vocab else self._encoder())
         if encoder is None:
             raise TypeError(
                 f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the "

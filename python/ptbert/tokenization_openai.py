@@ -112,7 +112,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
                 "ftfy or spaCy is not installed: words are made by BERT's BasicTokenizer. "
                 "`pip install ptbert[openai]` gives the words of the published model."
             )
-            self.nlp = BasicTokenizer(do_lower_case=True, never_split=tokens)
+            self.nlp = BasicTokenizer(do_lower_case=True, never_split=tuple(tokens))
             self.fix_text = None
         super().__init__(vocab_file, merges_file, tokens, max_len)
 
@@ -170,7 +170,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
 
         `BasicTokenizer` leaves them whole where they are whole white-space separated words.
         """
-        tokens = list(special_tokens or ())
+        tokens = tuple(special_tokens or ())
         super().set_special_tokens(tokens)
         if tokens and self.fix_text is None:
             self.nlp.never_split = tokens
@@ -186,17 +186,16 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             return self.nlp._native()
         return None
 
-    def _find_native(self) -> Any:
+    def _choose_native(self) -> tuple[Any, tuple[str, ...], list[tuple[Any, str]] | None]:
         native, basic = self._current(), self._basic()
         if basic is None or not self._is_plain():
-            return None
+            return None, (), None
         key = (native, basic)
         if self.__dict__.get("_with_basic", (None,))[0] != key:
             self._with_basic = (key, native.with_basic_tokenizer(basic))
-        made_of = self.nlp.made_of()
-        if made_of is not None:
-            self._keep(self._with_basic[1], ("fix_text", "nlp"), made_of)
-        return self._with_basic[1]
+        words = self.nlp.made_of()
+        made_of = None if words is None else [(self._twin, "native"), *words]
+        return self._with_basic[1], ("fix_text", "nlp"), made_of
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "_with_basic"}

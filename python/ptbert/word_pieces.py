@@ -40,9 +40,25 @@ class _NativeTwin:
     _twin: tuple[tuple[Any, ...], Any] | None  # None after a change
 
     def __setattr__(self, name: str, value: Any) -> None:
+        changes = name in self._attributes and getattr(self, name, self) is not value
         super().__setattr__(name, value)
-        if name != "_twin":
+        if changes:
             super().__setattr__("_twin", None)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        super().__setattr__("_twin", None)
+
+    def _state(self) -> tuple[Any, ...]:
+        """What the native object is made from."""
+        raise NotImplementedError
+
+    def _make_twin(self, native_type: type[Any]) -> tuple[tuple[Any, ...], Any]:
+        state = self._state()
+        self._twin = twin = (state, native_type(*state))
+        if self._state() != state:  # changed meanwhile by another thread
+            self._twin = None
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         attributes = {name: getattr(self, name) for name in self._attributes}
@@ -116,11 +132,13 @@ class BasicTokenizer(_NativeTwin):
             raise TypeError(
                 f'`never_split` must be a collection of tokens, but is the str "{never_split}".'
             )
-        # A copy, which notices changes inside a list or set.
-        state = (bool(self.do_lower_case), tuple(never_split))
-        if twin is None or twin[0] != state:
-            self._twin = twin = (state, _C.BasicTokenizer(*state))
+        if twin is None or twin[0] != self._state():
+            twin = self._make_twin(_C.BasicTokenizer)
         return twin[1]
+
+    def _state(self) -> tuple[Any, ...]:
+        # A copy, which notices changes inside a list or set.
+        return bool(self.do_lower_case), tuple(self.never_split)
 
     def made_of(self) -> list[tuple[Any, str]] | None:
         """Returns the attributes on which the native tokenizer depends, or None where it depends on
@@ -188,9 +206,12 @@ class WordpieceTokenizer(_NativeTwin):
             return None
         native, twin = vocab.native(), self._twin
         if twin is None or twin[0][0] is not native:
-            state = (native, self.unk_token, self.max_input_chars_per_word)
-            self._twin = twin = (state, _C.WordpieceTokenizer(*state))
+            twin = self._make_twin(_C.WordpieceTokenizer)
         return twin[1]
+
+    def _state(self) -> tuple[Any, ...]:
+        vocab: Any = self._vocab
+        return vocab.native(), self.unk_token, self.max_input_chars_per_word
 
     def made_of(self) -> list[tuple[Any, str]]:
         """Returns the attributes on which the native tokenizer depends, where there is one."""

@@ -204,3 +204,23 @@ def test_attention_of_one_kernel_is_for_inference() -> None:
                 assert_close(scores, model(batch[0]), 0.1)
         model.output_attentions = True
         assert attention_calls(model, *batch) == 0
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        torch.ones(2, 1, 1, 3, dtype=torch.bool),  # 1 is added
+        torch.zeros(2, 1, 1, 3, dtype=torch.long),
+        torch.zeros(()),
+        torch.tensor([0.0, 0.0, -10000.0]),
+        torch.full((2, 1, 1, 3), -torch.inf),  # NaN
+    ],
+)
+def test_masks_of_the_user_mean_the_same(mask: Tensor) -> None:
+    layer = make_model("BertForMaskedLM").eval().bert.encoder.layer[0]
+    hidden = torch.randn(2, 3, 32)
+    with torch.no_grad():
+        output = layer(hidden, mask)
+        with twin.plain_paths():
+            expected = layer(hidden, mask)
+    torch.testing.assert_close(output, expected, equal_nan=True)

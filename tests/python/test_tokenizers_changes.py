@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import pytest
 
-from ptbert import BertTokenizer, GPT2Tokenizer, OpenAIGPTTokenizer
+from ptbert import _C, BertTokenizer, GPT2Tokenizer, OpenAIGPTTokenizer
 from ptbert.tokenization import BasicTokenizer, WordpieceTokenizer
 from support import GOLDEN
 from test_tokenization import VOCABULARY
@@ -96,9 +98,7 @@ def gpt2() -> Any:
 
 
 def openai() -> Any:
-    tokenizer = type("Gpt", (OpenAIGPTTokenizer,), {}).from_pretrained(DATA / "openai-gpt")  # type: ignore[attr-defined]
-    tokenizer.nlp.never_split = ()  # a list is looked at in each call
-    return tokenizer
+    return type("Gpt", (OpenAIGPTTokenizer,), {}).from_pretrained(DATA / "openai-gpt")  # type: ignore[attr-defined]
 
 
 CASES = [
@@ -158,3 +158,106 @@ def test_class_that_is_another_counts() -> None:
     tokenizer.encode(TEXT)
     tokenizer.__class__ = type("First", (BertTokenizer,), {"tokenize": first_only})
     assert len(tokenizer.encode(TEXT)) == 1
+
+
+# What is not an ordinary change
+
+
+def test_change_while_the_native_tokenizer_is_made_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = bert()
+    make = _C.WordpieceTokenizer
+
+    def interrupted(*state: Any) -> Any:
+        native = make(*state)
+        monkeypatch.undo()
+        tokenizer.wordpiece_tokenizer.unk_token = "sea"  # as another thread may do now
+        return native
+
+    monkeypatch.setattr(_C, "WordpieceTokenizer", interrupted)
+    tokenizer.tokenize("zz")
+    assert tokenizer.tokenize("zz") == ["sea"]
+    assert tokenizer.encode("zz") == tokenizer.encode("sea")
+
+
+def test_table_that_changes_while_the_native_tokenizer_is_made_counts() -> None:
+    tokenizer = gpt2()
+    native_class = type(tokenizer)._native_class
+
+    class Interrupted:
+        @staticmethod
+        def from_tables(*tables: Any) -> Any:
+            native = native_class.from_tables(*tables)
+            tokenizer._native_class = native_class
+            tokenizer.encoder["t"] = 78
+            return native
+
+    tokenizer.encoder["t"] = 77
+    tokenizer._native_class = Interrupted
+    tokenizer.encode("t")
+    assert tokenizer.encode("t") == [78]
+
+
+def test_attributes_of_a_subclass_that_are_properties_count() -> None:
+    class Cased(BertTokenizer):
+        inner: Any = None
+
+        @property
+        def basic_tokenizer(self) -> Any:
+            return self.inner
+
+        @basic_tokenizer.setter
+        def basic_tokenizer(self, value: Any) -> None:
+            self.inner = value
+
+    tokenizer: Any = Cased(VOCABULARY)
+    before = results(tokenizer)
+    tokenizer.basic_tokenizer = BasicTokenizer(False)
+    assert results(tokenizer) != before
+
+
+def test_state_that_is_set_counts() -> None:
+    changed, used = gpt2(), gpt2()
+    changed.encoder["t"] = 77
+    used.encode("t")
+    used.__setstate__(changed.__getstate__())
+    assert used.encode("t") == [77]
+
+
+def test_attribute_that_is_deleted_is_missed() -> None:
+    tokenizer = bert()
+    tokenizer.encode(TEXT)
+    del tokenizer.wordpiece_tokenizer.unk_token
+    with pytest.raises(AttributeError, match="unk_token"):
+        tokenizer.encode(TEXT)
+
+
+def test_other_attributes_of_a_subclass_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(WordpieceTokenizer):
+        calls = 0
+
+        def tokenize(self, text: str) -> list[str]:
+            self.calls += 1
+            return super().tokenize(text)
+
+    tokenizer = bert()
+    counting = Counting(tokenizer.vocab)
+    expected = counting.tokenize("sea")
+    monkeypatch.setattr(_C, "WordpieceTokenizer", None)  # would be called to make another
+    counting.unk_token = counting.unk_token
+    assert counting.tokenize("sea") == expected
+    assert counting.calls == 2
+
+
+def test_tokenizers_in_cycles_are_collected() -> None:
+    tokenizer = bert()
+    tokenizer.vocab.owner = tokenizer
+    tokenizer.encode(TEXT)
+    assert tokenizer._guarded.get(tokenizer) is not None
+    reference = weakref.ref(tokenizer)
+    del tokenizer
+    gc.collect()
+    assert reference() is None
+
+
+def test_lists_of_a_batch_are_known_to_the_garbage_collector() -> None:
+    assert gc.is_tracked(bert().encode_batch(["sea"] * 3))

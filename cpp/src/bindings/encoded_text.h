@@ -55,13 +55,17 @@ template <typename Item> py::list make_list(std::size_t count, Item item) {
 /// `fill(first, last, item)`: that sets the items from `first` to before `last` to `item(i)`.
 template <typename Run> py::list make_list_in_parts(std::size_t count, Run run) {
   py::list list(count);
-  const py::gil_scoped_release release;
-  run([&](std::size_t first, std::size_t last, auto item) {
-    const py::gil_scoped_acquire acquire;
-    for (std::size_t i = first; i < last; ++i) {
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), item(i).release().ptr());
-    }
-  });
+  PyObject_GC_UnTrack(list.ptr()); // or other threads could find it while it has gaps
+  {
+    const py::gil_scoped_release release;
+    run([&](std::size_t first, std::size_t last, auto item) {
+      const py::gil_scoped_acquire acquire;
+      for (std::size_t i = first; i < last; ++i) {
+        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), item(i).release().ptr());
+      }
+    });
+  }
+  PyObject_GC_Track(list.ptr());
   return list;
 }
 

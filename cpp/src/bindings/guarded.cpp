@@ -14,7 +14,8 @@ namespace {
 /// A value and the attributes of Python objects that it was made from. It is given out as long as
 /// each of those is the same object as then, which is found out without running Python.
 ///
-/// Of its owner it keeps names only: the owner keeps it, and they would keep each other alive.
+/// Its owner keeps it, so it does not keep its owner; what else it keeps the garbage collector
+/// knows.
 class Guarded {
 public:
   using Names = py::typing::Iterable<py::str>;
@@ -27,6 +28,10 @@ public:
       : value_(std::move(value)) {
     const py::object own = dict_of(owner);
     for (const py::handle name : instance_names) {
+      const py::handle of_class = _PyType_Lookup(Py_TYPE(owner.ptr()), name.ptr());
+      if (of_class && Py_TYPE(of_class.ptr())->tp_descr_set != nullptr) {
+        value_ = py::object(); // a property or slot of a subclass: not in the dict of the instance
+      }
       const py::handle found = PyDict_GetItemWithError(own.ptr(), name.ptr());
       of_instance_.push_back({interned(name), py::reinterpret_borrow<py::object>(found)});
     }
@@ -45,6 +50,28 @@ public:
 
   /// Returns the value, or None where an attribute has changed.
   py::object get(const py::handle& owner) const { return holds(owner) ? value_ : py::none(); }
+
+  /// Calls `visit` for every object that is kept.
+  int traverse(visitproc visit, void* arg) const {
+    Py_VISIT(value_.ptr());
+    for (const auto* attributes : {&of_instance_, &of_type_}) {
+      for (const Attribute& attribute : *attributes) {
+        Py_VISIT(attribute.value.ptr());
+      }
+    }
+    for (const auto& [object, attribute] : of_others_) {
+      Py_VISIT(object.ptr());
+      Py_VISIT(attribute.value.ptr());
+    }
+    return 0;
+  }
+
+  void clear() {
+    value_ = py::object();
+    of_instance_.clear();
+    of_type_.clear();
+    of_others_.clear();
+  }
 
 private:
   struct Attribute {
@@ -103,11 +130,30 @@ private:
   std::vector<std::pair<py::object, Attribute>> of_others_;
 };
 
+void take_part_in_garbage_collection(PyHeapTypeObject* heap_type) {
+  PyTypeObject& type = heap_type->ht_type;
+  type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!py::detail::is_holder_constructed(self)) {
+      return 0;
+    }
+    return py::cast<const Guarded&>(py::handle(self)).traverse(visit, arg);
+  };
+  type.tp_clear = [](PyObject* self) {
+    if (py::detail::is_holder_constructed(self)) {
+      py::cast<Guarded&>(py::handle(self)).clear();
+    }
+    return 0;
+  };
+}
+
 } // namespace
 
 void register_guarded(py::module_& m) {
   py::class_<Guarded>(m, "Guarded",
-                      "A value that is given out while what it was made from is the same.")
+                      "A value that is given out while what it was made from is the same.",
+                      py::custom_type_setup(take_part_in_garbage_collection))
       .def(py::init<>(), "Makes one that never gives out a value.")
       .def(py::init<py::object, const py::object&, const Guarded::Names&, const Guarded::Names&,
                     const Guarded::Attributes&>(),

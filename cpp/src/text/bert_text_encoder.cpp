@@ -104,7 +104,9 @@ void BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& te
       [&](std::size_t i, const auto& workspace) { rows[i] = find_pieces(texts[i], *workspace); },
       [&](std::size_t first, std::size_t last) {
         use(first, last, rows);
-        std::fill(&rows[first], &rows[first] + (last - first), std::vector<Piece>());
+        for (std::size_t i = first; i < last; ++i) {
+          rows[i] = std::vector<Piece>(); // gives its memory back
+        }
       });
 }
 

@@ -168,7 +168,9 @@ void BpeTokenizer::encode_symbols_batch(const std::vector<std::string_view>& tex
       [&](std::size_t i, const auto& workspace) { rows[i] = encode_symbols(texts[i], *workspace); },
       [&](std::size_t first, std::size_t last) {
         use(first, last, rows);
-        std::fill(&rows[first], &rows[first] + (last - first), Symbols());
+        for (std::size_t i = first; i < last; ++i) {
+          rows[i] = Symbols(); // gives its memory back
+        }
       });
 }
 
