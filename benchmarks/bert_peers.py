@@ -178,12 +178,6 @@ class OnnxRuntime:
         feed = {name: batch.get(name, mask).numpy() for name in INPUTS}
         return [torch.from_numpy(array) for array in model.run(None, feed)]
 
-    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        raise NotImplementedError("ONNX Runtime does not train here")
-
-    def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        raise NotImplementedError("ONNX Runtime does not train here")
-
 
 class Library(Protocol):
     """What a worker asks of each."""
@@ -195,6 +189,10 @@ class Library(Protocol):
 
     def outputs(self, model: Any, batch: Batch) -> list[torch.Tensor]:
         """What the model gives without labels."""
+
+
+class TrainingLibrary(Library, Protocol):
+    """What a worker asks of those that train."""
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """The loss on the batch's labels."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bert_peers import LIBRARIES, Batch, Library
+from bert_peers import LIBRARIES, Batch, Library, TrainingLibrary
 
 HEADS = {
     "encode": "BertModel",
@@ -62,7 +62,9 @@ def peak_megabytes() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1000
 
 
-def train_step(library: Library, model: Any, optimizer: Any, batch: Batch, bf16: bool) -> None:
+def train_step(
+    library: TrainingLibrary, model: Any, optimizer: Any, batch: Batch, bf16: bool
+) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
         loss = library.loss(model, batch)
     loss.backward()
@@ -81,9 +83,7 @@ def set_gradients(model: Any) -> None:
         parameter.grad = torch.randn_like(parameter) * 1e-3
 
 
-def make_step(
-    library: Library, model: Any, job: Job, batches: list[Batch]
-) -> Callable[[int], object]:
+def make_step(library: Any, model: Any, job: Job, batches: list[Batch]) -> Callable[[int], object]:
     """What is timed: a function of the number of the turn."""
     if job.task in ("encode", "classify"):
         return lambda turn: infer(library, model, batches)
@@ -96,7 +96,7 @@ def make_step(
     )
 
 
-def reference(library: Library, model: Any, job: Job, batch: Batch) -> list[torch.Tensor]:
+def reference(library: Any, model: Any, job: Job, batch: Batch) -> list[torch.Tensor]:
     """What must agree among the libraries: outputs, or the loss of pre-training."""
     with torch.no_grad():
         if job.task == "pretrain":

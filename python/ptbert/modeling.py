@@ -281,7 +281,13 @@ class BertModel(_CppModel):
         return [layer.attention.self.multihead_output for layer in layers]
 
 
-class BertForPreTraining(_CppModel):
+class _CppModelWithTrunk(_CppModel):
+    """A head on a `BertModel`."""
+
+    bert: BertModel
+
+
+class BertForPreTraining(_CppModelWithTrunk):
     """BERT with the masked-LM and the next-sentence head.
 
     Args:
@@ -297,8 +303,6 @@ class BertForPreTraining(_CppModel):
     """
 
     _native_type = _C.BertForPreTraining
-
-    bert: BertModel
 
     def forward(
         self,
@@ -328,7 +332,7 @@ class BertForPreTraining(_CppModel):
         )
 
 
-class BertForMaskedLM(_CppModel):
+class BertForMaskedLM(_CppModelWithTrunk):
     """BERT with the masked-LM head.
 
     Args:
@@ -342,8 +346,6 @@ class BertForMaskedLM(_CppModel):
     """
 
     _native_type = _C.BertForMaskedLM
-
-    bert: BertModel
 
     def forward(
         self,
@@ -362,7 +364,7 @@ class BertForMaskedLM(_CppModel):
         return run(self, input_ids, token_type_ids, attention_mask, masked_lm_labels, head_mask)
 
 
-class BertForNextSentencePrediction(_CppModel):
+class BertForNextSentencePrediction(_CppModelWithTrunk):
     """BERT with the next-sentence head.
 
     Args:
@@ -376,8 +378,6 @@ class BertForNextSentencePrediction(_CppModel):
     """
 
     _native_type = _C.BertForNextSentencePrediction
-
-    bert: BertModel
 
     def forward(
         self,
@@ -396,7 +396,7 @@ class BertForNextSentencePrediction(_CppModel):
         return run(self, input_ids, token_type_ids, attention_mask, next_sentence_label, head_mask)
 
 
-class BertForSequenceClassification(_CppModel):
+class BertForSequenceClassification(_CppModelWithTrunk):
     """BERT with a classifier of sentences or pairs of them.
 
     Args:
@@ -412,8 +412,6 @@ class BertForSequenceClassification(_CppModel):
     """
 
     _native_type = _C.BertForSequenceClassification
-
-    bert: BertModel
 
     def __init__(
         self,
@@ -444,7 +442,7 @@ class BertForSequenceClassification(_CppModel):
         return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
-class BertForMultipleChoice(_CppModel):
+class BertForMultipleChoice(_CppModelWithTrunk):
     """BERT with one score for each of several choices; all inputs are [batch, choices, seq].
 
     Args:
@@ -460,8 +458,6 @@ class BertForMultipleChoice(_CppModel):
     """
 
     _native_type = _C.BertForMultipleChoice
-
-    bert: BertModel
 
     def __init__(
         self,
@@ -492,7 +488,7 @@ class BertForMultipleChoice(_CppModel):
         return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
-class BertForTokenClassification(_CppModel):
+class BertForTokenClassification(_CppModelWithTrunk):
     """BERT with a classifier of tokens.
 
     Args:
@@ -508,8 +504,6 @@ class BertForTokenClassification(_CppModel):
     """
 
     _native_type = _C.BertForTokenClassification
-
-    bert: BertModel
 
     def __init__(
         self,
@@ -541,7 +535,7 @@ class BertForTokenClassification(_CppModel):
         return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
-class BertForQuestionAnswering(_CppModel):
+class BertForQuestionAnswering(_CppModelWithTrunk):
     """BERT with scores for the start and the end of an answer at every token.
 
     Args:
@@ -558,8 +552,6 @@ class BertForQuestionAnswering(_CppModel):
     """
 
     _native_type = _C.BertForQuestionAnswering
-
-    bert: BertModel
 
     def forward(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Collection, Container
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ def _is_punctuation(char: str) -> bool:
     return _C.is_punctuation(ord(char))
 
 
-class _NativeTwin:
+class _NativeTwin(abc.ABC):
     """Attributes that Python code may change at any time, and a native object made from them.
 
     There are slots only, so that setting a name that is not an attribute of the tokenizer (a
@@ -49,9 +50,9 @@ class _NativeTwin:
         super().__delattr__(name)
         super().__setattr__("_twin", None)
 
+    @abc.abstractmethod
     def _state(self) -> tuple[Any, ...]:
         """What the native object is made from."""
-        raise NotImplementedError
 
     def _make_twin(self, native_type: type[Any]) -> tuple[tuple[Any, ...], Any]:
         state = self._state()
