@@ -82,6 +82,37 @@ TEST_F(BertAdamTest, ClipsEachGradientInPlace) {
   expect_close(small.grad(), torch::full({4}, 0.01), 1e-9);
 }
 
+TEST_F(BertAdamTest, IsTheSameOnAnyNumberOfThreads) {
+  const auto threads = torch::get_num_threads();
+  const auto start = torch::randn({123, 457}), gradient = torch::randn({123, 457});
+  std::vector<Tensor> results;
+  for (const int count : {1, 2, 3}) {
+    torch::set_num_threads(count);
+    auto parameter = start.clone().requires_grad_();
+    Reference reference(parameter);
+    BertAdam optimizer({parameter}, BertAdamOptions(0.1));
+    for (const double scale : {10.0, 1e-4}) { // clipped and not
+      parameter.mutable_grad() = gradient * scale;
+      optimizer.step();
+      reference.step(gradient * scale, 0.1, BertAdamOptions(0.1));
+    }
+    expect_close(parameter, reference.parameter, 1e-5);
+    results.push_back(parameter.detach());
+  }
+  torch::set_num_threads(threads);
+  expect_equal(results[0], results[1]);
+  expect_equal(results[0], results[2]);
+}
+
+TEST_F(BertAdamTest, GradientThatIsNoNumberIsNotClipped) {
+  auto parameter = new_parameter({4});
+  BertAdam optimizer({parameter}, BertAdamOptions(0.1));
+  parameter.mutable_grad() = torch::tensor({1.0f, 2.0f, 3.0f, std::nanf("")});
+  optimizer.step();
+  expect_equal(parameter.grad().slice(0, 0, 3), torch::tensor({1.0f, 2.0f, 3.0f}));
+  EXPECT_TRUE(parameter[3].isnan().item<bool>());
+}
+
 TEST_F(BertAdamTest, GroupsHaveOptionsOfTheirOwn) {
   auto decayed = new_parameter({4});
   auto plain = new_parameter({4});

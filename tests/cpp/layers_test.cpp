@@ -3,6 +3,10 @@
 #include <cmath>
 
 #include "ptbert/errors.h"
+#include <ATen/Parallel.h>
+
+#include <atomic>
+
 #include "support.h"
 
 namespace ptbert {
@@ -109,6 +113,15 @@ TEST_F(LayersTest, DropoutOfASeedIsTheSameOnAnyNumberOfThreads) {
   torch::manual_seed(5);
   expect_equal(dropout(x), expected);
   torch::set_num_threads(threads);
+}
+
+TEST_F(LayersTest, LoopsOfOursAreParallel) {
+  const auto threads = torch::get_num_threads();
+  torch::set_num_threads(2);
+  std::atomic<int> shares = 0;
+  at::parallel_for(0, 2, 1, [&](int64_t, int64_t) { ++shares; });
+  torch::set_num_threads(threads);
+  EXPECT_EQ(shares, 2);
 }
 
 TEST_F(LayersTest, DropoutOfThePlainPathDrawsAsTorchDoes) {

@@ -5,7 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 #include <utility>
+#include <vector>
+
+#include "../vectorized.h"
 
 namespace ptbert {
 namespace {
@@ -37,27 +42,87 @@ bool is_dense_float(const torch::Tensor& tensor) {
          !at::isTensorSubclassLike(tensor);
 }
 
-/// bert_adam_update() with each element read and written once: the step is bound by memory.
+/// Elements of which a thread's share is a multiple; four arrays of them fit into its cache.
+constexpr int64_t kBlock = 4096;
+constexpr int64_t kBlocksWorthAThread = 4;
+
+/// Calls `work(begin, end)` for each block of `count` elements.
+template <typename Work> void for_each_block(int64_t count, const Work& work) {
+  const auto blocks = (count + kBlock - 1) / kBlock;
+  at::parallel_for(0, blocks, kBlocksWorthAThread, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block)
+      work(block * kBlock, std::min((block + 1) * kBlock, count));
+  });
+}
+
+/// Several sums at a time, for vector instructions.
+PTBERT_VECTORIZED double sum_of_squares(const float* values, int64_t count) {
+  constexpr int64_t kLanes = 32;
+  float sums[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane)
+      sums[lane] += values[i + lane] * values[i + lane];
+  }
+  for (; i < count; ++i)
+    sums[0] += values[i] * values[i];
+  return std::accumulate(std::begin(sums), std::end(sums), 0.0);
+}
+
+PTBERT_VECTORIZED void scale(float factor, float* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    values[i] *= factor;
+}
+
+struct Coefficients {
+  float b1, rest1, b2, rest2, e, rate, decay;
+};
+
+/// The formula of bert_adam_update(), for a clipped gradient `g`. The arrays do not overlap.
+PTBERT_VECTORIZED void update(const Coefficients& c, float* __restrict p, const float* __restrict g,
+                              float* __restrict m, float* __restrict v, int64_t count) {
+  const auto [b1, rest1, b2, rest2, e, rate, decay] = c;
+  for (int64_t i = 0; i < count; ++i) {
+    m[i] = b1 * m[i] + rest1 * g[i];
+    v[i] = b2 * v[i] + rest2 * g[i] * g[i];
+    p[i] -= rate * (m[i] / (std::sqrt(v[i]) + e) + decay * p[i]);
+  }
+}
+
+/// The same on any number of threads.
+double norm(const float* values, int64_t count) {
+  std::vector<double> sums((count + kBlock - 1) / kBlock);
+  for_each_block(count, [&](int64_t begin, int64_t end) {
+    sums[begin / kBlock] = sum_of_squares(values + begin, end - begin);
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
+}
+
+/// bert_adam_update() with moments and parameters read and written once: memory is what it waits
+/// for.
 void update_in_one_pass(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
                         torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v) {
-  const float clip =
-      options.max_grad_norm() > 0 ? clip_factor(options, gradient).item<float>() : 1.0f;
-  const auto b1 = static_cast<float>(options.b1()), rest1 = static_cast<float>(1 - options.b1());
-  const auto b2 = static_cast<float>(options.b2()), rest2 = static_cast<float>(1 - options.b2());
-  const auto e = static_cast<float>(options.e()), rate = static_cast<float>(lr);
-  const auto decay = static_cast<float>(std::max(options.weight_decay(), 0.0));
   auto* p = parameter.mutable_data_ptr<float>();
   auto* g = gradient.mutable_data_ptr<float>();
   auto* m = next_m.mutable_data_ptr<float>();
   auto* v = next_v.mutable_data_ptr<float>();
-  constexpr int64_t kGrain = 16384;
-  at::parallel_for(0, parameter.numel(), kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float gradient_i = g[i] *= clip;
-      m[i] = b1 * m[i] + rest1 * gradient_i;
-      v[i] = b2 * v[i] + rest2 * gradient_i * gradient_i;
-      p[i] -= rate * (m[i] / (std::sqrt(v[i]) + e) + decay * p[i]);
-    }
+  const auto count = parameter.numel();
+  const auto max_norm = options.max_grad_norm();
+  const auto clip = static_cast<float>(max_norm > 0 ? max_norm / (norm(g, count) + 1e-6) : 1);
+  const auto to_float = [](double x) { return static_cast<float>(x); };
+  const Coefficients coefficients{
+      .b1 = to_float(options.b1()),
+      .rest1 = to_float(1 - options.b1()),
+      .b2 = to_float(options.b2()),
+      .rest2 = to_float(1 - options.b2()),
+      .e = to_float(options.e()),
+      .rate = to_float(lr),
+      .decay = to_float(std::max(options.weight_decay(), 0.0)),
+  };
+  for_each_block(count, [=](int64_t begin, int64_t end) {
+    if (clip < 1)
+      scale(clip, g + begin, end - begin);
+    update(coefficients, p + begin, g + begin, m + begin, v + begin, end - begin);
   });
   for (auto* tensor : {&parameter, &gradient, &next_m, &next_v}) {
     tensor->unsafeGetTensorImpl()->bump_version(); // as in-place operations do
