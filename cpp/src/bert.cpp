@@ -35,6 +35,26 @@ bool means_the_same_to_kernel(const Tensor& mask, const Tensor& queries) {
          mask.size(3) == queries.size(1) && mask.isfinite().all().item<bool>();
 }
 
+std::nullopt_t note_padding_is_computed(const char* reason) {
+  PathRecorder::note("padding", "computed", reason);
+  return std::nullopt;
+}
+
+/// Notes how much a batch leaves out; `rows` are those that the last layer is computed for.
+void note_packing(const Packing& packing, const Tensor& rows) {
+  if (!PathRecorder::is_listening())
+    return;
+  const auto tokens = packing.tokens.size(0);
+  const auto share = [](int64_t part, int64_t all) {
+    return std::to_string(part) + " of " + std::to_string(all);
+  };
+  PathRecorder::note("padding", "left out",
+                     share(tokens, packing.num_positions) + " positions are tokens, of " +
+                         std::to_string(packing.blocks.size()) + " different lengths");
+  if (rows.defined())
+    PathRecorder::note("last layer", "where it is used", share(rows.size(0), tokens) + " tokens");
+}
+
 /// The head mask of the encoder from that of the user.
 Tensor encoder_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
   const auto rows =
@@ -146,21 +166,34 @@ Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Ten
   return dropout(torch::softmax(scores, -1));
 }
 
-bool BertSelfAttentionImpl::may_fuse(const Tensor& queries, const Tensor& keys,
-                                     const Tensor& values, const Tensor& attention_mask) {
-  const auto is_constant = [](const Tensor& x) { // the kernel has no second or forward derivative
-    return !x.defined() ||
-           (!x.requires_grad() && has_readable_values(x) && !x._fw_grad(/*level=*/0).defined());
-  };
-  return fast_paths_enabled() && !dropout->observed() && !dropout->is_dropping() &&
-         is_constant(queries) && is_constant(keys) && is_constant(values) &&
-         is_constant(attention_mask) &&
-         (!attention_mask.defined() || means_the_same_to_kernel(attention_mask, queries));
+const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Tensor& keys,
+                                                 const Tensor& values,
+                                                 const Tensor& attention_mask) {
+  if (!fast_paths_enabled())
+    return kSwitchedOff;
+  if (dropout->observed())
+    return "dropout is called in Python";
+  if (dropout->is_dropping())
+    return "weights are dropped";
+  for (const auto* x : {&queries, &keys, &values, &attention_mask}) {
+    if (!x->defined())
+      continue;
+    if (!has_readable_values(*x))
+      return kUnreadable;
+    if (x->requires_grad() || x->_fw_grad(/*level=*/0).defined())
+      return "a gradient may be wanted, and the kernel has no second one";
+  }
+  if (attention_mask.defined() && !means_the_same_to_kernel(attention_mask, queries))
+    return "the kernel would take the mask otherwise";
+  return nullptr;
 }
 
 Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
                                      const Tensor& values, const Tensor& attention_mask) {
-  if (!may_fuse(queries, keys, values, attention_mask))
+  const auto* why_not = why_not_fused(queries, keys, values, attention_mask);
+  PathRecorder::note("attention", why_not ? "one operation after the other" : "one kernel",
+                     why_not ? why_not : "no gradient is wanted and no weight is dropped");
+  if (why_not)
     return torch::matmul(attention_weights(queries, keys, attention_mask), split_heads(values));
   const auto mask = attention_mask.defined() ? std::optional(attention_mask) : std::nullopt;
   return torch::scaled_dot_product_attention(split_heads(queries), split_heads(keys),
@@ -180,6 +213,8 @@ BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Ten
     const auto heads = attend(queries, keys, values, attention_mask);
     return {{merge_heads(heads), {}}, heads};
   }
+  PathRecorder::note("attention", "one operation after the other",
+                     output_attentions ? "its weights are asked for" : "there is a head mask");
   auto weights = attention_weights(queries, keys, attention_mask);
   if (head_mask.defined())
     weights = weights * head_mask;
@@ -342,6 +377,7 @@ bool BertEncoderImpl::observed() const {
 std::vector<Tensor> BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing,
                                                     const Tensor& rows,
                                                     bool output_all_encoded_layers) {
+  note_packing(packing, rows);
   std::vector<Tensor> encoded_layers;
   const auto layers = layer->layers.size();
   for (size_t i = 0; i < layers; ++i) {
@@ -383,6 +419,8 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
   if (skip_padding && attention_mask.defined()) {
     if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
       return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
+  } else if (attention_mask.defined()) {
+    note_padding_is_computed("BertModel shows it, and its `skip_padding` is False");
   }
   const auto embedded = embeddings(input_ids, token_type_ids);
   Tensor additive_mask;
@@ -422,6 +460,8 @@ BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token
                                     const Tensor& positions, bool with_pooled_output) {
   const auto packing = try_packing(input_ids, attention_mask, head_mask);
   const auto wanted = packing ? packing->rows_of(positions) : std::nullopt;
+  if (packing && !wanted)
+    note_padding_is_computed("a label stands at padding");
   if (!wanted)
     return std::nullopt;
   const auto rows =
@@ -437,11 +477,17 @@ BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token
 std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
                                                   const Tensor& attention_mask,
                                                   const Tensor& head_mask) {
-  if (!fast_paths_enabled() || head_mask.defined() || observed())
-    return std::nullopt;
+  if (!fast_paths_enabled())
+    return note_padding_is_computed(kSwitchedOff);
+  if (head_mask.defined())
+    return note_padding_is_computed("there is a head mask");
+  if (observed())
+    return note_padding_is_computed("something outside of the core sees into the model");
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
+  if (const auto* why_not = why_not_packed(input_ids, attention_mask))
+    return note_padding_is_computed(why_not);
   return make_packing(input_ids, attention_mask);
 }
 

@@ -15,6 +15,11 @@ namespace ptbert {
 /// transforms of torch.func, where a tensor stands for others.
 bool has_readable_values(const Tensor& tensor);
 
+/// Reasons to take the plain path that are told in several places.
+inline constexpr auto kUnreadable =
+    "values cannot be looked at (another device, export, tracing, torch.func, or none at all)";
+inline constexpr auto kSwitchedOff = "enable_fast_paths(False)";
+
 /// Sizes and probabilities of a configuration.
 void check_config(const BertConfig& config);
 

@@ -11,6 +11,7 @@
 #include "checks.h"
 #include "ptbert/errors.h"
 #include "ptbert/fast_paths.h"
+#include "ptbert/linear_products.h"
 
 namespace ptbert {
 namespace {
@@ -75,7 +76,7 @@ LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias
   }
 }
 
-Tensor LinearImpl::forward(const Tensor& x) { return torch::linear(x, weight, bias); }
+Tensor LinearImpl::forward(const Tensor& x) { return linear_product(x, weight, bias); }
 
 EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t> padding_idx)
     : padding_idx(padding_idx.value_or(-1)) {
@@ -110,10 +111,15 @@ Tensor BertLayerNormImpl::forward(const Tensor& x) {
 DropoutImpl::DropoutImpl(double p) : p(p) { own_attribute("p", this->p); }
 
 Tensor DropoutImpl::forward(const Tensor& x) {
-  const bool drops = is_training() && p > 0 && p < 1;
-  if (drops && x.scalar_type() == torch::kFloat && has_readable_values(x) && fast_paths_enabled())
-    return x * dropout_factors(x, p);
-  return torch::dropout(x, p, is_training());
+  if (!is_training() || !(p > 0 && p < 1)) // nothing is drawn
+    return torch::dropout(x, p, is_training());
+  const auto* why_not = !fast_paths_enabled()              ? kSwitchedOff
+                        : !has_readable_values(x)          ? kUnreadable
+                        : x.scalar_type() != torch::kFloat ? "not in float32"
+                                                           : nullptr;
+  PathRecorder::note("dropout", why_not ? "drawn by torch" : "drawn in parallel",
+                     why_not ? why_not : "in float32, on the CPU");
+  return why_not ? torch::dropout(x, p, /*train=*/true) : x * dropout_factors(x, p);
 }
 
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }

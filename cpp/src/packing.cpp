@@ -54,30 +54,38 @@ std::optional<Tensor> Packing::rows_of(const Tensor& positions) const {
   return rows;
 }
 
-std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
+const char* why_not_packed(const Tensor& input_ids, const Tensor& attention_mask) {
   if (!has_readable_values(input_ids))
-    return std::nullopt;
+    return kUnreadable;
+  if (!attention_mask.defined())
+    return nullptr;
+  if (!has_readable_values(attention_mask))
+    return kUnreadable;
+  if (attention_mask.requires_grad() || attention_mask._fw_grad(/*level=*/0).defined())
+    return "the mask has a gradient";
+  const auto real = attention_mask.eq(1);
+  if (!real.logical_or(attention_mask.eq(0)).all().item<bool>())
+    return "the mask holds other values than 0 and 1";
+  if (!real.select(1, 0).all().item<bool>())
+    return "the mask hides the first token of a row";
+  return nullptr;
+}
+
+Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
   const auto options = torch::TensorOptions().dtype(torch::kLong);
   const auto batch = input_ids.size(0), seq = input_ids.size(1);
   if (!attention_mask.defined())
     return pack_all(batch, seq, options);
-
-  if (!has_readable_values(attention_mask) || attention_mask.requires_grad() ||
-      attention_mask._fw_grad(/*level=*/0).defined())
-    return std::nullopt;
   const auto real = attention_mask.eq(1);
-  const bool zero_or_one = real.logical_or(attention_mask.eq(0)).all().item<bool>();
-  if (!zero_or_one || !real.select(1, 0).all().item<bool>())
-    return std::nullopt;
   // [batch, seq] -> [batch]
   const auto [lengths, rows] = real.sum(1).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
   // Row in the order of lengths, and column, of each token: [batch, seq] -> [tokens, 2]
   const auto tokens = real.index_select(0, rows).nonzero();
-  return Packing{.blocks = blocks_of(lengths),
-                 .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),
-                 .first_tokens = lengths.cumsum(0) - lengths,
-                 .ranks = rows.argsort(),
-                 .num_positions = batch * seq};
+  return {.blocks = blocks_of(lengths),
+          .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),
+          .first_tokens = lengths.cumsum(0) - lengths,
+          .ranks = rows.argsort(),
+          .num_positions = batch * seq};
 }
 
 } // namespace ptbert

@@ -45,6 +45,7 @@ __all__: list[str] = [
     "IndexedLines",
     "Linear",
     "OpenAIGPTTokenizer",
+    "PathRecorder",
     "Run",
     "Tanh",
     "TextEncoder",
@@ -69,6 +70,7 @@ __all__: list[str] = [
     "standardize_text",
     "swish",
     "torch_version",
+    "use_product_library",
     "warmup_constant",
     "warmup_cosine",
     "warmup_cosine_with_hard_restarts",
@@ -105,6 +107,14 @@ class BertLayerNorm(torch._C.cpp.nn.Module):
         eps: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
     def forward(self, arg0: typing.Any) -> typing.Any: ...
+
+class PathRecorder:
+    """
+    Keeps the choices of a scope and thread.
+    """
+    def __enter__(self) -> list: ...
+    def __exit__(self, *args) -> None: ...
+    def __init__(self) -> None: ...
 
 class BertConfig:
     """
@@ -597,6 +607,11 @@ def standardize_text(text: typing.Any) -> str:
     """
 
 def swish(arg0: typing.Any) -> typing.Any: ...
+def use_product_library(library: str) -> None:
+    """
+    Has linear layers multiply by it; see ptbert.utils.
+    """
+
 def warmup_constant(
     progress: typing.SupportsFloat | typing.SupportsIndex,
     warmup: typing.SupportsFloat | typing.SupportsIndex,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+
 from . import _C
 
 
@@ -15,11 +20,81 @@ def enable_fast_paths(enabled: bool) -> None:
 
     They do unless told otherwise: sentence-level models and losses of tokens compute nothing for
     padding, and most of the last layer only for the tokens that they use; attention is one kernel
-    in inference; dropout of float32 is drawn in parallel. Results differ from those of the plain
-    path by rounding, and dropout draws other elements from the same distribution.
+    in inference; dropout of float32 is drawn in parallel; linear layers multiply by the faster
+    library. Results differ from those of the plain path by rounding, and dropout draws other
+    elements from the same distribution.
 
     Args:
         enabled: `False` makes every forward pass of this process do the operations and the random
             draws of the original, in its order, so that equal seeds repeat its runs.
     """
     _C.enable_fast_paths(enabled)
+
+
+def use_product_library(library: Literal["measured", "ATen", "oneDNN"]) -> None:
+    """Choose what multiplies the matrices of linear layers in float32 on the CPU.
+
+    Both libraries are inside torch. On AMD processors with AVX-512, oneDNN has about twice the
+    speed; on others torch's own choice, ATen, is as fast or faster. Results differ by rounding.
+
+    Args:
+        library: `"measured"`, as it is at first, takes what is clearly faster on this machine,
+            which is measured once in a process. `"ATen"` and `"oneDNN"` force one of them.
+
+    Raises:
+        ValueError: Another name, or torch was built without oneDNN.
+    """
+    _C.use_product_library(library)
+
+
+class PathChoice(NamedTuple):
+    """How a step of a forward pass was computed."""
+
+    step: str
+    path: str
+    reason: str
+    times: int
+
+
+class Explanation(tuple[PathChoice, ...]):
+    """Choices in the order in which they were made first; as text, a table of them."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        width = max((len(choice.step) for choice in self), default=0)
+        return "\n".join(
+            f"{step:<{width}}  {path} ({times}x): {reason}" for step, path, reason, times in self
+        )
+
+
+def explain(
+    model: Callable[..., object], batch: torch.Tensor | Sequence[Any] | Mapping[str, Any]
+) -> Explanation:
+    """Run a model on a batch and tell which ways of computing it took, and why.
+
+    The pass happens as it would without this: in training or evaluation, with or without gradients,
+    as the caller has it. The default generator of random numbers is put back afterwards.
+
+    >>> print(ptbert.utils.explain(model, (input_ids, token_type_ids, attention_mask)))
+    padding        left out (1x): 1701 of 2592 positions are tokens, of 24 different lengths
+    last layer     where it is used (1x): 32 of 1701 tokens
+    linear layers  ATen (36x): the faster one here
+    attention      one kernel (144x): no gradient is wanted and no weight is dropped
+
+    Args:
+        model: One of this package's models, or a module that holds one.
+        batch: What the model is called with: a tensor, positional arguments or named ones.
+
+    Returns:
+        A choice for each step, path and reason, with the times it was made. Empty where the core
+        had none, as for a module of other packages, or a model that another thread computes.
+    """
+    with torch.random.fork_rng(devices=[]), _C.PathRecorder() as choices:
+        if isinstance(batch, Mapping):
+            model(**batch)
+        elif isinstance(batch, torch.Tensor):
+            model(batch)
+        else:
+            model(*batch)
+    return Explanation(PathChoice(*choice) for choice in choices)

@@ -105,9 +105,10 @@ private:
   Tensor split_heads(const Tensor& x) const;
   Tensor merge_heads(const Tensor& x) const;
   Tensor attention_weights(const Tensor& queries, const Tensor& keys, const Tensor& attention_mask);
-  /// Whether `queries` and so on may be handed to a kernel that does all of the attention at once.
-  bool may_fuse(const Tensor& queries, const Tensor& keys, const Tensor& values,
-                const Tensor& attention_mask);
+  /// Why `queries` and so on must not be handed to a kernel that does all of the attention at once;
+  /// nullptr where they may.
+  const char* why_not_fused(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                            const Tensor& attention_mask);
   /// What the heads give, [batch, heads, query, head_size].
   Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
                 const Tensor& attention_mask);

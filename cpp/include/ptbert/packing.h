@@ -38,10 +38,13 @@ struct Packing {
   std::optional<Tensor> rows_of(const Tensor& positions) const;
 };
 
-/// The packing of `input_ids` [batch, seq] by `attention_mask` (undefined: no padding); nothing
-/// where it could change a result or cannot be read: a mask other than 0/1 or with a gradient, a
-/// row whose first token is masked, values that are not on the CPU or stand for others (export,
-/// tracing, torch.func).
-std::optional<Packing> make_packing(const Tensor& input_ids, const Tensor& attention_mask);
+/// Why `input_ids` [batch, seq] must not be packed by `attention_mask` (undefined: no padding):
+/// it could change a result (a mask other than 0/1 or with a gradient, a row whose first token is
+/// masked), or values are not on the CPU or stand for others (export, tracing, torch.func). nullptr
+/// where nothing is in the way.
+const char* why_not_packed(const Tensor& input_ids, const Tensor& attention_mask);
+
+/// The packing of a batch, where there is no reason not to.
+Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask);
 
 } // namespace ptbert

@@ -2,6 +2,7 @@
 
 #include "module.h"
 #include "ptbert/fast_paths.h"
+#include "ptbert/linear_products.h"
 #include "tensors.h"
 
 namespace ptbert::python {
@@ -21,6 +22,24 @@ public:
 private:
   torch::Device device_;
   std::unique_ptr<DefaultDevice> scope_;
+};
+
+/// `with PathRecorder() as choices:`; the list is filled when the scope ends.
+class PathRecorderContext {
+public:
+  py::list enter() {
+    recorder_ = std::make_unique<PathRecorder>();
+    return choices_;
+  }
+  void exit(const py::args&) {
+    for (const auto& [step, path, reason, times] : recorder_->choices())
+      choices_.append(py::make_tuple(step, path, reason, times));
+    recorder_.reset();
+  }
+
+private:
+  std::unique_ptr<PathRecorder> recorder_;
+  py::list choices_;
 };
 
 } // namespace
@@ -58,6 +77,24 @@ void register_layers(py::module_& m) {
   m.def("enable_fast_paths", &enable_fast_paths, py::arg("enabled"),
         "Lets forward passes save work, or not; see ptbert.utils.");
   m.def("fast_paths_enabled", &fast_paths_enabled, "Whether forward passes may save work.");
+  m.def(
+      "use_product_library",
+      [](const std::string& library) {
+        static const std::map<std::string, ProductLibrary> libraries = {
+            {"measured", ProductLibrary::kMeasured},
+            {"ATen", ProductLibrary::kAten},
+            {"oneDNN", ProductLibrary::kOneDnn}};
+        const auto known = libraries.find(library);
+        TORCH_CHECK_VALUE(known != libraries.end(),
+                          R"(`library` must be "measured", "ATen" or "oneDNN", but is ")", library,
+                          "\".");
+        use_product_library(known->second);
+      },
+      py::arg("library"), "Has linear layers multiply by it; see ptbert.utils.");
+  py::class_<PathRecorderContext>(m, "PathRecorder", "Keeps the choices of a scope and thread.")
+      .def(py::init<>())
+      .def("__enter__", &PathRecorderContext::enter)
+      .def("__exit__", &PathRecorderContext::exit);
   m.def("gelu", [](const py::object& x) {
     return run_released([x = to_tensor("x", x)] { return ptbert::gelu(x); });
   });

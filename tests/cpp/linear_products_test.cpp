@@ -1,0 +1,185 @@
+#include "ptbert/linear_products.h"
+
+#include <ATen/autocast_mode.h>
+
+#include "support.h"
+
+namespace ptbert {
+namespace {
+
+using torch::Tensor;
+
+/// Within it linear_product() takes `library` where it can.
+class Library {
+public:
+  explicit Library(ProductLibrary library) { use_product_library(library); }
+  ~Library() { use_product_library(ProductLibrary::kMeasured); }
+};
+
+/// What linear_product() took, and why.
+std::string choice(const Tensor& x, const Tensor& weight, const Tensor& bias = {}) {
+  const PathRecorder recorder;
+  linear_product(x, weight, bias);
+  const auto& first = recorder.choices().at(0);
+  return first.path + ": " + first.reason;
+}
+
+struct Results {
+  Tensor output;
+  std::vector<Tensor> gradients;
+};
+
+/// Output and gradients of `inputs` = {x, weight[, bias]}, those that ask for one.
+template <typename Product> Results run(const Product& product, const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> leaves, wanted;
+  for (const auto& input : inputs) {
+    leaves.push_back(input.detach().requires_grad_(input.requires_grad())); // keeps the strides
+    if (input.requires_grad())
+      wanted.push_back(leaves.back());
+  }
+  const auto output = product(leaves[0], leaves[1], leaves.size() > 2 ? leaves[2] : Tensor());
+  Results results{output, {}};
+  if (!wanted.empty())
+    results.gradients = torch::autograd::grad({output.sin().sum()}, wanted);
+  return results;
+}
+
+/// Within rounding, as sums of many terms have it.
+void expect_near(const Tensor& actual, const Tensor& expected) {
+  const auto scale = std::max(1.0, expected.abs().max().item<double>());
+  expect_close(actual / scale, expected / scale, 1e-5);
+}
+
+void expect_agreement(const std::vector<Tensor>& inputs) {
+  const Library library(ProductLibrary::kOneDnn);
+  ASSERT_EQ(choice(inputs[0], inputs[1]), "oneDNN: use_product_library()");
+  const auto results = run(linear_product, inputs);
+  const auto expected =
+      run([](const Tensor& x, const Tensor& w, const Tensor& b) { return torch::linear(x, w, b); },
+          inputs);
+  expect_near(results.output, expected.output);
+  EXPECT_EQ(results.output.requires_grad(), expected.output.requires_grad());
+  ASSERT_EQ(results.gradients.size(), expected.gradients.size());
+  for (size_t i = 0; i < expected.gradients.size(); ++i)
+    expect_near(results.gradients[i], expected.gradients[i]);
+}
+
+class LinearProductsTest : public SeededTest {
+protected:
+  void SetUp() override {
+    if (!at::hasMKLDNN())
+      GTEST_SKIP() << "torch was built without oneDNN";
+    SeededTest::SetUp();
+  }
+};
+
+TEST_F(LinearProductsTest, OneDnnAgreesWithTorch) {
+  for (const std::vector<int64_t>& rows :
+       {std::vector<int64_t>{16}, {37}, {2, 9}, {3, 2, 5}, {1, 129}}) {
+    for (const int64_t in : {1, 8, 33}) {
+      for (const int64_t out : {1, 16, 45}) {
+        auto shape = rows;
+        shape.push_back(in);
+        const auto x = torch::randn(shape).requires_grad_();
+        const auto weight = (torch::randn({out, in}) / std::sqrt(in)).requires_grad_();
+        expect_agreement({x, weight, torch::randn({out}).requires_grad_()});
+        expect_agreement({x, weight});
+      }
+    }
+  }
+}
+
+TEST_F(LinearProductsTest, OneDnnTakesAnyStrides) {
+  const auto weight = torch::randn({24, 20}) / 4, bias = torch::randn({48});
+  const std::vector<Tensor> inputs{
+      torch::randn({20, 30}).t(),                          // columns first
+      torch::randn({40, 30, 20}).slice(0, 0, 40, 2),       // every other sequence
+      torch::randn({6, 5, 40}).slice(2, 10, 30),           // a part of each row
+      torch::randn({5, 6, 20}).transpose(0, 1),            // sequences and tokens changed round
+      torch::randn({20}).expand({18, 20}),                 // one row many times
+      torch::randn({1, 20, 17}).transpose(1, 2).squeeze(), // columns first, of a batch
+  };
+  for (const auto& x : inputs) {
+    for (const auto& w :
+         {weight, torch::randn({20, 24}).t() / 4, torch::randn({24, 40}).slice(1, 0, 20),
+          (torch::randn({24, 1}) / 4).expand({24, 20})}) {
+      auto shown = w.detach() / 4;
+      expect_agreement({x.detach().requires_grad_(),
+                        shown.as_strided(shown.sizes(), shown.strides()).requires_grad_(),
+                        bias.slice(0, 0, 48, 2).detach().requires_grad_()});
+      expect_agreement({x.detach(), w.detach() / 4});
+    }
+  }
+}
+
+TEST_F(LinearProductsTest, OneDnnMakesOnlyTheGradientsThatAreWanted) {
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    const std::vector<Tensor> inputs{
+        torch::randn({4, 6, 20}).requires_grad_((wanted & 1) != 0),
+        torch::randn({24, 20}).requires_grad_((wanted & 2) != 0),
+        torch::randn({24}).requires_grad_((wanted & 4) != 0),
+    };
+    expect_agreement(inputs);
+    const torch::NoGradGuard no_gradients;
+    const Library library(ProductLibrary::kOneDnn);
+    EXPECT_FALSE(linear_product(inputs[0], inputs[1], inputs[2]).requires_grad());
+  }
+}
+
+TEST_F(LinearProductsTest, OneDnnHasSecondDerivatives) {
+  const auto second = [](ProductLibrary choice) {
+    const Library library(choice);
+    torch::manual_seed(1);
+    const auto x = torch::randn({20, 8}).requires_grad_();
+    const auto weight = torch::randn({6, 8}).requires_grad_();
+    const auto bias = torch::randn({6}).requires_grad_();
+    const auto loss = linear_product(x, weight, bias).pow(3).sum();
+    const auto first = torch::autograd::grad({loss}, {x, weight, bias}, {}, std::nullopt, true);
+    return torch::autograd::grad({first[0].square().sum() + first[1].sin().sum() + first[2].sum()},
+                                 {x, weight, bias});
+  };
+  const auto gradients = second(ProductLibrary::kOneDnn), expected = second(ProductLibrary::kAten);
+  for (size_t i = 0; i < gradients.size(); ++i)
+    expect_near(gradients[i], expected[i]);
+}
+
+TEST_F(LinearProductsTest, TorchComputesWhatOneDnnIsNotFor) {
+  const Library library(ProductLibrary::kOneDnn);
+  const auto x = torch::randn({20, 8}), weight = torch::randn({6, 8}), bias = torch::randn({6});
+  EXPECT_EQ(choice(x, weight, bias), "oneDNN: use_product_library()");
+  EXPECT_EQ(choice(x.slice(0, 0, 15), weight, bias), "ATen: fewer than 16 rows");
+  EXPECT_EQ(choice(x[0], weight, bias), "ATen: fewer than 16 rows");
+  EXPECT_EQ(choice(x.to(torch::kDouble), weight.to(torch::kDouble)), "ATen: not in float32");
+  EXPECT_EQ(choice(x.to(torch::kBFloat16), weight.to(torch::kBFloat16)), "ATen: not in float32");
+  EXPECT_TRUE(choice(torch::empty({0, 8}), weight).starts_with("ATen: values cannot be looked at"));
+  EXPECT_TRUE(choice(x.to(torch::kMeta), weight.to(torch::kMeta))
+                  .starts_with("ATen: values cannot be looked at"));
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  EXPECT_EQ(choice(x, weight, bias), "ATen: autocast is on");
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  at::autocast::clear_cache();
+  const PlainPaths plain_paths;
+  EXPECT_EQ(choice(x, weight, bias), "ATen: enable_fast_paths(False)");
+}
+
+TEST_F(LinearProductsTest, ErrorsAreThoseOfTorch) {
+  const Library library(ProductLibrary::kOneDnn);
+  const auto x = torch::randn({20, 8});
+  for (const auto& weight : {torch::randn({6, 9}), torch::randn({6, 8}, torch::kDouble)}) {
+    const auto message = message_of<c10::Error>([&] { linear_product(x, weight, {}); });
+    EXPECT_EQ(message, message_of<c10::Error>([&] { torch::linear(x, weight); }));
+  }
+}
+
+TEST_F(LinearProductsTest, MeasurementDecidesOnce) {
+  const auto x = torch::randn({20, 8}), weight = torch::randn({6, 8});
+  const auto first = choice(x, weight);
+  EXPECT_TRUE(first == "ATen: the faster one here" || first == "oneDNN: the faster one here");
+  EXPECT_EQ(choice(x, weight), first);
+  expect_close(linear_product(x, weight, {}), torch::linear(x, weight), 1e-5);
+  const Library library(ProductLibrary::kAten);
+  EXPECT_EQ(choice(x, weight), "ATen: use_product_library()");
+}
+
+} // namespace
+} // namespace ptbert

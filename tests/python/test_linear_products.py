@@ -1,0 +1,177 @@
+"""Linear layers that multiply by oneDNN, and what tells that they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+import twin
+from fast_path_support import (
+    CLASSES,
+    LENGTHS,
+    TOKEN_CLASSES,
+    assert_paths_agree,
+    make_model,
+    padded_batch,
+    run,
+    token_labels,
+)
+from ptbert.utils import explain, use_product_library
+from support import assert_close, assert_equal
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
+)
+
+
+@pytest.fixture(autouse=True)
+def onednn() -> Iterator[None]:
+    use_product_library("oneDNN")
+    yield
+    use_product_library("measured")
+
+
+def libraries(model: Any, batch: Any) -> set[str]:
+    return {choice.path for choice in explain(model, batch) if choice.step == "linear layers"}
+
+
+@given(
+    class_name=st.sampled_from(sorted(CLASSES)),
+    lengths=st.lists(st.integers(1, 12), min_size=4, max_size=8),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=30, deadline=None)
+def test_sentence_models_agree_with_the_plain_path(
+    class_name: str, lengths: list[int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    inputs = padded_batch([length for length in lengths for _ in range(2)])
+    if class_name == "BertForMultipleChoice":
+        inputs = tuple(x.unflatten(0, (-1, 2)) for x in inputs)
+    model = make_model(class_name).eval()
+    if int(inputs[2].sum()) >= 16:
+        assert "oneDNN" in libraries(model, inputs)
+    assert_paths_agree(model, *inputs, atol=2e-5)
+
+
+@pytest.mark.parametrize("class_name", TOKEN_CLASSES)
+def test_losses_of_tokens_agree_with_the_plain_path(class_name: str) -> None:
+    ids, types, mask = padded_batch([9, 30, 4, 17])
+    model = make_model(class_name).eval()
+    labels = token_labels(class_name, mask)
+    assert "oneDNN" in libraries(model, (ids, types, mask, *labels))
+    assert_paths_agree(model, ids, types, mask, *labels, atol=2e-5)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_hidden_states_of_any_strides(strided: bool) -> None:
+    layer = make_model("BertForSequenceClassification").eval().bert.encoder.layer[0]
+    hidden = torch.randn(5, 7, 64)[..., ::2] if strided else torch.randn(7, 5, 32).transpose(0, 1)
+    assert "oneDNN" in libraries(layer, hidden)
+    assert_paths_agree(layer, hidden, atol=2e-5)
+
+
+def test_changed_weights_are_seen_however_they_were_changed() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    batch = padded_batch([20, 10])
+    weight = model.bert.encoder.layer[0].output.dense.weight
+    seen: list[torch.Tensor] = []
+    with torch.no_grad():
+        for change in (
+            lambda: None,
+            lambda: weight.mul_(2),
+            lambda: weight.data.mul_(2),
+            lambda: weight.detach().numpy().__imul__(2),
+            lambda: setattr(weight, "data", weight.data * 2),
+        ):
+            change()
+            logits = model(*batch)
+            with twin.plain_paths():
+                assert_close(logits, model(*batch))
+            assert not any(torch.equal(logits, before) for before in seen)
+            seen.append(logits)
+
+
+def test_frozen_parts_have_no_gradient() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    model.bert.embeddings.requires_grad_(False)
+    model.bert.encoder.layer[0].requires_grad_(False)
+    model(*padded_batch([20, 10])).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith(("bert.embeddings", "bert.encoder.layer.0"))
+        assert (parameter.grad is None) is frozen
+
+
+def test_gradients_accumulate_and_graphs_are_freed() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    batch = padded_batch([20, 10])
+    loss = model(*batch).square().sum()
+    loss.backward(retain_graph=True)
+    once = model.classifier.weight.grad.clone()
+    loss.backward()
+    assert_close(model.classifier.weight.grad, 2 * once)
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_changing_a_weight_before_backward_raises() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    loss = model(*padded_batch([20, 10])).square().sum()
+    with torch.no_grad():
+        model.bert.encoder.layer[0].output.dense.weight.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_checkpointing_computes_the_same_gradient() -> None:
+    layer = make_model("BertForSequenceClassification").eval().bert.encoder.layer[0]
+    hidden = torch.randn(4, 6, 32, requires_grad=True)
+    expected = torch.autograd.grad(layer(hidden).square().sum(), [hidden])[0]
+    output = checkpoint(layer, hidden, use_reentrant=False)
+    assert_equal(torch.autograd.grad(output.square().sum(), [hidden])[0], expected)
+
+
+def test_transforms_and_other_dtypes_take_torch() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    batch = padded_batch([20, 10])
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    gradients = torch.func.grad(lambda p: functional_call(model, p, batch).square().sum())(
+        parameters
+    )
+    _, expected = run(model, *batch)
+    for gradient, wanted in zip(gradients.values(), expected, strict=True):
+        assert float((gradient - wanted).norm()) <= 1e-4 * max(1.0, float(wanted.norm()))
+    assert libraries(model.double(), batch) == {"ATen"}
+    with torch.autocast("cpu", torch.bfloat16):
+        assert libraries(model.float(), batch) == {"ATen"}
+
+
+def test_replaced_layers_compute_in_torch() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    batch = padded_batch([20, 10])
+    expected = model(*batch)
+    old = model.bert.encoder.layer[0].output.dense
+
+    class Own(nn.Linear):
+        """A class that the core does not know."""
+
+    own = Own(old.in_features, old.out_features)
+    own.load_state_dict(old.state_dict())
+    model.bert.encoder.layer[0].output.dense = own
+    assert_close(model(*batch), expected)
+
+
+def test_names_of_libraries() -> None:
+    with pytest.raises(ValueError, match='"measured", "ATen" or "oneDNN", but is "MKL"'):
+        use_product_library("MKL")  # type: ignore[arg-type]
+    model = make_model("BertForSequenceClassification").eval()
+    use_product_library("ATen")
+    assert libraries(model, padded_batch(LENGTHS)) == {"ATen"}
