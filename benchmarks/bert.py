@@ -185,7 +185,7 @@ def prepare_row(
 ) -> dict[str, dict[str, Any]]:
     """Starts the row in every library that can; ptbert first, whose outputs others are held to."""
     about = {}
-    left_out = () if arguments.compile else ("transformers compiled",)
+    left_out = ("transformers compiled",) if arguments.skip_compiled else ()
     libraries = ["ptbert", *(peer for peer in row.peers if peer not in left_out)]
     workers.start(libraries)
     for library in libraries:
@@ -243,12 +243,23 @@ def run_row(
     return medians, details | ({"ONNX Runtime fused": fused} if fused else {})
 
 
+def choose_rows(only: list[str] | None, machine: dict[str, Any]) -> list[Row]:
+    """Those asked for, or all; of bf16 only where a step does not take minutes."""
+    if only is not None:
+        return [row for row in ROWS if row.name in only]
+    if machine["bf16 instructions"]:
+        return ROWS
+    left_out = ", ".join(row.name for row in ROWS if row.bf16)
+    print(f"Left out, as this processor has no bf16 instructions: {left_out}.", flush=True)
+    return [row for row in ROWS if not row.bf16]
+
+
 def run_rows(arguments: argparse.Namespace, workers: Workers, results: dict[str, Any]) -> None:
     """All rows that were asked for; a row that fails is told and left out."""
     workers.start(["machine"])
     workers.prepare("machine", None)
     with tempfile.TemporaryDirectory() as scratch:
-        for row in [row for row in ROWS if row.name in arguments.only]:
+        for row in choose_rows(arguments.only, results["machine"]):
             if row.task == "memory":
                 workers.restart()  # a fresh process has no peak yet
             try:
@@ -288,14 +299,22 @@ def parse_arguments() -> argparse.Namespace:
     )
     names = [row.name for row in ROWS]
     parser.add_argument("data", type=Path, help="the folder with vocab/ and glue/")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        metavar="NAME",
+        help="these rows (all, but bf16 where the processor has no instructions for it)",
+    )
     parser.add_argument("--repeats", type=int, help="turns of each library in a row (11)")
-    parser.add_argument("--seconds", type=float, default=240, help="for the turns of a row")
+    parser.add_argument("--seconds", type=float, default=150, help="for the turns of a row")
     parser.add_argument("--batches", type=int, help="of MRPC in a step of inference (4)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a tiny model and few turns")
-    parser.add_argument("--compile", action="store_true", help="torch.compile too: slow to start")
+    parser.add_argument(
+        "--skip_compiled", action="store_true", help="no torch.compile, which is slow to start"
+    )
     parser.add_argument(
         "--reference_python", default=sys.executable, help="a Python with the original"
     )
@@ -310,8 +329,6 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     machine = describe_machine(arguments.threads)
-    if not machine["bf16 instructions"]:
-        print("This processor has no bf16 instructions: expect bf16 rows to be slow.", flush=True)
     results: dict[str, Any] = {
         "unit": "ms, or MB for memory; medians",
         "quick": arguments.quick,

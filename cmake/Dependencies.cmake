@@ -47,15 +47,17 @@ target_link_libraries(ptbert_libtorch INTERFACE ${torch_folder}/lib/libtorch_cpu
                       -Wl,--push-state,--no-as-needed ${torch_folder}/lib/libtorch.so -Wl,--pop-state)
 target_link_options(ptbert_libtorch INTERFACE -Wl,--allow-shlib-undefined)
 
-# at::parallel_for() is a plain loop where its header is compiled without OpenMP. Two of its runtimes in a process would have
-# threads of their own each, so torch's is linked where torch brings one.
-find_package(OpenMP REQUIRED COMPONENTS CXX)
+# at::parallel_for() is a plain loop where its header is compiled without OpenMP. Two OpenMP runtimes in a process would have
+# threads of their own each and take each other's functions, so ours is torch's where torch brings one: GNU's.
 file(GLOB torch_openmp ${torch_folder}/lib/libgomp*.so*)
-if(torch_openmp AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(ptbert_libtorch INTERFACE ${OpenMP_CXX_FLAGS})
+if(NOT torch_openmp)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  target_link_libraries(ptbert_libtorch INTERFACE OpenMP::OpenMP_CXX)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(ptbert_libtorch INTERFACE -fopenmp)
   target_link_libraries(ptbert_libtorch INTERFACE ${torch_openmp})
 else()
-  target_link_libraries(ptbert_libtorch INTERFACE OpenMP::OpenMP_CXX)
+  message(STATUS "Loops of ptbert's own run on one thread: only g++ compiles for the OpenMP that this torch brings.")
 endif()
 
 ptbert_ask_python(json_include

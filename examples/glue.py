@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,14 @@ import torch
 from tqdm import tqdm
 
 import feature_cache
-from inputs import Batch, encode, model_inputs, read_lines
+from inputs import Batch, join, model_inputs, read_lines
 from ptbert import BertTokenizer
 
 logger = logging.getLogger(__name__)
 
 Label = int | float
+# Tokenized together; few enough for the progress to be seen.
+EXAMPLES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -151,12 +155,20 @@ class Features:
 def make_features(
     examples: Sequence[Example], tokenizer: BertTokenizer, max_seq_length: int
 ) -> list[Features]:
-    """Tokenize the examples and cut them to the length."""
+    """Tokenize the examples on all processors and cut them to the length."""
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.max_len = sys.maxsize  # `join` cuts: no text is too long
+    cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
     features = []
-    for example in tqdm(examples, desc="Features", unit="example"):
-        tokens, segment_ids = encode(tokenizer, example.text_a, example.text_b, max_seq_length)
-        input_ids = tokenizer.convert_tokens_to_ids(tokens)
-        features.append(Features(input_ids, segment_ids, example.label))
+    with tqdm(total=len(examples), desc="Features", unit="example") as progress:
+        for start in range(0, len(examples), EXAMPLES_AT_ONCE):
+            part = examples[start : start + EXAMPLES_AT_ONCE]
+            ids_a = tokenizer.encode_batch([example.text_a for example in part])
+            ids_b = tokenizer.encode_batch([example.text_b or "" for example in part])
+            for example, a, b in zip(part, ids_a, ids_b, strict=True):
+                input_ids, segment_ids = join(a, b, cls, sep, max_seq_length)
+                features.append(Features(input_ids, segment_ids, example.label))
+            progress.update(len(part))
     return features
 
 

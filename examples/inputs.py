@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
 from ptbert import BertTokenizer
 
 Batch = dict[str, torch.Tensor]
+Token = TypeVar("Token")
 
 
 class Encoded(Protocol):
@@ -38,24 +39,31 @@ def read_lines(path: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def truncate_pair(tokens_a: list[str], tokens_b: list[str], limit: int) -> None:
+def truncate_pair(tokens_a: list[Token], tokens_b: list[Token], limit: int) -> None:
     """Shorten the longer of the two, the second if they are equal, until both fit."""
     while len(tokens_a) + len(tokens_b) > limit:
         (tokens_a if len(tokens_a) > len(tokens_b) else tokens_b).pop()
 
 
+def join(
+    tokens_a: list[Token], tokens_b: list[Token], cls: Token, sep: Token, max_seq_length: int
+) -> tuple[list[Token], list[int]]:
+    """`[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, of tokens or of their ids, and segment ids."""
+    if not tokens_b:
+        tokens = [cls, *tokens_a[: max_seq_length - 2], sep]
+        return tokens, [0] * len(tokens)
+    truncate_pair(tokens_a, tokens_b, max_seq_length - 3)
+    tokens = [cls, *tokens_a, sep, *tokens_b, sep]
+    return tokens, [0] * (len(tokens_a) + 2) + [1] * (len(tokens_b) + 1)
+
+
 def encode(
     tokenizer: BertTokenizer, text_a: str, text_b: str | None, max_seq_length: int
 ) -> tuple[list[str], list[int]]:
-    """Tokens `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, and their segment ids."""
+    """The tokens of one or two texts as `join` puts them together, and their segment ids."""
     tokens_a = tokenizer.tokenize(text_a)
     tokens_b = tokenizer.tokenize(text_b) if text_b else []
-    if not tokens_b:
-        tokens = ["[CLS]", *tokens_a[: max_seq_length - 2], "[SEP]"]
-        return tokens, [0] * len(tokens)
-    truncate_pair(tokens_a, tokens_b, max_seq_length - 3)
-    tokens = ["[CLS]", *tokens_a, "[SEP]", *tokens_b, "[SEP]"]
-    return tokens, [0] * (len(tokens_a) + 2) + [1] * (len(tokens_b) + 1)
+    return join(tokens_a, tokens_b, "[CLS]", "[SEP]", max_seq_length)
 
 
 def pad(rows: Sequence[Sequence[int]], length: int) -> torch.Tensor:

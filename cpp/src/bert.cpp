@@ -184,7 +184,7 @@ const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Te
       return "a gradient may be wanted, and the kernel has no second one";
   }
   if (attention_mask.defined() && !means_the_same_to_kernel(attention_mask, queries))
-    return "the kernel would take the mask otherwise";
+    return "the kernel would read this mask differently (its dtype, shape or infinities)";
   return nullptr;
 }
 
@@ -419,8 +419,8 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
   if (skip_padding && attention_mask.defined()) {
     if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
       return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
-  } else if (attention_mask.defined()) {
-    note_padding_is_computed("BertModel shows it, and its `skip_padding` is False");
+  } else if (attention_mask.defined() && !PathRecorder::knows("padding")) { // or a head told why
+    note_padding_is_computed("BertModel returns the states of padding, as `skip_padding` is False");
   }
   const auto embedded = embeddings(input_ids, token_type_ids);
   Tensor additive_mask;

@@ -21,6 +21,12 @@ PathRecorder::~PathRecorder() { innermost_recorder = outer_; }
 
 bool PathRecorder::is_listening() { return innermost_recorder != nullptr; }
 
+bool PathRecorder::knows(std::string_view step) {
+  return is_listening() &&
+         std::any_of(innermost_recorder->choices_.begin(), innermost_recorder->choices_.end(),
+                     [&](const auto& choice) { return choice.step == step; });
+}
+
 void PathRecorder::note(const char* step, const char* path, std::string_view reason) {
   if (!is_listening())
     return;

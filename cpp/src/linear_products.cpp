@@ -39,6 +39,8 @@ Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
                        c10::List<std::optional<at::Scalar>>(), "");
 }
 
+Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
 /// The three products of a layer, each of them in both libraries. All are of two dimensions.
 struct Forward {
   static Tensor with_aten(const Tensor& x, const Tensor& weight) { return x.mm(weight.t()); }
@@ -69,15 +71,13 @@ template <typename Work> double seconds_of(const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// So much faster that no run finds the opposite: equal runs are to give equal results.
+/// So much faster that runs on one machine hardly ever find the opposite: equal runs are to give
+/// equal results.
 constexpr double kClearlyFaster = 1.3;
 
 template <typename Product> bool is_faster_with_onednn() {
-  // Elsewhere MKL is at least as fast: 0.7 to 1.0 times its time on AMD with AVX2.
-  if (!at::hasMKLDNN() || at::get_cpu_capability() != "AVX512")
-    return false;
   const torch::InferenceMode no_gradients;
-  const auto a = torch::ones({768, 768}), b = torch::ones({768, 768});
+  const auto a = torch::ones({768, 768}, torch::kFloat), b = a.clone();
   auto best_aten = std::numeric_limits<double>::max(), best_onednn = best_aten;
   for (int turn = 0; turn < 6; ++turn) { // the first one warms up
     best_aten = std::min(best_aten, seconds_of([&] { Product::with_aten(a, b); }));
@@ -86,23 +86,39 @@ template <typename Product> bool is_faster_with_onednn() {
   return best_aten > kClearlyFaster * best_onednn;
 }
 
-template <typename Product> bool uses_onednn() {
-  const auto library = library_in_use.load();
-  if (library != ProductLibrary::kMeasured)
-    return library == ProductLibrary::kOneDnn;
-  static const bool is_faster = is_faster_with_onednn<Product>();
-  return is_faster;
+/// For which products oneDNN is taken, and why.
+struct Choice {
+  bool forward = false, input_gradient = false, weight_gradient = false;
+  const char* reason = "";
+};
+
+Choice measure() {
+  // With AVX2 oneDNN was 0.7 to 1.0 times as fast as MKL (AMD Zen 3).
+  if (!at::hasMKLDNN() || at::get_cpu_capability() != "AVX512")
+    return {false, false, false, "oneDNN gains with AVX-512 only, which is not here"};
+  if (!is_faster_with_onednn<Forward>())
+    return {false, false, false, "oneDNN was measured and is not clearly faster here"};
+  return {true, is_faster_with_onednn<InputGradient>(), is_faster_with_onednn<WeightGradient>(),
+          "oneDNN was measured and is clearly faster here"};
 }
 
-template <typename Product> Tensor multiply(const Tensor& a, const Tensor& b) {
-  return uses_onednn<Product>() ? Product::with_onednn(a, b) : Product::with_aten(a, b);
+Choice current_choice() {
+  const auto library = library_in_use.load();
+  if (library == ProductLibrary::kMeasured) {
+    static const Choice measured = measure();
+    return measured;
+  }
+  const bool onednn = library == ProductLibrary::kOneDnn;
+  return {onednn, onednn, onednn, "use_product_library()"};
 }
 
 class OneDnnLinear : public torch::autograd::Function<OneDnnLinear> {
 public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         const std::optional<Tensor>& bias) {
-    context->save_for_backward({x, weight});
+    // Each for the gradient of the other.
+    context->save_for_backward(
+        {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor()});
     context->saved_data["has_bias"] = bias.has_value();
     return multiply_with_onednn(x, weight, bias);
   }
@@ -110,19 +126,24 @@ public:
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1];
-    const auto output_gradient = gradients[0].flatten(0, -2); // [*, out] -> [rows, out]
-    // A graph of the gradients is made of what has gradients itself.
-    const bool makes_graph = torch::GradMode::is_enabled();
+    const auto output_gradient = as_matrix(gradients[0]); // [*, out] -> [rows, out]
+    // Where gradients of gradients follow, or many are computed as one, with what they follow.
+    const bool only_aten = torch::GradMode::is_enabled() || !has_readable_values(gradients[0]);
+    const auto choice = current_choice();
     variable_list result(3);
     if (context->needs_input_grad(0)) {
-      const auto product = makes_graph ? InputGradient::with_aten(output_gradient, weight)
-                                       : multiply<InputGradient>(output_gradient, weight);
-      result[0] = product.view(x.sizes());
+      const auto product = choice.input_gradient && !only_aten
+                               ? InputGradient::with_onednn(output_gradient, weight)
+                               : InputGradient::with_aten(output_gradient, weight);
+      auto shape = gradients[0].sizes().vec();
+      shape.back() = weight.size(1);
+      result[0] = product.view(shape);
     }
     if (context->needs_input_grad(1)) {
-      const auto rows = x.flatten(0, -2); // [*, in] -> [rows, in]
-      result[1] = makes_graph ? WeightGradient::with_aten(output_gradient, rows)
-                              : multiply<WeightGradient>(output_gradient, rows);
+      const auto rows = as_matrix(x); // [*, in] -> [rows, in]
+      result[1] = choice.weight_gradient && !only_aten
+                      ? WeightGradient::with_onednn(output_gradient, rows)
+                      : WeightGradient::with_aten(output_gradient, rows);
     }
     if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
       result[2] = output_gradient.sum(0);
@@ -137,6 +158,8 @@ constexpr int64_t kFewRows = 16;
 const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!fast_paths_enabled())
     return kSwitchedOff;
+  if (!at::globalContext().userEnabledMkldnn())
+    return "torch.backends.mkldnn is off";
   if (at::autocast::is_autocast_enabled(at::kCPU))
     return "autocast is on";
   for (const auto* tensor : {&x, &weight, &bias}) {
@@ -145,14 +168,15 @@ const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& b
     if (!has_readable_values(*tensor))
       return kUnreadable;
     if (tensor->scalar_type() != torch::kFloat || tensor->layout() != torch::kStrided)
-      return "not in float32";
+      return "not dense float32";
     if (tensor->_fw_grad(/*level=*/0).defined())
       return "forward-mode gradients";
   }
-  const bool fits = x.dim() >= 2 && weight.dim() == 2 && x.size(-1) == weight.size(1);
-  if (!fits || x.numel() < kFewRows * x.size(-1))
+  if (x.dim() < 2 || x.numel() < kFewRows * x.size(-1))
     return "fewer than 16 rows";
-  return nullptr;
+  const bool fits = weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+                    (!bias.defined() || bias.sizes() == weight.sizes().slice(0, 1));
+  return fits ? nullptr : "shapes that torch broadcasts or refuses";
 }
 
 } // namespace
@@ -165,13 +189,9 @@ void use_product_library(ProductLibrary library) {
 
 Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const auto* why_aten = why_only_aten(x, weight, bias);
-  const bool with_onednn = !why_aten && uses_onednn<Forward>();
-  PathRecorder::note("linear layers", with_onednn ? "oneDNN" : "ATen",
-                     why_aten ? why_aten
-                     : library_in_use.load() == ProductLibrary::kMeasured
-                         ? "the faster one here"
-                         : "use_product_library()");
-  if (!with_onednn)
+  const auto choice = why_aten ? Choice{.reason = why_aten} : current_choice();
+  PathRecorder::note("linear layers", choice.forward ? "oneDNN" : "ATen", choice.reason);
+  if (!choice.forward)
     return torch::linear(x, weight, bias);
   const auto has_gradient = [](const Tensor& tensor) {
     return tensor.defined() && tensor.requires_grad();

@@ -45,7 +45,6 @@ __all__: list[str] = [
     "IndexedLines",
     "Linear",
     "OpenAIGPTTokenizer",
-    "PathRecorder",
     "Run",
     "Tanh",
     "TextEncoder",
@@ -65,6 +64,7 @@ __all__: list[str] = [
     "load_weights",
     "pad_rows",
     "read_first_words",
+    "record_paths",
     "register_natives",
     "split_line",
     "standardize_text",
@@ -107,14 +107,6 @@ class BertLayerNorm(torch._C.cpp.nn.Module):
         eps: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
     def forward(self, arg0: typing.Any) -> typing.Any: ...
-
-class PathRecorder:
-    """
-    Keeps the choices of a scope and thread.
-    """
-    def __enter__(self) -> list: ...
-    def __exit__(self, *args) -> None: ...
-    def __init__(self) -> None: ...
 
 class BertConfig:
     """
@@ -587,6 +579,11 @@ def pad_rows(
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, each different one once.
+    """
+
+def record_paths(run: collections.abc.Callable) -> list[tuple[str, str, str, int]]:
+    """
+    The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.
     """
 
 def register_natives(classes: dict, required: dict, activations: dict) -> None:

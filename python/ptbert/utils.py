@@ -34,12 +34,13 @@ def enable_fast_paths(enabled: bool) -> None:
 def use_product_library(library: Literal["measured", "ATen", "oneDNN"]) -> None:
     """Choose what multiplies the matrices of linear layers in float32 on the CPU.
 
-    Both libraries are inside torch. On AMD processors with AVX-512, oneDNN has about twice the
-    speed; on others torch's own choice, ATen, is as fast or faster. Results differ by rounding.
+    Both libraries are inside torch. On an AMD processor with AVX-512 oneDNN has been seen at twice
+    the speed of ATen, on one with AVX2 at 0.7 to 1.0 of it. Results differ by rounding.
 
     Args:
-        library: `"measured"`, as it is at first, takes what is clearly faster on this machine,
-            which is measured once in a process. `"ATen"` and `"oneDNN"` force one of them.
+        library: `"measured"`, as it is at first, takes oneDNN where there is AVX-512 and it is at
+            least 1.3 times as fast, which is measured once in a process. `"ATen"` and `"oneDNN"`
+            force one of them.
 
     Raises:
         ValueError: Another name, or torch was built without oneDNN.
@@ -77,10 +78,10 @@ def explain(
     as the caller has it. The default generator of random numbers is put back afterwards.
 
     >>> print(ptbert.utils.explain(model, (input_ids, token_type_ids, attention_mask)))
-    padding        left out (1x): 1701 of 2592 positions are tokens, of 24 different lengths
-    last layer     where it is used (1x): 32 of 1701 tokens
-    linear layers  ATen (36x): the faster one here
-    attention      one kernel (144x): no gradient is wanted and no weight is dropped
+    padding        left out (1x): 1829 of 2880 positions are tokens, of 25 different lengths
+    last layer     where it is used (1x): 32 of 1829 tokens
+    linear layers  ATen (38x): oneDNN gains with AVX-512 only, which is not here
+    attention      one kernel (150x): no gradient is wanted and no weight is dropped
 
     Args:
         model: One of this package's models, or a module that holds one.
@@ -90,11 +91,15 @@ def explain(
         A choice for each step, path and reason, with the times it was made. Empty where the core
         had none, as for a module of other packages, or a model that another thread computes.
     """
-    with torch.random.fork_rng(devices=[]), _C.PathRecorder() as choices:
+
+    def forward() -> None:
         if isinstance(batch, Mapping):
             model(**batch)
         elif isinstance(batch, torch.Tensor):
             model(batch)
         else:
             model(*batch)
+
+    with torch.random.fork_rng(devices=[]):
+        choices = _C.record_paths(forward)
     return Explanation(PathChoice(*choice) for choice in choices)

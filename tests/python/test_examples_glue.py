@@ -150,6 +150,30 @@ def test_features_of_a_pair(tokenizer: ptbert.BertTokenizer) -> None:
     assert features.segment_ids == [0, 0, 0, 0, 1, 1, 1, 1, 1]
 
 
+def test_features_of_many_are_those_of_each(
+    tokenizer: ptbert.BertTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(glue, "EXAMPLES_AT_ONCE", 2)
+    tokenizer.max_len = 6
+    examples = [
+        Example("the cat sat on the mat", "a dog ran", 1),
+        Example("a dog", None, 0),
+        Example("the cats", "", 0),
+        Example("A dog", "\u200b", 1),  # a second text without a token
+        Example("the", "the cat sat on the mat on the mat", 1),
+    ]
+    features = glue.make_features(examples, tokenizer, 6)
+    assert not caplog.records  # long texts are cut, which is no reason to warn
+    assert tokenizer.max_len == 6
+    for example, found in zip(examples, features, strict=True):
+        tokens, segment_ids = inputs.encode(tokenizer, example.text_a, example.text_b, 6)
+        assert found == Features(
+            tokenizer.convert_tokens_to_ids(tokens), segment_ids, example.label
+        )
+
+
 @pytest.mark.parametrize(
     ("text_a", "text_b", "expected"),
     [

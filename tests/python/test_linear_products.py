@@ -110,6 +110,31 @@ def test_frozen_parts_have_no_gradient() -> None:
         assert (parameter.grad is None) is frozen
 
 
+def test_a_frozen_layer_keeps_no_input_for_its_gradient() -> None:
+    layer = make_model("BertForSequenceClassification").eval().bert.encoder.layer[0].output
+    layer.dense.weight.requires_grad_(False)
+    hidden = torch.randn(20, 37)
+    output = layer(hidden, torch.zeros(20, 32))
+    with torch.no_grad():
+        hidden.add_(1)  # nothing of it is needed any more
+    output.square().sum().backward()
+    assert layer.dense.weight.grad is None
+    assert layer.dense.bias.grad is not None
+
+
+def test_many_gradients_at_once() -> None:
+    model = make_model("BertForSequenceClassification").eval()
+    logits = model(*padded_batch([20, 10]))
+    weight = model.bert.encoder.layer[0].output.dense.weight
+    directions = torch.randn(3, *logits.shape)
+    (batched,) = torch.autograd.grad(
+        logits, [weight], directions, retain_graph=True, is_grads_batched=True
+    )
+    for gradient, direction in zip(batched, directions, strict=True):
+        (expected,) = torch.autograd.grad(logits, [weight], direction, retain_graph=True)
+        assert_close(gradient, expected, 1e-4)
+
+
 def test_gradients_accumulate_and_graphs_are_freed() -> None:
     model = make_model("BertForSequenceClassification").eval()
     batch = padded_batch([20, 10])
@@ -149,6 +174,8 @@ def test_transforms_and_other_dtypes_take_torch() -> None:
     _, expected = run(model, *batch)
     for gradient, wanted in zip(gradients.values(), expected, strict=True):
         assert float((gradient - wanted).norm()) <= 1e-4 * max(1.0, float(wanted.norm()))
+    with torch.backends.mkldnn.flags(enabled=False, allow_tf32=None):
+        assert libraries(model, batch) == {"ATen"}
     assert libraries(model.double(), batch) == {"ATen"}
     with torch.autocast("cpu", torch.bfloat16):
         assert libraries(model.float(), batch) == {"ATen"}

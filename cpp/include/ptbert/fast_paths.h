@@ -26,7 +26,7 @@ struct PathChoice {
 };
 
 /// While one lives, the choices of forward passes in its thread are kept in it. The innermost one
-/// counts.
+/// counts: recorders end in the thread and the scope that they began in.
 class PathRecorder {
 public:
   PathRecorder();
@@ -40,6 +40,8 @@ public:
   /// For the core, which tells its choices; nothing where no recorder lives.
   static void note(const char* step, const char* path, std::string_view reason);
   static bool is_listening();
+  /// Whether a choice of this step was told to it.
+  static bool knows(std::string_view step);
 
 private:
   std::vector<PathChoice> choices_;

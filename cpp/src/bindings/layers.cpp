@@ -1,5 +1,10 @@
 #include "ptbert/layers.h"
 
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
 #include "module.h"
 #include "ptbert/fast_paths.h"
 #include "ptbert/linear_products.h"
@@ -24,23 +29,16 @@ private:
   std::unique_ptr<DefaultDevice> scope_;
 };
 
-/// `with PathRecorder() as choices:`; the list is filled when the scope ends.
-class PathRecorderContext {
-public:
-  py::list enter() {
-    recorder_ = std::make_unique<PathRecorder>();
-    return choices_;
-  }
-  void exit(const py::args&) {
-    for (const auto& [step, path, reason, times] : recorder_->choices())
-      choices_.append(py::make_tuple(step, path, reason, times));
-    recorder_.reset();
-  }
-
-private:
-  std::unique_ptr<PathRecorder> recorder_;
-  py::list choices_;
-};
+/// The choices of path while `run()` runs, as tuples.
+std::vector<std::tuple<std::string, std::string, std::string, int64_t>>
+record_paths(const std::function<void()>& run) {
+  const PathRecorder recorder;
+  run();
+  std::vector<std::tuple<std::string, std::string, std::string, int64_t>> tuples;
+  for (const auto& [step, path, reason, times] : recorder.choices())
+    tuples.emplace_back(step, path, reason, times);
+  return tuples;
+}
 
 } // namespace
 
@@ -91,10 +89,10 @@ void register_layers(py::module_& m) {
         use_product_library(known->second);
       },
       py::arg("library"), "Has linear layers multiply by it; see ptbert.utils.");
-  py::class_<PathRecorderContext>(m, "PathRecorder", "Keeps the choices of a scope and thread.")
-      .def(py::init<>())
-      .def("__enter__", &PathRecorderContext::enter)
-      .def("__exit__", &PathRecorderContext::exit);
+  m.def(
+      "record_paths", [](const py::function& run) { return record_paths([&run] { run(); }); },
+      py::arg("run"),
+      "The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.");
   m.def("gelu", [](const py::object& x) {
     return run_released([x = to_tensor("x", x)] { return ptbert::gelu(x); });
   });

@@ -42,7 +42,7 @@ bool is_dense_float(const torch::Tensor& tensor) {
          !at::isTensorSubclassLike(tensor);
 }
 
-/// Elements of which a thread's share is a multiple; four arrays of them fit into its cache.
+/// Elements that are computed at a time; four arrays of them fit into the L2 cache.
 constexpr int64_t kBlock = 4096;
 constexpr int64_t kBlocksWorthAThread = 4;
 
@@ -89,7 +89,7 @@ PTBERT_VECTORIZED void update(const Coefficients& c, float* __restrict p, const 
   }
 }
 
-/// The same on any number of threads.
+/// The 2-norm, from sums of blocks in their order: the same on any number of threads.
 double norm(const float* values, int64_t count) {
   std::vector<double> sums((count + kBlock - 1) / kBlock);
   for_each_block(count, [&](int64_t begin, int64_t end) {
@@ -120,7 +120,7 @@ void update_in_one_pass(const BertAdamOptions& options, double lr, torch::Tensor
       .decay = to_float(std::max(options.weight_decay(), 0.0)),
   };
   for_each_block(count, [=](int64_t begin, int64_t end) {
-    if (clip < 1)
+    if (!(clip >= 1)) // a gradient that is no number spreads, as clamp_max() lets it
       scale(clip, g + begin, end - begin);
     update(coefficients, p + begin, g + begin, m + begin, v + begin, end - begin);
   });
