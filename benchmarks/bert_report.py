@@ -90,7 +90,8 @@ def draw(axes: Any, rows: list[Row], medians: dict[str, Medians], title: str) ->
         for library in [name for name in COLOURS if name in found]:
             value = found["ptbert"] / found[library]
             axes.barh(position, value, height=0.9, color=COLOURS[library])
-            label = f"{value:.2f}  ({found[library]:,.4g} {row.unit})"
+            digits = ",.0f" if found[library] >= 1000 else ".4g"
+            label = f"{value:.2f}  ({found[library]:{digits}} {row.unit})"
             axes.text(value + 0.01, position, label, va="center", fontsize=8)
             position += 1
         ticks.append((start + position - 1) / 2)
