@@ -1,48 +1,18 @@
 #include "ptbert/layers.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/PhiloxRNGEngine.h>
-
-#include <algorithm>
 #include <cmath>
-#include <mutex>
 
 #include "checks.h"
 #include "ptbert/errors.h"
 #include "ptbert/fast_paths.h"
 #include "ptbert/linear_products.h"
+#include "seeded_dropout.h"
 
 namespace ptbert {
 namespace {
 
 Tensor new_parameter(torch::IntArrayRef shape) {
   return torch::empty(shape, torch::TensorOptions().device(DefaultDevice::current()));
-}
-
-/// 0 with probability `p`, else 1 / (1 - p), for each element of `x`. One number of the CPU's
-/// default generator seeds the draws, which are the same on any number of threads.
-Tensor dropout_factors(const Tensor& x, double p) {
-  auto generator = at::detail::getDefaultCPUGenerator();
-  const auto seed = [&generator] {
-    const std::lock_guard lock(generator.mutex());
-    return at::check_generator<at::CPUGeneratorImpl>(generator)->random64();
-  }();
-  const auto dropped = static_cast<uint32_t>(p * 0x1p32); // draws below it are dropped
-  const auto kept = static_cast<float>(1 / (1 - p));
-  auto factors = torch::empty(x.sizes(), x.options());
-  auto* values = factors.mutable_data_ptr<float>();
-  const auto count = factors.numel();
-  constexpr int64_t kRun = 1024; // elements drawn from one subsequence of Philox
-  constexpr int64_t kGrain = 16; // runs that are worth a thread
-  at::parallel_for(0, (count + kRun - 1) / kRun, kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t run = begin; run < end; ++run) {
-      at::Philox4_32 draw(seed, run);
-      for (int64_t i = run * kRun; i < std::min((run + 1) * kRun, count); ++i)
-        values[i] = draw() < dropped ? 0 : kept;
-    }
-  });
-  return factors;
 }
 
 } // namespace
@@ -113,13 +83,14 @@ DropoutImpl::DropoutImpl(double p) : p(p) { own_attribute("p", this->p); }
 Tensor DropoutImpl::forward(const Tensor& x) {
   if (!is_training() || !(p > 0 && p < 1)) // nothing is drawn
     return torch::dropout(x, p, is_training());
-  const auto* why_not = !fast_paths_enabled()              ? kSwitchedOff
-                        : !has_readable_values(x)          ? kUnreadable
-                        : x.scalar_type() != torch::kFloat ? "not in float32"
-                                                           : nullptr;
+  const auto* why_not = !fast_paths_enabled()               ? kSwitchedOff
+                        : !has_readable_values(x)           ? kUnreadable
+                        : x.scalar_type() != torch::kFloat  ? "not in float32"
+                        : x._fw_grad(/*level=*/0).defined() ? "forward-mode gradients"
+                                                            : nullptr;
   PathRecorder::note("dropout", why_not ? "drawn by torch" : "drawn in parallel",
                      why_not ? why_not : "in float32, on the CPU");
-  return why_not ? torch::dropout(x, p, /*train=*/true) : x * dropout_factors(x, p);
+  return why_not ? torch::dropout(x, p, /*train=*/true) : seeded_dropout(x, p);
 }
 
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }

@@ -127,7 +127,7 @@ public:
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1];
     const auto output_gradient = as_matrix(gradients[0]); // [*, out] -> [rows, out]
-    // Where gradients of gradients follow, or many are computed as one, with what they follow.
+    // oneDNN has neither gradients of its own nor a rule for many gradients computed as one.
     const bool only_aten = torch::GradMode::is_enabled() || !has_readable_values(gradients[0]);
     const auto choice = current_choice();
     variable_list result(3);

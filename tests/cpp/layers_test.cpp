@@ -1,6 +1,8 @@
 #include "ptbert/layers.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/PhiloxRNGEngine.h>
 
 #include <atomic>
 #include <cmath>
@@ -112,6 +114,52 @@ TEST_F(LayersTest, DropoutOfASeedIsTheSameOnAnyNumberOfThreads) {
   torch::manual_seed(5);
   expect_equal(dropout(x), expected);
   torch::set_num_threads(threads);
+}
+
+TEST_F(LayersTest, DropoutHasGradientsOfAnyOrder) {
+  Dropout dropout(0.3);
+  for (const bool transposed : {false, true}) {
+    auto x = torch::rand({50, 70}) + 1;
+    x = (transposed ? x.t() : x).detach().requires_grad_();
+    const auto dropped = dropout(x);
+    const auto factors = (dropped / x).detach(); // 0 or 1 / 0.7
+    EXPECT_NEAR(factors.eq(0).to(torch::kDouble).mean().item<double>(), 0.3, 0.04);
+    const auto direction = torch::randn(x.sizes());
+    const auto first =
+        torch::autograd::grad({dropped.square().sum()}, {x}, {}, std::nullopt, true)[0];
+    expect_close(first, 2 * factors * factors * x, 1e-5);
+    const auto second = torch::autograd::grad({(first * direction).sum()}, {x})[0];
+    expect_close(second, 2 * factors * factors * direction, 1e-5);
+    const auto expanded = torch::autograd::grad({dropout(x).sum()}, {x})[0]; // of one number
+    expect_close(expanded.eq(0).to(torch::kDouble).mean(), torch::tensor(0.3, torch::kDouble),
+                 0.04);
+  }
+}
+
+TEST_F(LayersTest, DropoutKeepsWhatIsNoNumber) {
+  Dropout dropout(0.5);
+  const auto x = torch::full({1000}, std::nan(""));
+  EXPECT_TRUE(dropout(x).isnan().all().item<bool>()); // as a product with 0 does
+}
+
+TEST_F(LayersTest, DropoutDrawsFromPhilox) {
+  Dropout dropout(0.25);
+  torch::manual_seed(7);
+  const auto seed =
+      at::check_generator<at::CPUGeneratorImpl>(at::detail::getDefaultCPUGenerator())->random64();
+  std::vector<float> expected;
+  for (uint64_t run = 0; run < 2; ++run) { // 1024 elements from one subsequence
+    at::Philox4_32 draw(seed, run);
+    std::vector<uint32_t> draws(1024);
+    for (int64_t block = 0; block < 1024; block += 32) { // eight counters side by side
+      for (int64_t i = 0; i < 32; ++i)
+        draws[block + i % 4 * 8 + i / 4] = draw();
+    }
+    for (const auto number : draws)
+      expected.push_back(number < 0x40000000 ? 0 : 1 / 0.75f);
+  }
+  torch::manual_seed(7);
+  expect_equal(dropout(torch::ones({1500})), torch::tensor(expected).slice(0, 0, 1500));
 }
 
 TEST_F(LayersTest, LoopsOfOursAreParallel) {

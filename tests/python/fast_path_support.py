@@ -74,7 +74,8 @@ def assert_paths_agree(model: Any, *inputs: Tensor | None, atol: float = 1e-5) -
     assert_close(logits, expected_logits, atol)
     norm = float(torch.cat([g.flatten() for g in expected_gradients]).norm())
     for gradient, expected in zip(gradients, expected_gradients, strict=True):
-        limit = atol * max(float(expected.norm()), 1e-3 * norm)
+        # A gradient whose terms nearly cancel has the rounding of its terms.
+        limit = atol * max(float(expected.norm()), 1e-2 * norm)
         assert float((gradient - expected).norm()) <= limit
 
 

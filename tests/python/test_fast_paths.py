@@ -229,6 +229,44 @@ def test_dropout_has_the_same_distribution() -> None:
     assert float((fast.var(0) / plain.var(0)).log().abs().max()) < 1
 
 
+def test_many_gradients_at_once_drop_alike() -> None:
+    layer = make_model("BertForSequenceClassification").bert.encoder.layer[0].output
+    hidden = torch.randn(6, 37, requires_grad=True)
+    output = layer(hidden, torch.zeros(6, 32))
+    directions = torch.randn(3, *output.shape)
+    (batched,) = torch.autograd.grad(
+        output, [hidden], directions, retain_graph=True, is_grads_batched=True
+    )
+    for gradient, direction in zip(batched, directions, strict=True):
+        (expected,) = torch.autograd.grad(output, [hidden], direction, retain_graph=True)
+        assert_close(gradient, expected)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # inside forward mode
+def test_dropout_has_forward_mode_gradients() -> None:
+    layer = make_model("BertForSequenceClassification").bert.encoder.layer[0].output
+    with fwAD.dual_level():
+        hidden = fwAD.make_dual(torch.randn(6, 37), torch.randn(6, 37))
+        assert fwAD.unpack_dual(layer(hidden, torch.zeros(6, 32))).tangent is not None
+
+
+def test_dropout_keeps_no_tensor_for_its_gradient() -> None:
+    kept: list[Tensor] = []
+
+    def keep(x: Tensor) -> Tensor:
+        kept.append(x)
+        return x
+
+    def floats_kept(layer: nn.Module) -> int:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            layer(torch.randn(6, 37), torch.zeros(6, 32))
+        return sum(x.numel() for x in kept if x.is_floating_point())
+
+    layer = make_model("BertForSequenceClassification").bert.encoder.layer[0].output
+    assert floats_kept(layer) == floats_kept(layer.eval())
+
+
 def test_equal_seeds_repeat_a_training_step() -> None:
     model = make_model("BertForSequenceClassification")
     batch = padded_batch(LENGTHS)
