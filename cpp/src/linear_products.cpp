@@ -93,7 +93,7 @@ struct Choice {
 };
 
 Choice measure() {
-  // With AVX2 oneDNN was 0.7 to 1.0 times as fast as MKL (AMD Zen 3).
+  // With AVX2 oneDNN was 0.6 to 1.1 times as fast as MKL (AMD Zen 3).
   if (!at::hasMKLDNN() || at::get_cpu_capability() != "AVX512")
     return {false, false, false, "oneDNN gains with AVX-512 only, which is not here"};
   if (!is_faster_with_onednn<Forward>())

@@ -34,8 +34,8 @@ def enable_fast_paths(enabled: bool) -> None:
 def use_product_library(library: Literal["measured", "ATen", "oneDNN"]) -> None:
     """Choose what multiplies the matrices of linear layers in float32 on the CPU.
 
-    Both libraries are inside torch. On an AMD processor with AVX-512 oneDNN has been seen at twice
-    the speed of ATen, on one with AVX2 at 0.7 to 1.0 of it. Results differ by rounding.
+    Both libraries are inside torch. oneDNN is meant for AMD processors with AVX-512; on one with
+    AVX2 it had 0.6 to 1.1 times the speed of ATen. Results differ by rounding.
 
     Args:
         library: `"measured"`, as it is at first, takes oneDNN where there is AVX-512 and it is at
