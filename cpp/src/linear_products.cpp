@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "checks.h"
+#include "few_rows_product.h"
 #include "ptbert/fast_paths.h"
 
 namespace ptbert {
@@ -40,6 +41,32 @@ Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
 }
 
 Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+/// x W^T + b by the core itself; no gradient can follow it.
+Tensor multiply_with_own(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
+  const auto with_whole_rows = [](const Tensor& matrix) {
+    return matrix.stride(1) == 1 ? matrix : matrix.contiguous();
+  };
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  auto shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return multiply_few_rows(with_whole_rows(as_matrix(x)), with_whole_rows(weight),
+                           bias.value_or(Tensor()))
+      .view(shape);
+}
+
+/// One of those that do multiply.
+const char* name_of(ProductLibrary library) {
+  return library == ProductLibrary::kOneDnn   ? "oneDNN"
+         : library == ProductLibrary::kPtbert ? "ptbert"
+                                              : "ATen";
+}
+
+Tensor multiply(ProductLibrary library, const Tensor& x, const Tensor& weight,
+                const std::optional<Tensor>& bias) {
+  return library == ProductLibrary::kOneDnn ? multiply_with_onednn(x, weight, bias)
+                                            : multiply_with_own(x, weight, bias);
+}
 
 /// The three products of a layer, each of them in both libraries. All are of two dimensions.
 struct Forward {
@@ -86,41 +113,78 @@ template <typename Product> bool is_faster_with_onednn() {
   return best_aten > kClearlyFaster * best_onednn;
 }
 
-/// For which products oneDNN is taken, and why.
+/// What multiplies, and why.
 struct Choice {
-  bool forward = false, input_gradient = false, weight_gradient = false;
+  ProductLibrary forward = ProductLibrary::kAten;
+  /// Whether oneDNN computes the gradient of the input, and of the weight. Torch does otherwise.
+  bool input_gradient = false, weight_gradient = false;
   const char* reason = "";
 };
 
-Choice measure() {
-  // With AVX2 oneDNN was 0.6 to 1.1 times as fast as MKL (AMD Zen 3).
-  if (!at::hasMKLDNN() || at::get_cpu_capability() != "AVX512")
-    return {false, false, false, "oneDNN gains with AVX-512 only, which is not here"};
+constexpr auto kForced = "use_product_library()";
+
+Choice measure_onednn() {
   if (!is_faster_with_onednn<Forward>())
-    return {false, false, false, "oneDNN was measured and is not clearly faster here"};
-  return {true, is_faster_with_onednn<InputGradient>(), is_faster_with_onednn<WeightGradient>(),
+    return {.reason = "oneDNN was measured and is not clearly faster here"};
+  return {ProductLibrary::kOneDnn, is_faster_with_onednn<InputGradient>(),
+          is_faster_with_onednn<WeightGradient>(),
           "oneDNN was measured and is clearly faster here"};
 }
 
-Choice current_choice() {
-  const auto library = library_in_use.load();
-  if (library == ProductLibrary::kMeasured) {
-    static const Choice measured = measure();
-    return measured;
-  }
-  const bool onednn = library == ProductLibrary::kOneDnn;
-  return {onednn, onednn, onednn, "use_product_library()"};
+Choice choose_onednn(bool measured, int64_t rows) {
+  if (!at::globalContext().userEnabledMkldnn())
+    return {.reason = "torch.backends.mkldnn is off"};
+  if (rows < 16) // no product of matrices, but one of each row
+    return {.reason = "fewer than 16 rows"};
+  if (!measured)
+    return {ProductLibrary::kOneDnn, true, true, kForced};
+  static const Choice choice = measure_onednn();
+  return choice;
 }
 
-class OneDnnLinear : public torch::autograd::Function<OneDnnLinear> {
+/// In these bounds the core's own product was faster than MKL's (AMD Zen 3, inputs of 384 to
+/// 3,072): 2 times as fast for 16 rows, 1.3 times for 128.
+Choice choose_own(const char* reason, int64_t rows, int64_t features) {
+  if (rows < 4)
+    return {.reason = "fewer than 4 rows"};
+  if (rows > kMostRows)
+    return {.reason = "more than 256 rows"};
+  if (features < 32)
+    return {.reason = "fewer than 32 features"};
+  return {.forward = ProductLibrary::kPtbert, .reason = reason};
+}
+
+/// For a layer with so many `features` that is applied to so many `rows`.
+Choice choose(int64_t rows, int64_t features) {
+  switch (library_in_use.load()) {
+  case ProductLibrary::kAten:
+    return {.reason = kForced};
+  case ProductLibrary::kOneDnn:
+    return choose_onednn(/*measured=*/false, rows);
+  case ProductLibrary::kPtbert:
+    return choose_own(kForced, rows, features);
+  case ProductLibrary::kMeasured:
+    break;
+  }
+  // With AVX2 alone oneDNN was 0.6 to 1.1 times as fast as MKL (AMD Zen 3).
+  if (at::get_cpu_capability() == "AVX512" && at::hasMKLDNN())
+    return choose_onednn(/*measured=*/true, rows);
+  if (at::get_cpu_capability() != "AVX2" || !can_multiply_few_rows())
+    return {.reason = "nothing else is known to be faster here"};
+  return choose_own("few rows", rows, features);
+}
+
+class FastLinear : public torch::autograd::Function<FastLinear> {
 public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        const std::optional<Tensor>& bias) {
+  static Tensor forward(AutogradContext* context, const Choice& choice, const Tensor& x,
+                        const Tensor& weight, const std::optional<Tensor>& bias) {
     // Each for the gradient of the other.
     context->save_for_backward(
         {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor()});
     context->saved_data["has_bias"] = bias.has_value();
-    return multiply_with_onednn(x, weight, bias);
+    context->saved_data["input_gradient"] = choice.input_gradient;
+    context->saved_data["weight_gradient"] = choice.weight_gradient;
+    return multiply(choice.forward, x, weight, bias);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -129,37 +193,34 @@ public:
     const auto output_gradient = as_matrix(gradients[0]); // [*, out] -> [rows, out]
     // oneDNN has neither gradients of its own nor a rule for many gradients computed as one.
     const bool only_aten = torch::GradMode::is_enabled() || !has_readable_values(gradients[0]);
-    const auto choice = current_choice();
-    variable_list result(3);
+    const auto with_onednn = [&](const char* gradient) {
+      return !only_aten && context->saved_data[gradient].toBool();
+    };
+    variable_list result(4); // none for the choice
     if (context->needs_input_grad(0)) {
-      const auto product = choice.input_gradient && !only_aten
+      const auto product = with_onednn("input_gradient")
                                ? InputGradient::with_onednn(output_gradient, weight)
                                : InputGradient::with_aten(output_gradient, weight);
       auto shape = gradients[0].sizes().vec();
       shape.back() = weight.size(1);
-      result[0] = product.view(shape);
+      result[1] = product.view(shape);
     }
     if (context->needs_input_grad(1)) {
       const auto rows = as_matrix(x); // [*, in] -> [rows, in]
-      result[1] = choice.weight_gradient && !only_aten
+      result[2] = with_onednn("weight_gradient")
                       ? WeightGradient::with_onednn(output_gradient, rows)
                       : WeightGradient::with_aten(output_gradient, rows);
     }
     if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
-      result[2] = output_gradient.sum(0);
+      result[3] = output_gradient.sum(0);
     return result;
   }
 };
 
-/// Fewer rows are no product of matrices, but one of each row.
-constexpr int64_t kFewRows = 16;
-
-/// Why only torch's own product will do; nullptr where oneDNN's would, too.
+/// Why only torch's own product will do; nullptr where another would, too.
 const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!fast_paths_enabled())
     return kSwitchedOff;
-  if (!at::globalContext().userEnabledMkldnn())
-    return "torch.backends.mkldnn is off";
   if (at::autocast::is_autocast_enabled(at::kCPU))
     return "autocast is on";
   for (const auto* tensor : {&x, &weight, &bias}) {
@@ -167,14 +228,13 @@ const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& b
       continue;
     if (!has_readable_values(*tensor))
       return kUnreadable;
-    if (tensor->scalar_type() != torch::kFloat || tensor->layout() != torch::kStrided)
+    if (tensor->scalar_type() != torch::kFloat || tensor->layout() != torch::kStrided ||
+        tensor->is_neg() || tensor->_is_zerotensor())
       return "not dense float32";
     if (tensor->_fw_grad(/*level=*/0).defined())
       return "forward-mode gradients";
   }
-  if (x.dim() < 2 || x.numel() < kFewRows * x.size(-1))
-    return "fewer than 16 rows";
-  const bool fits = weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+  const bool fits = x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                     (!bias.defined() || bias.sizes() == weight.sizes().slice(0, 1));
   return fits ? nullptr : "shapes that torch broadcasts or refuses";
 }
@@ -184,14 +244,17 @@ const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& b
 void use_product_library(ProductLibrary library) {
   TORCH_CHECK_VALUE(library != ProductLibrary::kOneDnn || at::hasMKLDNN(),
                     "`library` must be one that torch was built with, which oneDNN is not.");
+  TORCH_CHECK_VALUE(library != ProductLibrary::kPtbert || can_multiply_few_rows(),
+                    "`library` must be one for this processor, but ptbert's own needs AVX2.");
   library_in_use = library;
 }
 
 Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const auto* why_aten = why_only_aten(x, weight, bias);
-  const auto choice = why_aten ? Choice{.reason = why_aten} : current_choice();
-  PathRecorder::note("linear layers", choice.forward ? "oneDNN" : "ATen", choice.reason);
-  if (!choice.forward)
+  const auto choice = why_aten ? Choice{.reason = why_aten}
+                               : choose(x.numel() / x.size(-1), /*features=*/weight.size(0));
+  PathRecorder::note("linear layers", name_of(choice.forward), choice.reason);
+  if (choice.forward == ProductLibrary::kAten)
     return torch::linear(x, weight, bias);
   const auto has_gradient = [](const Tensor& tensor) {
     return tensor.defined() && tensor.requires_grad();
@@ -199,8 +262,8 @@ Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor& bias)
   const auto optional_bias = bias.defined() ? std::optional(bias.contiguous()) : std::nullopt;
   if (torch::GradMode::is_enabled() &&
       (has_gradient(x) || has_gradient(weight) || has_gradient(bias)))
-    return OneDnnLinear::apply(x, weight, optional_bias);
-  return multiply_with_onednn(x, weight, optional_bias);
+    return FastLinear::apply(choice, x, weight, optional_bias);
+  return multiply(choice.forward, x, weight, optional_bias);
 }
 
 } // namespace ptbert

@@ -53,9 +53,10 @@ void expect_near(const Tensor& actual, const Tensor& expected) {
   expect_close(actual / scale, expected / scale, 1e-5);
 }
 
-void expect_agreement(const std::vector<Tensor>& inputs) {
-  const Library library(ProductLibrary::kOneDnn);
-  ASSERT_EQ(choice(inputs[0], inputs[1]), "oneDNN: use_product_library()");
+void expect_agreement(ProductLibrary product_library, const std::vector<Tensor>& inputs) {
+  const Library library(product_library);
+  const std::string name = product_library == ProductLibrary::kOneDnn ? "oneDNN" : "ptbert";
+  ASSERT_EQ(choice(inputs[0], inputs[1]), name + ": use_product_library()");
   const auto results = run(linear_product, inputs);
   const auto expected =
       run([](const Tensor& x, const Tensor& w, const Tensor& b) { return torch::linear(x, w, b); },
@@ -67,36 +68,68 @@ void expect_agreement(const std::vector<Tensor>& inputs) {
     expect_near(results.gradients[i], expected.gradients[i]);
 }
 
+void skip_without(ProductLibrary product_library) {
+  try {
+    const Library library(product_library);
+  } catch (const c10::ValueError& error) {
+    GTEST_SKIP() << error.what_without_backtrace();
+  }
+}
+
 class LinearProductsTest : public SeededTest {
 protected:
   void SetUp() override {
-    if (!at::hasMKLDNN())
-      GTEST_SKIP() << "torch was built without oneDNN";
+    skip_without(ProductLibrary::kOneDnn);
     SeededTest::SetUp();
   }
 };
 
-TEST_F(LinearProductsTest, OneDnnAgreesWithTorch) {
+class OwnProductTest : public SeededTest {
+protected:
+  void SetUp() override {
+    skip_without(ProductLibrary::kPtbert);
+    SeededTest::SetUp();
+  }
+};
+
+/// What holds for each library beside torch's own.
+class EachLibraryTest : public SeededTest, public testing::WithParamInterface<ProductLibrary> {
+protected:
+  void SetUp() override {
+    skip_without(GetParam());
+    SeededTest::SetUp();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Libraries, EachLibraryTest,
+                         testing::Values(ProductLibrary::kOneDnn, ProductLibrary::kPtbert),
+                         [](const auto& test) {
+                           return test.param == ProductLibrary::kOneDnn ? "OneDnn" : "Ptbert";
+                         });
+
+TEST_P(EachLibraryTest, AgreesWithTorch) {
+  const std::vector<int64_t> outs = GetParam() == ProductLibrary::kPtbert
+                                        ? std::vector<int64_t>{32, 45, 59}
+                                        : std::vector<int64_t>{1, 16, 45};
   for (const std::vector<int64_t>& rows :
        {std::vector<int64_t>{16}, {37}, {2, 9}, {3, 2, 5}, {1, 129}}) {
-    for (const int64_t in : {1, 8, 33}) {
-      for (const int64_t out : {1, 16, 45}) {
+    for (const int64_t in : {1, 8, 33, 801}) {
+      for (const int64_t out : outs) {
         auto shape = rows;
         shape.push_back(in);
         const auto x = torch::randn(shape).requires_grad_();
         const auto weight = (torch::randn({out, in}) / std::sqrt(in)).requires_grad_();
-        expect_agreement({x, weight, torch::randn({out}).requires_grad_()});
-        expect_agreement({x, weight});
+        expect_agreement(GetParam(), {x, weight, torch::randn({out}).requires_grad_()});
+        expect_agreement(GetParam(), {x, weight});
       }
     }
   }
 }
 
-TEST_F(LinearProductsTest, OneDnnTakesAnyStrides) {
-  const auto weight = torch::randn({24, 20}) / 4, bias = torch::randn({48});
+TEST_P(EachLibraryTest, TakesAnyStrides) {
+  const auto weight = torch::randn({36, 20}) / 4, bias = torch::randn({72});
   const std::vector<Tensor> inputs{
       torch::randn({20, 30}).t(),                          // columns first
-      torch::randn({40, 30, 20}).slice(0, 0, 40, 2),       // every other sequence
+      torch::randn({16, 15, 20}).slice(0, 0, 16, 2),       // every other sequence
       torch::randn({6, 5, 40}).slice(2, 10, 30),           // a part of each row
       torch::randn({5, 6, 20}).transpose(0, 1),            // sequences and tokens changed round
       torch::randn({20}).expand({18, 20}),                 // one row many times
@@ -104,46 +137,74 @@ TEST_F(LinearProductsTest, OneDnnTakesAnyStrides) {
   };
   for (const auto& x : inputs) {
     for (const auto& w :
-         {weight, torch::randn({20, 24}).t() / 4, torch::randn({24, 40}).slice(1, 0, 20),
-          (torch::randn({24, 1}) / 4).expand({24, 20})}) {
+         {weight, torch::randn({20, 36}).t() / 4, torch::randn({36, 40}).slice(1, 0, 20),
+          (torch::randn({36, 1}) / 4).expand({36, 20})}) {
       auto shown = w.detach() / 4;
-      expect_agreement({x.detach().requires_grad_(),
+      expect_agreement(GetParam(),
+                       {x.detach().requires_grad_(),
                         shown.as_strided(shown.sizes(), shown.strides()).requires_grad_(),
-                        bias.slice(0, 0, 48, 2).detach().requires_grad_()});
-      expect_agreement({x.detach(), w.detach() / 4});
+                        bias.slice(0, 0, 72, 2).detach().requires_grad_()});
+      expect_agreement(GetParam(), {x.detach(), w.detach() / 4});
     }
   }
 }
 
-TEST_F(LinearProductsTest, OneDnnMakesOnlyTheGradientsThatAreWanted) {
+TEST_P(EachLibraryTest, MakesOnlyTheGradientsThatAreWanted) {
   for (int wanted = 0; wanted < 8; ++wanted) {
     const std::vector<Tensor> inputs{
         torch::randn({4, 6, 20}).requires_grad_((wanted & 1) != 0),
-        torch::randn({24, 20}).requires_grad_((wanted & 2) != 0),
-        torch::randn({24}).requires_grad_((wanted & 4) != 0),
+        torch::randn({36, 20}).requires_grad_((wanted & 2) != 0),
+        torch::randn({36}).requires_grad_((wanted & 4) != 0),
     };
-    expect_agreement(inputs);
+    expect_agreement(GetParam(), inputs);
     const torch::NoGradGuard no_gradients;
-    const Library library(ProductLibrary::kOneDnn);
+    const Library library(GetParam());
     EXPECT_FALSE(linear_product(inputs[0], inputs[1], inputs[2]).requires_grad());
   }
 }
 
-TEST_F(LinearProductsTest, OneDnnHasSecondDerivatives) {
+TEST_P(EachLibraryTest, HasSecondDerivatives) {
   const auto second = [](ProductLibrary choice) {
     const Library library(choice);
     torch::manual_seed(1);
     const auto x = torch::randn({20, 8}).requires_grad_();
-    const auto weight = torch::randn({6, 8}).requires_grad_();
-    const auto bias = torch::randn({6}).requires_grad_();
+    const auto weight = torch::randn({34, 8}).requires_grad_();
+    const auto bias = torch::randn({34}).requires_grad_();
     const auto loss = linear_product(x, weight, bias).pow(3).sum();
     const auto first = torch::autograd::grad({loss}, {x, weight, bias}, {}, std::nullopt, true);
     return torch::autograd::grad({first[0].square().sum() + first[1].sin().sum() + first[2].sum()},
                                  {x, weight, bias});
   };
-  const auto gradients = second(ProductLibrary::kOneDnn), expected = second(ProductLibrary::kAten);
+  const auto gradients = second(GetParam()), expected = second(ProductLibrary::kAten);
   for (size_t i = 0; i < gradients.size(); ++i)
     expect_near(gradients[i], expected[i]);
+}
+
+TEST_F(OwnProductTest, ARowDependsOnNothingElse) {
+  const Library library(ProductLibrary::kPtbert);
+  const auto x = torch::randn({61, 500}), weight = torch::randn({75, 500});
+  const auto expected = linear_product(x, weight, {});
+  expect_equal(linear_product(x.slice(0, 20, 29), weight, {}), expected.slice(0, 20, 29));
+  const auto threads = at::get_num_threads();
+  at::set_num_threads(threads == 1 ? 3 : 1);
+  const auto again = linear_product(x, weight, {});
+  at::set_num_threads(threads);
+  expect_equal(again, expected);
+}
+
+TEST_F(OwnProductTest, TorchComputesWhatItIsNotFor) {
+  const Library library(ProductLibrary::kPtbert);
+  const auto x = torch::randn({260, 8}), weight = torch::randn({32, 8});
+  EXPECT_EQ(choice(x.slice(0, 0, 256), weight), "ptbert: use_product_library()");
+  EXPECT_EQ(choice(x.slice(0, 0, 257), weight), "ATen: more than 256 rows");
+  EXPECT_EQ(choice(x.slice(0, 0, 4), weight), "ptbert: use_product_library()");
+  EXPECT_EQ(choice(x.slice(0, 0, 3), weight), "ATen: fewer than 4 rows");
+  EXPECT_EQ(choice(x[0], weight), "ATen: fewer than 4 rows");
+  EXPECT_EQ(choice(x.slice(0, 0, 4), weight.slice(0, 1)), "ATen: fewer than 32 features");
+  // A negation that is only noted, not yet done.
+  const auto negative = torch::_neg_view(x.slice(0, 0, 9));
+  EXPECT_EQ(choice(negative, weight), "ATen: not dense float32");
+  expect_equal(linear_product(negative, weight, {}), torch::linear(negative, weight));
 }
 
 TEST_F(LinearProductsTest, TorchComputesWhatOneDnnIsNotFor) {
@@ -174,14 +235,20 @@ TEST_F(LinearProductsTest, ErrorsAreThoseOfTorch) {
   }
 }
 
-TEST_F(LinearProductsTest, MeasurementDecidesOnce) {
-  const auto x = torch::randn({20, 8}), weight = torch::randn({6, 8});
+TEST_F(LinearProductsTest, TheProcessorDecides) {
+  const auto x = torch::randn({20, 8}), weight = torch::randn({40, 8});
   torch::set_default_dtype(caffe2::TypeMeta::Make<double>()); // what it measures is float32
   const auto first = choice(x, weight);
   torch::set_default_dtype(caffe2::TypeMeta::Make<float>());
-  EXPECT_TRUE(first == "ATen: oneDNN gains with AVX-512 only, which is not here" ||
-              first == "ATen: oneDNN was measured and is not clearly faster here" ||
-              first == "oneDNN: oneDNN was measured and is clearly faster here");
+  const auto capability = at::get_cpu_capability();
+  if (capability == "AVX2") {
+    EXPECT_EQ(first, "ptbert: few rows");
+  } else if (capability == "AVX512") {
+    EXPECT_TRUE(first == "ATen: oneDNN was measured and is not clearly faster here" ||
+                first == "oneDNN: oneDNN was measured and is clearly faster here");
+  } else {
+    EXPECT_EQ(first, "ATen: nothing else is known to be faster here");
+  }
   EXPECT_EQ(choice(x, weight), first);
   expect_close(linear_product(x, weight, {}), torch::linear(x, weight), 1e-5);
   const Library library(ProductLibrary::kAten);

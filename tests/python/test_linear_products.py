@@ -1,4 +1,4 @@
-"""Linear layers that multiply by oneDNN, and what tells that they do."""
+"""Linear layers that do not multiply by torch's library, and what tells that they do not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
@@ -27,15 +27,14 @@ from fast_path_support import (
 from ptbert.utils import explain, use_product_library
 from support import assert_close, assert_equal
 
-pytestmark = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
-)
 
-
-@pytest.fixture(autouse=True)
-def onednn() -> Iterator[None]:
-    use_product_library("oneDNN")
-    yield
+@pytest.fixture(autouse=True, params=["oneDNN", "ptbert"])
+def library(request: pytest.FixtureRequest) -> Iterator[str]:
+    try:
+        use_product_library(request.param)
+    except ValueError as error:
+        pytest.skip(str(error))
+    yield request.param
     use_product_library("measured")
 
 
@@ -48,9 +47,11 @@ def libraries(model: Any, batch: Any) -> set[str]:
     lengths=st.lists(st.integers(1, 12), min_size=4, max_size=8),
     seed=st.integers(0, 2**31),
 )
-@settings(max_examples=30, deadline=None)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_sentence_models_agree_with_the_plain_path(
-    class_name: str, lengths: list[int], seed: int
+    library: str, class_name: str, lengths: list[int], seed: int
 ) -> None:
     torch.manual_seed(seed)
     inputs = padded_batch([length for length in lengths for _ in range(2)])
@@ -58,24 +59,24 @@ def test_sentence_models_agree_with_the_plain_path(
         inputs = tuple(x.unflatten(0, (-1, 2)) for x in inputs)
     model = make_model(class_name).eval()
     if int(inputs[2].sum()) >= 16:
-        assert "oneDNN" in libraries(model, inputs)
+        assert library in libraries(model, inputs)
     assert_paths_agree(model, *inputs, atol=2e-5)
 
 
 @pytest.mark.parametrize("class_name", TOKEN_CLASSES)
-def test_losses_of_tokens_agree_with_the_plain_path(class_name: str) -> None:
+def test_losses_of_tokens_agree_with_the_plain_path(library: str, class_name: str) -> None:
     ids, types, mask = padded_batch([9, 30, 4, 17])
     model = make_model(class_name).eval()
     labels = token_labels(class_name, mask)
-    assert "oneDNN" in libraries(model, (ids, types, mask, *labels))
+    assert library in libraries(model, (ids, types, mask, *labels))
     assert_paths_agree(model, ids, types, mask, *labels, atol=2e-5)
 
 
 @pytest.mark.parametrize("strided", [False, True])
-def test_hidden_states_of_any_strides(strided: bool) -> None:
+def test_hidden_states_of_any_strides(library: str, strided: bool) -> None:
     layer = make_model("BertForSequenceClassification").eval().bert.encoder.layer[0]
     hidden = torch.randn(5, 7, 64)[..., ::2] if strided else torch.randn(7, 5, 32).transpose(0, 1)
-    assert "oneDNN" in libraries(layer, hidden)
+    assert library in libraries(layer, hidden)
     assert_paths_agree(layer, hidden, atol=2e-5)
 
 
@@ -175,7 +176,7 @@ def test_transforms_and_other_dtypes_take_torch() -> None:
     for gradient, wanted in zip(gradients.values(), expected, strict=True):
         assert float((gradient - wanted).norm()) <= 1e-4 * max(1.0, float(wanted.norm()))
     with torch.backends.mkldnn.flags(enabled=False, allow_tf32=None):
-        assert libraries(model, batch) == {"ATen"}
+        assert "oneDNN" not in libraries(model, batch)
     assert libraries(model.double(), batch) == {"ATen"}
     with torch.autocast("cpu", torch.bfloat16):
         assert libraries(model.float(), batch) == {"ATen"}
@@ -197,7 +198,7 @@ def test_replaced_layers_compute_in_torch() -> None:
 
 
 def test_names_of_libraries() -> None:
-    with pytest.raises(ValueError, match='"measured", "ATen" or "oneDNN", but is "MKL"'):
+    with pytest.raises(ValueError, match='"ATen", "oneDNN" or "ptbert", but is "MKL"'):
         use_product_library("MKL")  # type: ignore[arg-type]
     model = make_model("BertForSequenceClassification").eval()
     use_product_library("ATen")

@@ -81,11 +81,12 @@ void register_layers(py::module_& m) {
         static const std::map<std::string, ProductLibrary> libraries = {
             {"measured", ProductLibrary::kMeasured},
             {"ATen", ProductLibrary::kAten},
-            {"oneDNN", ProductLibrary::kOneDnn}};
+            {"oneDNN", ProductLibrary::kOneDnn},
+            {"ptbert", ProductLibrary::kPtbert}};
         const auto known = libraries.find(library);
         TORCH_CHECK_VALUE(known != libraries.end(),
-                          R"(`library` must be "measured", "ATen" or "oneDNN", but is ")", library,
-                          "\".");
+                          R"(`library` must be "measured", "ATen", "oneDNN" or "ptbert", but is ")",
+                          library, "\".");
         use_product_library(known->second);
       },
       py::arg("library"), "Has linear layers multiply by it; see ptbert.utils.");
