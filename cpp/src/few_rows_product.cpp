@@ -117,6 +117,7 @@ bool can_multiply_few_rows() {
 Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   RECORD_FUNCTION("ptbert::multiply_few_rows", std::vector<c10::IValue>({x, weight}));
   const auto rows = x.size(0), inputs = x.size(1), features = weight.size(0);
+  TORCH_INTERNAL_ASSERT(rows <= kMostRows);
   const auto panels = (rows + kPanel - 1) / kPanel, padded = panels * kPanel;
   auto result = torch::empty({rows, features}, x.options());
   const auto packed = torch::empty({panels, inputs, kPanel}, x.options());
@@ -156,8 +157,8 @@ Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bi
 
 bool can_multiply_few_rows() { return false; }
 
-Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  return torch::linear(x, weight, bias);
+Tensor multiply_few_rows(const Tensor&, const Tensor&, const Tensor&) {
+  TORCH_INTERNAL_ASSERT(false, "can_multiply_few_rows() is false here");
 }
 
 #endif

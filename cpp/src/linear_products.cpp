@@ -43,7 +43,8 @@ Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
 Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 /// x W^T + b by the core itself; no gradient can follow it.
-Tensor multiply_with_own(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
+Tensor multiply_with_ptbert(const Tensor& x, const Tensor& weight,
+                            const std::optional<Tensor>& bias) {
   const auto with_whole_rows = [](const Tensor& matrix) {
     return matrix.stride(1) == 1 ? matrix : matrix.contiguous();
   };
@@ -55,20 +56,27 @@ Tensor multiply_with_own(const Tensor& x, const Tensor& weight, const std::optio
       .view(shape);
 }
 
-/// One of those that do multiply.
 const char* name_of(ProductLibrary library) {
-  return library == ProductLibrary::kOneDnn   ? "oneDNN"
-         : library == ProductLibrary::kPtbert ? "ptbert"
-                                              : "ATen";
+  switch (library) {
+  case ProductLibrary::kMeasured:
+    return "measured";
+  case ProductLibrary::kAten:
+    return "ATen";
+  case ProductLibrary::kOneDnn:
+    return "oneDNN";
+  case ProductLibrary::kPtbert:
+    return "ptbert";
+  }
+  TORCH_INTERNAL_ASSERT(false);
 }
 
 Tensor multiply(ProductLibrary library, const Tensor& x, const Tensor& weight,
                 const std::optional<Tensor>& bias) {
   return library == ProductLibrary::kOneDnn ? multiply_with_onednn(x, weight, bias)
-                                            : multiply_with_own(x, weight, bias);
+                                            : multiply_with_ptbert(x, weight, bias);
 }
 
-/// The three products of a layer, each of them in both libraries. All are of two dimensions.
+/// The three products of a layer, each by ATen and by oneDNN. All are of two dimensions.
 struct Forward {
   static Tensor with_aten(const Tensor& x, const Tensor& weight) { return x.mm(weight.t()); }
   static Tensor with_onednn(const Tensor& x, const Tensor& weight) {
@@ -116,7 +124,7 @@ template <typename Product> bool is_faster_with_onednn() {
 /// What multiplies, and why.
 struct Choice {
   ProductLibrary forward = ProductLibrary::kAten;
-  /// Whether oneDNN computes the gradient of the input, and of the weight. Torch does otherwise.
+  /// Whether oneDNN computes the gradient of the input, and of the weight; else torch does.
   bool input_gradient = false, weight_gradient = false;
   const char* reason = "";
 };
@@ -134,23 +142,21 @@ Choice measure_onednn() {
 Choice choose_onednn(bool measured, int64_t rows) {
   if (!at::globalContext().userEnabledMkldnn())
     return {.reason = "torch.backends.mkldnn is off"};
-  if (rows < 16) // no product of matrices, but one of each row
-    return {.reason = "fewer than 16 rows"};
+  if (rows < 16) // a product of each row rather than one of matrices
+    return {.reason = "too few rows"};
   if (!measured)
     return {ProductLibrary::kOneDnn, true, true, kForced};
   static const Choice choice = measure_onednn();
   return choice;
 }
 
-/// In these bounds the core's own product was faster than MKL's (AMD Zen 3, inputs of 384 to
-/// 3,072): 2 times as fast for 16 rows, 1.3 times for 128.
-Choice choose_own(const char* reason, int64_t rows, int64_t features) {
-  if (rows < 4)
-    return {.reason = "fewer than 4 rows"};
+Choice choose_ptbert(const char* reason, int64_t rows, int64_t features) {
+  if (rows < kFewestRows)
+    return {.reason = "too few rows"};
   if (rows > kMostRows)
-    return {.reason = "more than 256 rows"};
-  if (features < 32)
-    return {.reason = "fewer than 32 features"};
+    return {.reason = "too many rows to gain from another product"};
+  if (features < kFewestFeatures)
+    return {.reason = "too few features"};
   return {.forward = ProductLibrary::kPtbert, .reason = reason};
 }
 
@@ -162,7 +168,7 @@ Choice choose(int64_t rows, int64_t features) {
   case ProductLibrary::kOneDnn:
     return choose_onednn(/*measured=*/false, rows);
   case ProductLibrary::kPtbert:
-    return choose_own(kForced, rows, features);
+    return choose_ptbert(kForced, rows, features);
   case ProductLibrary::kMeasured:
     break;
   }
@@ -171,7 +177,7 @@ Choice choose(int64_t rows, int64_t features) {
     return choose_onednn(/*measured=*/true, rows);
   if (at::get_cpu_capability() != "AVX2" || !can_multiply_few_rows())
     return {.reason = "nothing else is known to be faster here"};
-  return choose_own("few rows", rows, features);
+  return choose_ptbert("few rows", rows, features);
 }
 
 class FastLinear : public torch::autograd::Function<FastLinear> {
@@ -229,8 +235,8 @@ const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& b
     if (!has_readable_values(*tensor))
       return kUnreadable;
     if (tensor->scalar_type() != torch::kFloat || tensor->layout() != torch::kStrided ||
-        tensor->is_neg() || tensor->_is_zerotensor())
-      return "not dense float32";
+        tensor->is_nested() || tensor->is_neg() || tensor->_is_zerotensor())
+      return "not plain, dense float32";
     if (tensor->_fw_grad(/*level=*/0).defined())
       return "forward-mode gradients";
   }

@@ -35,19 +35,19 @@ def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]
     """Choose what multiplies the matrices of linear layers in float32 on the CPU.
 
     ATen and oneDNN are inside torch. oneDNN is meant for AMD processors with AVX-512; on one with
-    AVX2 it had 0.6 to 1.1 times the speed of ATen. The library's own product is for few rows, that
-    is tokens: on the same processor it had 2 times the speed of ATen for 16 and 1.3 times for 128.
-    Results differ by rounding.
+    AVX2 it had 0.6 to 1.1 times the speed of ATen. `"ptbert"` is a product of this package's own
+    for few rows, that is tokens: on the same processor it had 2 times the speed of ATen for 16 and
+    1.3 times for 128. Its gradients are computed by ATen. Results differ by rounding.
 
     Args:
         library: `"measured"`, as it is at first, takes oneDNN where there is AVX-512 and it is at
-            least 1.3 times as fast, which is measured once in a process; with AVX2 alone, the
-            library's own product forward for 4 to 256 rows and at least 32 features. The other
-            names force one of them where it can do the work.
+            least 1.3 times as fast, which is measured once in a process; with AVX2 alone it takes
+            `"ptbert"`. The other names force one of them where it can do the work: `"ptbert"` for
+            4 to 256 rows and at least 32 features, `"oneDNN"` for at least 16 rows.
 
     Raises:
         ValueError: Another name; torch was built without oneDNN; the processor has no AVX2 for
-            the library's own product.
+            `"ptbert"`.
     """
     _C.use_product_library(library)
 
@@ -82,10 +82,12 @@ def explain(
     as the caller has it. The default generator of random numbers is put back afterwards.
 
     >>> print(ptbert.utils.explain(model, (input_ids, token_type_ids, attention_mask)))
-    padding        left out (1x): 1829 of 2880 positions are tokens, of 25 different lengths
-    last layer     where it is used (1x): 32 of 1829 tokens
-    linear layers  ATen (38x): oneDNN gains with AVX-512 only, which is not here
-    attention      one kernel (150x): no gradient is wanted and no weight is dropped
+    padding        left out (1x): 1762 of 2496 positions are tokens, of 22 different lengths
+    last layer     where it is used (1x): 32 of 1762 tokens
+    linear layers  ATen (32x): too many rows to gain from another product
+    attention      one kernel (132x): no gradient is wanted and no weight is dropped
+    linear layers  ptbert (5x): few rows
+    linear layers  ATen (1x): too few features
 
     Args:
         model: One of this package's models, or a module that holds one.

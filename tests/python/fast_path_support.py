@@ -83,6 +83,6 @@ def linear_rows(model: Any, *inputs: Tensor | None) -> set[int]:
     """On how many rows the model's linear layers work."""
     with torch.profiler.profile(record_shapes=True) as profile, torch.no_grad():
         model(*inputs)
-    products = {"aten::linear", "ptbert::multiply_few_rows"}
+    products = {"aten::linear", "mkldnn::_linear_pointwise", "ptbert::multiply_few_rows"}
     shapes = [event.input_shapes[0] for event in profile.events() if event.name in products]
     return {int(torch.Size(shape[:-1]).numel()) for shape in shapes}

@@ -25,6 +25,7 @@ from fast_path_support import (
     padded_batch,
     run,
 )
+from ptbert.utils import explain
 from support import assert_close, assert_equal
 
 
@@ -115,6 +116,8 @@ def test_hooks_see_the_whole_batch(name: str) -> None:
 def test_masks_that_packing_could_not_honour_take_the_plain_path(mask: Tensor) -> None:
     model = make_model("BertForSequenceClassification").eval()
     ids = torch.randint(1, 99, (2, 3))
+    (padding,) = (x for x in explain(model, (ids, None, mask)) if x.step == "padding")
+    assert padding.path == "computed"
     logits = model(ids, None, mask)
     with twin.plain_paths():
         assert_close(logits, model(ids, None, mask), 1e-6)

@@ -64,8 +64,8 @@ def test_paths_agree_for_any_strides(
     elif class_name == "BertForMultipleChoice":
         inputs = [x.unflatten(0, (-1, 2)) for x in inputs]
     inputs = [laid_out(x) for x in inputs]
-    assert_paths_agree(model, *inputs)
+    assert_paths_agree(model, *inputs, atol=2e-5)
     with torch.no_grad():
         result = model(*inputs)
         with twin.plain_paths():
-            assert_close(result, model(*inputs), 1e-5)
+            assert_close(result, model(*inputs), 2e-5)
