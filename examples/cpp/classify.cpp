@@ -1,9 +1,9 @@
 // Prints the logits of a fine-tuned, uncased BertForSequenceClassification for one or two texts.
 #include <cstdio>
 
-#include "ptbert/bert_heads.h"
-#include "ptbert/checkpoint.h"
 #include "ptbert/errors.h"
+#include "ptbert/files/checkpoint.h"
+#include "ptbert/models/bert_heads.h"
 #include "ptbert/text/bert_tokenizer.h"
 
 int main(int argc, char** argv) try {

@@ -28,9 +28,10 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from . import _C
-from ._bridge import register_nodes, run
-from .bert_config import BertConfig, native_config, with_article
-from .bert_modules import (
+from ._files.checkpoint import read_state_dict
+from ._files.pretrained import archive_map, resolve_model
+from ._models.bert_config import BertConfig, native_config, with_article
+from ._models.bert_modules import (
     ACT2FN,
     BertAttention,
     BertAttentionNode,
@@ -51,10 +52,9 @@ from .bert_modules import (
     gelu,
     swish,
 )
-from .checkpoint import read_state_dict
+from ._models.bridge import register_nodes, run
+from ._models.pruning import prune_heads, prune_linear_layer
 from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, StrPath
-from .pretrained import archive_map, resolve_model
-from .pruning import prune_heads, prune_linear_layer
 
 __all__ = [
     "ACT2FN",

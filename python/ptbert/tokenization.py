@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from . import _C
-from .encoded_batches import ReturnTensors, check_batch, named
-from .pretrained import archive_map, max_len_map, resolve_vocabulary
-from .train_vocab import Files, train_wordpiece
-from .vocabulary import LoadedVocabulary, Vocabulary, load_vocab
-from .word_pieces import (
+from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary
+from ._text.encoded_batches import ReturnTensors, check_batch, named
+from ._text.train_vocab import Files, train_wordpiece
+from ._text.vocabulary import LoadedVocabulary, Vocabulary, load_vocab
+from ._text.word_pieces import (
     SPECIAL_TOKENS,
     BasicTokenizer,
     WordpieceTokenizer,

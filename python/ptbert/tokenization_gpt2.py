@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import _C
-from ._bpe import VOCAB_NAME, BpeTokenizer, get_pairs
-from ._tables import ReadOnlyTable
-from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
-from .train_vocab import Files, train_byte_level_bpe
+from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
+from ._text.tables import ReadOnlyTable
+from ._text.train_vocab import Files, train_byte_level_bpe
 
 __all__ = [
     "MERGES_NAME",

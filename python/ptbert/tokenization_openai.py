@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from . import _C
-from ._bpe import VOCAB_NAME, BpeTokenizer, get_pairs
-from .pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
+from ._text.train_vocab import Files, train_bpe
 from .tokenization import BasicTokenizer
-from .train_vocab import Files, train_bpe
 
 __all__ = [
     "MERGES_NAME",

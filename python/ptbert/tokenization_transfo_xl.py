@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .file_utils import StrPath
-from .lm_iterators import LMMultiFileIterator, LMOrderedIterator, LMShuffledIterator
-from .plain_files import read_attributes, write_attributes
-from .pretrained import CORPUS_NAME, archive_map, resolve_corpus
-from .transfo_xl_tokenizer import (
+from ._files.plain_files import read_attributes, write_attributes
+from ._files.pretrained import CORPUS_NAME, archive_map, resolve_corpus
+from ._text.lm_iterators import LMMultiFileIterator, LMOrderedIterator, LMShuffledIterator
+from ._text.transfo_xl_tokenizer import (
     PRETRAINED_VOCAB_ARCHIVE_MAP,
     VOCAB_NAME,
     TransfoXLTokenizer,
 )
+from .file_utils import StrPath
 
 __all__ = [
     "CORPUS_NAME",

@@ -1,4 +1,4 @@
-#include "ptbert/bert_config.h"
+#include "ptbert/models/bert_config.h"
 
 #include <cstdio>
 

@@ -1,4 +1,4 @@
-#include "ptbert/bert_heads.h"
+#include "ptbert/models/bert_heads.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "ptbert/bert.h"
+#include "ptbert/models/bert.h"
 
 #include "support.h"
 

@@ -1,10 +1,10 @@
-#include "ptbert/checkpoint.h"
+#include "ptbert/files/checkpoint.h"
 
 #include <cstring>
 #include <map>
 
-#include "ptbert/bert_heads.h"
 #include "ptbert/errors.h"
+#include "ptbert/models/bert_heads.h"
 #include "ptbert/text/bert_tokenizer.h"
 #include "support.h"
 

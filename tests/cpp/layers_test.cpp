@@ -1,4 +1,4 @@
-#include "ptbert/layers.h"
+#include "ptbert/models/layers.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-#include "ptbert/linear_products.h"
+#include "ptbert/speed/linear_products.h"
 
 #include <ATen/autocast_mode.h>
 

@@ -1,9 +1,9 @@
-#include "ptbert/module.h"
+#include "ptbert/models/module.h"
 
 #include <string>
 #include <thread>
 
-#include "ptbert/bert_heads.h"
+#include "ptbert/models/bert_heads.h"
 #include "support.h"
 
 namespace ptbert {

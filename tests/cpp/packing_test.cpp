@@ -1,4 +1,4 @@
-#include "ptbert/packing.h"
+#include "ptbert/speed/packing.h"
 
 #include "support.h"
 

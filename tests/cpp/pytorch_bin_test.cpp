@@ -4,8 +4,8 @@
 #include <map>
 #include <vector>
 
-#include "ptbert/checkpoint.h"
 #include "ptbert/errors.h"
+#include "ptbert/files/checkpoint.h"
 #include "support.h"
 
 namespace ptbert {

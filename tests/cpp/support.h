@@ -10,8 +10,8 @@
 #include <string>
 #include <type_traits>
 
-#include "ptbert/bert_config.h"
-#include "ptbert/fast_paths.h"
+#include "ptbert/models/bert_config.h"
+#include "ptbert/speed/fast_paths.h"
 
 namespace ptbert {
 

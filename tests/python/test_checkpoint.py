@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ptbert.checkpoint import read_state_dict
+from ptbert._files.checkpoint import read_state_dict
 
 STATE = OrderedDict(
     [

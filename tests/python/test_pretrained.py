@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from ptbert import file_utils, pretrained
-from ptbert.pretrained import (
+from ptbert._files.pretrained import (
     PRETRAINED,
     ModelFiles,
     archive_map,
@@ -87,7 +87,7 @@ def write_archive(path: Path, members: Sequence[str | tarfile.TarInfo]) -> Path:
 
 def test_import_leaves_the_network_libraries_alone() -> None:
     code = (
-        "import sys, ptbert.file_utils, ptbert.pretrained\n"
+        "import sys, ptbert.file_utils, ptbert._files.pretrained\n"
         "sys.exit(' '.join({'huggingface_hub', 'requests'} & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bpe_reference
-from ptbert import BertTokenizer, GPT2Tokenizer, OpenAIGPTTokenizer, learn_merges
+from ptbert import BertTokenizer, GPT2Tokenizer, OpenAIGPTTokenizer
+from ptbert._text import learn_merges
 from ptbert.cli import main
 from support import REPOSITORY, import_or_skip
 

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "module.h"
-#include "ptbert/bert_heads.h"
+#include "ptbert/models/bert_heads.h"
 #include "tensors.h"
 
 namespace ptbert::python {

@@ -1,4 +1,4 @@
-#include "ptbert/checkpoint.h"
+#include "ptbert/files/checkpoint.h"
 
 #include <pybind11/stl.h>
 

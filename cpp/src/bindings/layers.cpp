@@ -1,4 +1,4 @@
-#include "ptbert/layers.h"
+#include "ptbert/models/layers.h"
 
 #include <map>
 #include <string>
@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "module.h"
-#include "ptbert/fast_paths.h"
-#include "ptbert/linear_products.h"
+#include "ptbert/speed/fast_paths.h"
+#include "ptbert/speed/linear_products.h"
 #include "tensors.h"
 
 namespace ptbert::python {

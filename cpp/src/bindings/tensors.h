@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "ptbert/bert_heads.h"
+#include "ptbert/models/bert_heads.h"
 #include "text.h"
 
 /// Tensors and results of models between C++ and Python. An undefined tensor is None.

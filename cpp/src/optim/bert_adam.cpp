@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "../vectorized.h"
+#include "speed/vectorized.h"
 
 namespace ptbert {
 namespace {

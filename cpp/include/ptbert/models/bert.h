@@ -1,0 +1,344 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ptbert/models/bert_config.h"
+#include "ptbert/models/layers.h"
+#include "ptbert/speed/packing.h"
+
+/// BERT's trunk, smallest block first. Devlin et al., 2018 (arXiv 1810.04805).
+///
+/// Shapes: batch = sequences, seq = tokens in the longest of them, hidden = config.hidden_size,
+/// heads = config.num_attention_heads, head_size = hidden / heads.
+///
+/// `attention_mask` of the sub-modules is the additive one, [batch, 1, 1, seq]: 0 for a position
+/// that may be attended to, -10000 for one that may not. BertModel makes it from the 0/1 mask that
+/// users give. An undefined one masks nothing.
+///
+/// `head_mask` multiplies the attention weights: 1 keeps a head, 0 removes it. That of a layer and
+/// its parts broadcasts to [batch, heads, query, key], that of the encoder has such a one for each
+/// layer, or one for all, in its first dimension; BertModel makes it from the one that users give,
+/// [heads] or [layers, heads]. An undefined one keeps all. Michel et al., 2019 (arXiv 1905.10650).
+///
+/// forward_packed() of a sub-module computes real tokens only: hidden states are [tokens, hidden],
+/// laid out by a Packing, which stands for the mask. Outputs, [rows, hidden], are computed for the
+/// tokens that `rows` [rows] names, for all where it is undefined. It passes overrides by, so its
+/// callers see to it that there are none.
+
+namespace ptbert {
+
+/// Sum of word, position and segment embeddings, then LayerNorm and dropout.
+class BertEmbeddingsImpl : public Module<BertEmbeddingsImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertEmbeddingsImpl(const BertConfig& config);
+  /// `input_ids` [batch, seq], `token_type_ids` [batch, seq] or undefined (zeros) -> [batch, seq,
+  /// hidden]. On the CPU an id out of range is an IndexError; elsewhere the device reports it in
+  /// its own way.
+  Tensor forward(const Tensor& input_ids, const Tensor& token_type_ids = {});
+  /// [batch, seq] twice -> [tokens, hidden]
+  Tensor forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
+                        const Packing& packing);
+
+  bool observed() const override;
+
+  BertConfig config;
+  Embedding word_embeddings{nullptr}, position_embeddings{nullptr}, token_type_embeddings{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+
+private:
+  void check_inputs(const Tensor& input_ids, const Tensor& token_type_ids);
+  Tensor embed(const Tensor& input_ids, const Tensor& position_ids, const Tensor& token_type_ids);
+};
+PTBERT_MODULE(BertEmbeddings);
+
+/// What a model gives to those who look inside its attention, besides its outputs.
+struct AttentionOptions {
+  /// The weights of every layer.
+  bool output_attentions = false;
+  /// `multihead_output` of every BertSelfAttention, with its gradient.
+  bool keep_multihead_output = false;
+};
+
+struct AttentionOutput {
+  /// [batch, seq, hidden]
+  Tensor hidden_states;
+  /// The weights [batch, heads, query, key] after softmax, dropout and head mask; undefined unless
+  /// BertSelfAttention has `output_attentions`.
+  Tensor attentions;
+};
+
+/// A module that takes hidden states, attention mask and head mask.
+template <typename Derived>
+using AttentionModule =
+    Module<Derived, AttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
+
+/// softmax(Q K^T / sqrt(head_size) + mask) V for each head.
+class BertSelfAttentionImpl : public AttentionModule<BertSelfAttentionImpl> {
+public:
+  explicit BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]. In inference on the
+  /// CPU, where nobody asks for the weights, these are never stored.
+  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
+  /// forward(), and what the heads gave, not yet merged, [batch, heads, seq, head_size].
+  std::pair<AttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
+                                                        const Tensor& attention_mask,
+                                                        const Tensor& head_mask);
+  /// [tokens, hidden] -> [rows, heads * head_size]
+  Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
+
+  bool observed() const override;
+
+  BertConfig config;
+  Linear query{nullptr}, key{nullptr}, value{nullptr};
+  Dropout dropout{nullptr};
+  int64_t num_attention_heads, attention_head_size, all_head_size;
+  bool output_attentions, keep_multihead_output;
+  /// With `keep_multihead_output`: what the heads gave in the last forward(), not yet merged,
+  /// [batch, heads, seq, head_size]. Its gradient is retained. For one thread at a time.
+  Tensor multihead_output;
+
+private:
+  Tensor split_heads(const Tensor& x) const;
+  Tensor merge_heads(const Tensor& x) const;
+  Tensor attention_weights(const Tensor& queries, const Tensor& keys, const Tensor& attention_mask);
+  /// Why `queries` and so on must not be handed to a kernel that does all of the attention at once;
+  /// nullptr where they may.
+  const char* why_not_fused(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                            const Tensor& attention_mask);
+  /// What the heads give, [batch, heads, query, head_size].
+  Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                const Tensor& attention_mask);
+};
+PTBERT_MODULE(BertSelfAttention);
+
+/// Dense layer, dropout, residual and LayerNorm after self-attention.
+class BertSelfOutputImpl : public Module<BertSelfOutputImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertSelfOutputImpl(const BertConfig& config);
+  /// [batch, seq, hidden] twice -> [batch, seq, hidden]
+  Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(dense, layer_norm, dropout);
+  }
+
+  BertConfig config;
+  Linear dense{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(BertSelfOutput);
+
+/// Self-attention and its output.
+class BertAttentionImpl : public AttentionModule<BertAttentionImpl> {
+public:
+  explicit BertAttentionImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
+  AttentionOutput forward(const Tensor& input_tensor, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
+  /// [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& input_tensor, const Packing& packing, const Tensor& rows);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(self_attention, output);
+  }
+
+  BertConfig config;
+  BertSelfAttention self_attention{nullptr};
+  BertSelfOutput output{nullptr};
+};
+PTBERT_MODULE(BertAttention);
+
+/// First half of the feed-forward layer.
+class BertIntermediateImpl : public Module<BertIntermediateImpl, Tensor(const Tensor&)> {
+public:
+  explicit BertIntermediateImpl(const BertConfig& config);
+  /// [batch, seq, hidden] -> [batch, seq, intermediate]
+  Tensor forward(const Tensor& hidden_states);
+
+  bool observed() const override { return Module::observed() || any_observed(dense); }
+
+  BertConfig config;
+  Linear dense{nullptr};
+  Activation intermediate_act_fn;
+};
+PTBERT_MODULE(BertIntermediate);
+
+/// Second half of the feed-forward layer, dropout, residual and LayerNorm.
+class BertOutputImpl : public Module<BertOutputImpl, Tensor(const Tensor&, const Tensor&)> {
+public:
+  explicit BertOutputImpl(const BertConfig& config);
+  /// [batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]
+  Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(dense, layer_norm, dropout);
+  }
+
+  BertConfig config;
+  Linear dense{nullptr};
+  BertLayerNorm layer_norm{nullptr};
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(BertOutput);
+
+/// One block of the Transformer: attention and feed-forward.
+class BertLayerImpl : public AttentionModule<BertLayerImpl> {
+public:
+  explicit BertLayerImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
+  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                          const Tensor& head_mask = {});
+  /// [tokens, hidden] -> [rows, hidden]
+  Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(attention, intermediate, output);
+  }
+
+  BertConfig config;
+  BertAttention attention{nullptr};
+  BertIntermediate intermediate{nullptr};
+  BertOutput output{nullptr};
+};
+PTBERT_MODULE(BertLayer);
+
+/// The layers of an encoder. All start with the weights of the first.
+class BertLayerListImpl : public torch::nn::Module, public ListNode {
+public:
+  explicit BertLayerListImpl(const BertConfig& config, AttentionOptions options = {});
+  void resize(size_t length) override;
+
+  BertConfig config;
+  AttentionOptions options;
+  std::vector<BertLayer> layers;
+};
+TORCH_MODULE(BertLayerList);
+
+struct BertEncoderOutput {
+  /// Outputs of all layers or of the last alone, each [batch, seq, hidden].
+  std::vector<Tensor> encoded_layers;
+  /// The attention weights of every layer, [batch, heads, query, key]; empty when no layer gives
+  /// any, undefined for one that does not.
+  std::vector<Tensor> attentions;
+};
+
+/// The stack of layers.
+class BertEncoderImpl
+    : public Module<BertEncoderImpl,
+                    BertEncoderOutput(const Tensor&, const Tensor&, bool, const Tensor&)> {
+public:
+  explicit BertEncoderImpl(const BertConfig& config, AttentionOptions options = {});
+  /// [batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the outputs of every
+  /// layer, or with `output_all_encoded_layers` false of the last.
+  BertEncoderOutput forward(Tensor hidden_states, const Tensor& attention_mask = {},
+                            bool output_all_encoded_layers = true, const Tensor& head_mask = {});
+  /// [tokens, hidden] -> the outputs of every layer, or with `output_all_encoded_layers` false of
+  /// the last, which is [rows, hidden].
+  std::vector<Tensor> forward_packed(Tensor hidden_states, const Packing& packing,
+                                     const Tensor& rows, bool output_all_encoded_layers = false);
+
+  bool observed() const override;
+
+  BertConfig config;
+  BertLayerList layer{nullptr};
+};
+PTBERT_MODULE(BertEncoder);
+
+/// Dense layer and tanh on the first token.
+class BertPoolerImpl : public Module<BertPoolerImpl, Tensor(const Tensor&)> {
+public:
+  explicit BertPoolerImpl(const BertConfig& config);
+  /// [batch, seq, hidden] -> [batch, hidden]
+  Tensor forward(const Tensor& hidden_states);
+
+  bool observed() const override { return Module::observed() || any_observed(dense, activation); }
+
+  BertConfig config;
+  Linear dense{nullptr};
+  Tanh activation{nullptr};
+};
+PTBERT_MODULE(BertPooler);
+
+struct BertModelOutput {
+  /// Outputs of the layers asked for, each [batch, seq, hidden]; the last one is the top of the
+  /// model.
+  std::vector<Tensor> encoded_layers;
+  /// [batch, hidden]
+  Tensor pooled_output;
+  /// As in BertEncoderOutput.
+  std::vector<Tensor> attentions;
+};
+
+struct BertPooledOutput {
+  /// [batch, hidden]
+  Tensor pooled_output;
+  /// As in BertEncoderOutput.
+  std::vector<Tensor> attentions;
+};
+
+struct BertOutputAtPositions {
+  /// The last layer's output, [count, hidden].
+  Tensor hidden_states;
+  /// [batch, hidden]; undefined unless asked for.
+  Tensor pooled_output;
+};
+
+/// BERT without a head.
+class BertModelImpl
+    : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&, const Tensor&,
+                                                   bool, const Tensor&)> {
+public:
+  explicit BertModelImpl(const BertConfig& config, AttentionOptions options = {});
+  /// `input_ids` [batch, seq], int64 or int32. `token_type_ids` the same shape, or undefined
+  /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
+  /// (ones). `head_mask` [heads] or [layers, heads], or undefined (ones). Throws ValueError,
+  /// TypeError or IndexError naming the argument that breaks its rule.
+  /// With `skip_padding` work is done for real tokens only where fast_paths_enabled(), no head mask
+  /// is given and nothing is observed.
+  BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
+                          const Tensor& attention_mask = {}, bool output_all_encoded_layers = true,
+                          const Tensor& head_mask = {});
+  /// `pooled_output` of forward(), for the heads that use no other. Works on real tokens only, and
+  /// in the last layer on the first of each sequence, where fast_paths_enabled() and nothing is
+  /// observed.
+  BertPooledOutput forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
+                                  const Tensor& attention_mask = {}, const Tensor& head_mask = {});
+  /// What a loss needs that counts some tokens only: forward() at `positions` [count] of the
+  /// flattened batch, and the pooled output if `with_pooled_output`. Works on real tokens only, and
+  /// behind the attention of the last layer on those that are needed. Nothing where forward() must
+  /// do it: without fast_paths_enabled(), with a head mask, where something is observed, or where a
+  /// position is padding.
+  std::optional<BertOutputAtPositions>
+  forward_at_positions(const Tensor& input_ids, const Tensor& token_type_ids,
+                       const Tensor& attention_mask, const Tensor& head_mask,
+                       const Tensor& positions, bool with_pooled_output);
+
+  bool observed() const override {
+    return Module::observed() || any_observed(embeddings, encoder, pooler);
+  }
+
+  BertConfig config;
+  /// Whether hidden states of padding may be 0 in place of what the original computes for it.
+  bool skip_padding = false;
+  BertEmbeddings embeddings{nullptr};
+  BertEncoder encoder{nullptr};
+  BertPooler pooler{nullptr};
+
+private:
+  /// The packing of a batch, or nothing where the plain path must be taken.
+  std::optional<Packing> try_packing(const Tensor& input_ids, const Tensor& attention_mask,
+                                     const Tensor& head_mask);
+  /// `first_tokens` [batch, hidden] in the order of the packed sequences -> [batch, hidden] in that
+  /// of the batch
+  Tensor pool_packed(const Tensor& first_tokens, const Packing& packing);
+  BertModelOutput forward_unpadded(const Tensor& input_ids, const Tensor& token_type_ids,
+                                   const Packing& packing, bool output_all_encoded_layers);
+};
+PTBERT_MODULE(BertModel);
+
+} // namespace ptbert

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ptbert/models/module.h"
+
+namespace ptbert {
+
+/// x * Phi(x), with the exact (erf) distribution function of the normal distribution. Hendrycks and
+/// Gimpel, 2016 (arXiv 1606.08415).
+Tensor gelu(const Tensor& x);
+/// x * sigmoid(x). Ramachandran et al., 2017 (arXiv 1710.05941).
+Tensor swish(const Tensor& x);
+/// The activation of a configuration: "gelu", "relu" or "swish"; throws KeyError for any other
+/// name.
+Activation activation(const std::string& name);
+
+/// y = x W^T + b; weight [out, in], bias [out].
+class LinearImpl : public Module<LinearImpl, Tensor(const Tensor&)> {
+public:
+  LinearImpl(int64_t in_features, int64_t out_features, bool with_bias = true);
+  /// [*, in] -> [*, out]
+  Tensor forward(const Tensor& x);
+
+  Tensor weight, bias;
+};
+PTBERT_MODULE(Linear);
+
+/// A table of vectors, weight [rows, width]; `padding_idx` names a row whose look-ups get no
+/// gradient.
+class EmbeddingImpl : public Module<EmbeddingImpl, Tensor(const Tensor&)> {
+public:
+  EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t> padding_idx = std::nullopt);
+  /// [*] -> [*, width]
+  Tensor forward(const Tensor& ids);
+
+  Tensor weight;
+  /// -1 for none.
+  int64_t padding_idx;
+};
+PTBERT_MODULE(Embedding);
+
+/// Layer normalisation over the last dimension, epsilon inside the square root as in TensorFlow. Ba
+/// et al., 2016 (arXiv 1607.06450).
+class BertLayerNormImpl : public Module<BertLayerNormImpl, Tensor(const Tensor&)> {
+public:
+  explicit BertLayerNormImpl(int64_t hidden_size, double eps = 1e-12);
+  /// [*, hidden] -> [*, hidden]
+  Tensor forward(const Tensor& x);
+
+  Tensor weight, bias;
+  double eps;
+};
+PTBERT_MODULE(BertLayerNorm);
+
+/// Zeroes elements with probability `p` in training and scales the rest by 1 / (1 - p).
+class DropoutImpl : public Module<DropoutImpl, Tensor(const Tensor&)> {
+public:
+  explicit DropoutImpl(double p);
+  Tensor forward(const Tensor& x);
+  /// Whether forward() changes anything.
+  bool is_dropping() const { return is_training() && p > 0; }
+
+  double p;
+};
+PTBERT_MODULE(Dropout);
+
+/// Hyperbolic tangent.
+class TanhImpl : public Module<TanhImpl, Tensor(const Tensor&)> {
+public:
+  Tensor forward(const Tensor& x);
+};
+PTBERT_MODULE(Tanh);
+
+/// Initialises as BERT's authors do: Linear and Embedding weights from normal(0,
+/// initializer_range), biases 0, LayerNorm weights 1 and biases 0, in the order of registration.
+void init_bert_weights(torch::nn::Module& module, double initializer_range);
+
+} // namespace ptbert

@@ -1,0 +1,262 @@
+#include "bridge.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "bindings/module.h"
+#include "bindings/tensors.h"
+#include "natives.h"
+#include "overrides.h"
+#include "ptbert/models/layers.h"
+
+namespace ptbert::python {
+namespace {
+
+/// Drops the bridge that a node has from being called on its own. It would keep alive what is
+/// replaced in the node later; the next call of its own makes another.
+void forget_bridge(py::handle node) {
+  const auto attributes = dict_of(node);
+  if (PyDict_GetItemWithError(attributes.ptr(), bridge_key()) != nullptr)
+    PyDict_DelItem(attributes.ptr(), bridge_key());
+}
+
+/// What `function` returns, out of sight of torch.compile, which would warn of the extension's
+/// classes.
+py::object call_uncompiled(const py::object& function) {
+  const bool may_compile = py::module_::import("sys").attr("modules").contains("torch._dynamo");
+  return may_compile ? py::module_::import("torch.compiler").attr("disable")(function)()
+                     : function();
+}
+
+/// Sets an attribute of a C++ module to the value that its node has.
+struct SetAttribute {
+  Node& module;
+  py::object value;
+  std::string path;
+
+  void operator()(double* member) const { *member = cast<double>("a number"); }
+  void operator()(bool* member) const { *member = cast<bool>("a bool"); }
+  void operator()(int64_t* member) const {
+    *member = value.is_none() ? -1 : cast<int64_t>("an int");
+  }
+  void operator()(Activation* member) const {
+    const auto& known = natives().activations;
+    const bool native = known.contains(value);
+    module.set_foreign_activation(!native);
+    *member =
+        native ? activation(known[value].cast<std::string>()) : python_activation(value, path);
+  }
+
+  template <typename T> T cast(const char* expected) const {
+    try {
+      return value.cast<T>();
+    } catch (const py::cast_error&) {
+      throw py::type_error("`" + path + "` must be " + expected + ", but is " +
+                           type_with_article(value) + ".");
+    }
+  }
+};
+
+} // namespace
+
+Twin::Twin(py::object module) : module_(std::move(module)), forward_(module_.attr("forward")) {}
+
+void Twin::rebuild(py::handle root) {
+  natives_.clear();
+  foreigners_.clear();
+  classes_.clear();
+  global_hooks_ = any(natives().global_hooks);
+  walk(root, *module_.cast<std::shared_ptr<torch::nn::Module>>(), "", /*is_root=*/true);
+}
+
+void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& path, bool is_root) {
+  auto& target = dynamic_cast<Node&>(module);
+  target.set_path(path);
+  natives_.emplace_back(node, is_root);
+  natives_.back().bind(target);
+  const auto full_name = [&path](const std::string& name) {
+    return path.empty() ? name : path + "." + name;
+  };
+  for (const auto& [name, member] : target.attributes()) {
+    const py::object value = node.attr(name.c_str());
+    std::visit(SetAttribute{target, value, full_name(name)}, member);
+    natives_.back().keep(value);
+  }
+  if (module.children().empty())
+    module.train(node.attr("training").cast<bool>());
+
+  const auto children = node.attr("_modules").cast<py::dict>();
+  for (const auto& child : module.named_children()) {
+    const auto child_path = full_name(child.key());
+    if (!children.contains(child.key()) || children[child.key().c_str()].is_none()) {
+      attach_missing(*child.value(), child_path);
+    } else {
+      attach(children[child.key().c_str()], *child.value(), child_path);
+    }
+  }
+}
+
+void Twin::attach_missing(torch::nn::Module& module, const std::string& path) {
+  auto* list = dynamic_cast<ListNode*>(&module);
+  if (list == nullptr)
+    return override_as_missing(module, path);
+  // Nobody calls a list, but its items.
+  list->resize(1);
+  override_as_missing(*module.children().front(), path);
+}
+
+void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::string& path) {
+  if (!py::isinstance(node, natives().module_list)) {
+    throw py::type_error("`" + path + "` must be an nn.ModuleList, but is " +
+                         type_with_article(node) + ".");
+  }
+  natives_.emplace_back(node, /*is_root=*/false);
+  const auto items = node.attr("_modules").cast<py::dict>();
+  if (items.empty())
+    throw py::value_error("`" + path + "` must hold at least one module, but is empty.");
+  dynamic_cast<ListNode&>(module).resize(items.size());
+  const auto modules = module.children();
+  size_t i = 0;
+  for (const auto& [name, item] : items) {
+    attach(item, *modules[i], path + "." + name.cast<std::string>());
+    ++i;
+  }
+}
+
+void Twin::attach(py::handle child, torch::nn::Module& module, const std::string& path) {
+  if (dynamic_cast<ListNode*>(&module) != nullptr)
+    return walk_list(child, module, path);
+  if (!global_hooks_ && is_native(child, module)) {
+    dynamic_cast<Node&>(module).clear_override();
+    remember_class(child);
+    forget_bridge(child);
+    return walk(child, module, path, /*is_root=*/false);
+  }
+  override_with_python(module, child, path);
+  foreigners_.push_back({py::reinterpret_borrow<py::object>(child), &module});
+}
+
+void Twin::remember_class(py::handle node) {
+  const auto type = type_of(node);
+  const auto found = std::find_if(classes_.begin(), classes_.end(),
+                                  [type](const auto& known) { return known.type.is(type); });
+  if (found == classes_.end())
+    classes_.push_back({py::reinterpret_borrow<py::object>(type), forward_of(type)});
+}
+
+bool Twin::same_structure() const {
+  return global_hooks_ == any(natives().global_hooks) &&
+         std::all_of(
+             classes_.begin(), classes_.end(),
+             [](const NativeClass& known) { return forward_of(known.type).is(known.forward); }) &&
+         std::all_of(natives_.begin(), natives_.end(),
+                     [](const NativeNode& native) { return native.same_structure(); }) &&
+         (global_hooks_ ||
+          std::none_of(foreigners_.begin(), foreigners_.end(), [](const ForeignNode& foreign) {
+            return is_native(foreign.node, *foreign.module);
+          }));
+}
+
+bool Twin::same_parameters() const {
+  return std::all_of(natives_.begin(), natives_.end(),
+                     [](const NativeNode& native) { return native.same_parameters(); });
+}
+
+bool Twin::rebind() {
+  return std::all_of(natives_.begin(), natives_.end(), [](NativeNode& native) {
+    return native.same_parameters() || native.rebind();
+  });
+}
+
+py::object Twin::forward(const py::args& args) const { return forward_(*args); }
+
+int Twin::visit(visitproc visit, void* arg) const {
+  Py_VISIT(module_.ptr());
+  Py_VISIT(forward_.ptr());
+  for (const auto& native : natives_) {
+    if (const int result = native.visit(visit, arg))
+      return result;
+  }
+  for (const auto& foreign : foreigners_)
+    Py_VISIT(foreign.node.ptr());
+  for (const auto& known : classes_) {
+    Py_VISIT(known.type.ptr());
+    Py_VISIT(known.forward.ptr());
+  }
+  return 0;
+}
+
+py::object Bridge::call(const py::object& node, const py::args& args) {
+  auto twin = twin_;
+  const bool same = twin && twin->same_structure();
+  if (!same || !twin->same_parameters()) {
+    twin_.reset();
+    // A pass that another thread or an outer call has under way keeps the twin it started with.
+    const bool fresh = !twin || twin.use_count() > 1;
+    if (fresh)
+      twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_native")));
+    if (fresh || !same || !twin->rebind())
+      twin->rebuild(node);
+    twin_ = twin;
+  }
+  return twin->forward(args);
+}
+
+namespace {
+
+/// The bridge of `node`, made when it is first asked for.
+py::object bridge_of(py::handle node) {
+  const auto attributes = dict_of(node);
+  auto* found = PyDict_GetItemWithError(attributes.ptr(), bridge_key());
+  if (found != nullptr && py::isinstance<Bridge>(found) &&
+      py::cast<Bridge&>(py::handle(found)).belongs_to(node))
+    return py::reinterpret_borrow<py::object>(found);
+  auto bridge = py::type::of<Bridge>()(node);
+  if (PyDict_SetItem(attributes.ptr(), bridge_key(), bridge.ptr()) != 0)
+    throw py::error_already_set();
+  return bridge;
+}
+
+/// An object rather than a function: torch.compile ends its graph at a call of either, but warns of
+/// a function that it cannot see into.
+struct Run {
+  py::object operator()(const py::object& node, const py::args& args) const {
+    const auto bridge = bridge_of(node);
+    return py::cast<Bridge&>(bridge).call(node, args);
+  }
+};
+
+} // namespace
+
+void register_bridge(py::module_& m) {
+  py::class_<Run>(m, "Run", "Runs the arithmetic of nodes in C++, each by a bridge of its own.")
+      .def(py::init<>())
+      .def("__call__", &Run::operator(), py::arg("node"));
+
+  py::class_<Bridge>(m, "Bridge", "What a node holds to have its arithmetic done in C++.",
+                     py::custom_type_setup([](PyHeapTypeObject* heap_type) {
+                       // Python's garbage collector sees through the twin to the nodes, dicts and
+                       // values it holds.
+                       auto* type = &heap_type->ht_type;
+                       type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+                       type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+                         Py_VISIT(Py_TYPE(self));
+                         // The collector may come by before __init__ has run.
+                         if (!py::detail::is_holder_constructed(self))
+                           return 0;
+                         return py::cast<Bridge&>(py::handle(self)).visit(visit, arg);
+                       };
+                       type->tp_clear = [](PyObject* self) {
+                         if (py::detail::is_holder_constructed(self))
+                           py::cast<Bridge&>(py::handle(self)).clear();
+                         return 0;
+                       };
+                     }))
+      .def(py::init<py::handle>(), py::arg("node"))
+      // Copies and pickles of a node come without its bridge, and make their own when they are
+      // called.
+      .def("__reduce__",
+           [](const Bridge&) { return py::make_tuple(py::type::of(py::none()), py::tuple()); });
+}
+
+} // namespace ptbert::python

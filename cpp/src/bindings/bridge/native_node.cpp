@@ -1,0 +1,151 @@
+#include "native_node.h"
+
+#include <algorithm>
+
+#include "bindings/tensors.h"
+#include "natives.h"
+
+namespace ptbert::python {
+namespace {
+
+// Python numbered the changes of a dict until 3.11, and calls back at each since 3.12 (PEP 699).
+#if PY_VERSION_HEX < 0x030C0000
+
+/// A number that no dict had before the last change of `dict`.
+uint64_t version_of(py::handle dict) {
+  return reinterpret_cast<PyDictObject*>(dict.ptr())->ma_version_tag;
+}
+
+bool watch(py::handle) { return true; }
+
+#else
+
+uint64_t changes = 1; // of all watched dicts
+
+int count_change(PyDict_WatchEvent event, PyObject* dict, PyObject* key, PyObject* value) {
+  const bool same = event == PyDict_EVENT_MODIFIED && PyDict_GetItemWithError(dict, key) == value;
+  if (!same && key != bridge_key())
+    ++changes;
+  return 0;
+}
+
+uint64_t version_of(py::handle) { return changes; }
+
+/// Has the changes of `dict` counted from now on; false where Python has no watcher left.
+bool watch(py::handle dict) {
+  // 3.13.0 does not report attributes that it keeps in the object itself (cpython gh-125608).
+  static const int watcher = Py_Version >> 8 == 0x030D00 ? -1 : PyDict_AddWatcher(count_change);
+  const bool watched = watcher >= 0 && PyDict_Watch(watcher, dict.ptr()) == 0;
+  if (!watched)
+    PyErr_Clear();
+  return watched;
+}
+
+#endif
+
+} // namespace
+
+PyObject* bridge_key() {
+  static PyObject* key = PyUnicode_InternFromString("_bridge");
+  return key;
+}
+
+DictSnapshot::DictSnapshot(py::handle dict) : dict_(dict.ptr()) {
+  for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(dict)) {
+    if (key.ptr() != bridge_key())
+      entries_.emplace_back(py::reinterpret_borrow<py::object>(key), value.ptr());
+  }
+}
+
+bool DictSnapshot::same(py::handle dict) const {
+  if (dict.ptr() != dict_)
+    return false;
+  if (watched_ && version_ == version_of(dict))
+    return true;
+  watched_ = watch(dict);
+  PyObject *key = nullptr, *value = nullptr;
+  Py_ssize_t position = 0;
+  auto entry = entries_.begin();
+  while (PyDict_Next(dict.ptr(), &position, &key, &value) != 0) {
+    if (key == bridge_key())
+      continue;
+    if (entry == entries_.end() || key != entry->first.ptr() || value != entry->second)
+      return false;
+    ++entry;
+  }
+  if (entry != entries_.end())
+    return false;
+  version_ = version_of(dict);
+  return true;
+}
+
+int DictSnapshot::visit(visitproc visit, void* arg) const {
+  for (const auto& [key, value] : entries_)
+    Py_VISIT(key.ptr());
+  return 0;
+}
+
+NativeNode::NativeNode(py::handle node, bool is_root)
+    : node_(node), type_(Py_TYPE(node.ptr())), attributes_(dict_of(node)),
+      modules_(dict_of(node)["_modules"]), parameters_(dict_of(node)["_parameters"]),
+      children_(modules_), parameter_values_(parameters_) {
+  if (is_root)
+    return;
+  keep_alive_ = py::reinterpret_borrow<py::object>(node);
+  for (size_t i = 0; i < kHooks.size(); ++i)
+    hooks_[i] = dict_of(node)[kHooks[i]];
+}
+
+bool NativeNode::same_structure() const {
+  return Py_TYPE(node_.ptr()) == type_ && attributes_.same(dict_of(node_)) &&
+         children_.same(modules_) && !any(hooks_);
+}
+
+bool NativeNode::same_parameters() const {
+  return parameter_values_.same(parameters_) &&
+         std::all_of(bound_.begin(), bound_.end(), [](const auto& parameter) {
+           return THPVariable_Unpack(parameter.first.ptr()).unsafeGetTensorImpl() ==
+                  parameter.second;
+         });
+}
+
+bool NativeNode::bind(Node& module) {
+  module_ = &module;
+  parameter_values_ = DictSnapshot(parameters_);
+  bound_.clear();
+  if (keep_alive_ && !can_bind(parameters_, module))
+    return false;
+  for (const auto& [name, member] : module.tensors()) {
+    // Replicas of DataParallel hold their tensors as plain attributes.
+    const py::object value = parameters_.contains(name) ? py::object(parameters_[name.c_str()])
+                                                        : node_.attr(name.c_str());
+    if (value.is_none()) {
+      module.bind(name, Tensor());
+      continue;
+    }
+    const auto tensor = to_tensor(name.c_str(), value);
+    if (parameters_.contains(name))
+      bound_.emplace_back(value, tensor.unsafeGetTensorImpl());
+    module.bind(name, tensor);
+  }
+  return true;
+}
+
+int NativeNode::visit(visitproc visit, void* arg) const {
+  Py_VISIT(keep_alive_.ptr());
+  Py_VISIT(modules_.ptr());
+  Py_VISIT(parameters_.ptr());
+  for (const auto& hooks : hooks_)
+    Py_VISIT(hooks.ptr());
+  for (const auto& value : kept_)
+    Py_VISIT(value.ptr());
+  for (const auto& [parameter, tensor] : bound_)
+    Py_VISIT(parameter.ptr());
+  for (const auto* snapshot : {&attributes_, &children_, &parameter_values_}) {
+    if (const int result = snapshot->visit(visit, arg))
+      return result;
+  }
+  return 0;
+}
+
+} // namespace ptbert::python

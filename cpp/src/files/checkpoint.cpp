@@ -1,0 +1,223 @@
+#include "ptbert/files/checkpoint.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "ptbert/errors.h"
+
+namespace ptbert {
+namespace {
+
+/// A private, writable mapping of a whole file.
+class MappedFile {
+public:
+  explicit MappedFile(const std::string& path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+      throw FileError("The file " + path + " cannot be opened: " + std::strerror(errno) + ".");
+    }
+    struct stat status{};
+    const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    size_ = regular ? static_cast<size_t>(status.st_size) : 0;
+    if (size_ > 0) {
+      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+    }
+    ::close(descriptor);
+    if (!regular)
+      throw FileError(path + " is not a regular file.");
+    if (data_ == MAP_FAILED)
+      throw FileError("The file " + path + " cannot be mapped.");
+  }
+  ~MappedFile() {
+    if (data_ != nullptr)
+      ::munmap(data_, size_);
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  char* data() const { return static_cast<char*>(data_); }
+  size_t size() const { return size_; }
+
+private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+torch::ScalarType safetensors_dtype(const std::string& name) {
+  static const std::map<std::string, torch::ScalarType> dtypes = {
+      {"F64", torch::kDouble},    {"F32", torch::kFloat}, {"F16", torch::kHalf},
+      {"BF16", torch::kBFloat16}, {"I64", torch::kLong},  {"I32", torch::kInt},
+      {"I16", torch::kShort},     {"I8", torch::kChar},   {"U8", torch::kByte},
+      {"BOOL", torch::kBool},
+  };
+  const auto found = dtypes.find(name);
+  if (found == dtypes.end())
+    throw FormatError("the dtype " + name + " is not supported");
+  return found->second;
+}
+
+/// One entry of the header -> a view of `file`, whose tensors start at `begin`.
+torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
+                          const nlohmann::json& entry) {
+  const auto dtype = safetensors_dtype(entry.at("dtype").get<std::string>());
+  const auto shape = entry.at("shape").get<std::vector<int64_t>>();
+  const auto offsets = entry.at("data_offsets").get<std::vector<uint64_t>>();
+  const uint64_t available = file->size() - begin;
+  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available) {
+    throw FormatError("its bytes lie outside of the file, which may be truncated");
+  }
+  uint64_t bytes = torch::elementSize(dtype);
+  for (const auto extent : shape) {
+    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
+      throw FormatError("its shape has an extent of " + std::to_string(extent));
+  }
+  if (bytes != offsets[1] - offsets[0]) {
+    throw FormatError("its shape needs " + std::to_string(bytes) + " bytes, but it has " +
+                      std::to_string(offsets[1] - offsets[0]));
+  }
+  char* data = file->data() + begin + offsets[0];
+  const auto tensor = torch::from_blob(data, shape, [file](void*) {}, torch::dtype(dtype));
+  const bool aligned = reinterpret_cast<uintptr_t>(data) % torch::elementSize(dtype) == 0;
+  if (aligned)
+    return tensor;
+  auto copy = torch::empty(shape, dtype);
+  std::memcpy(copy.data_ptr(), data, bytes);
+  return copy;
+}
+
+/// The name under which a model of today holds what checkpoints of TensorFlow's lineage call
+/// `gamma` and `beta`.
+std::string current_name(std::string name) {
+  const auto rename_ending = [&name](const std::string& from, const std::string& to) {
+    if (name.size() >= from.size() &&
+        name.compare(name.size() - from.size(), from.size(), from) == 0) {
+      name.replace(name.size() - from.size(), from.size(), to);
+    }
+  };
+  rename_ending("LayerNorm.gamma", "LayerNorm.weight");
+  rename_ending("LayerNorm.beta", "LayerNorm.bias");
+  return name;
+}
+
+template <typename Container>
+std::optional<size_t> find_with_or_without_prefix(const Container& index_of,
+                                                  const std::string& name) {
+  static const std::string prefix = "bert.";
+  const bool prefixed = name.rfind(prefix, 0) == 0;
+  for (const auto& candidate : {name, prefixed ? name.substr(prefix.size()) : prefix + name}) {
+    const auto found = index_of.find(candidate);
+    if (found != index_of.end())
+      return found->second;
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+NamedTensors load_safetensors(const std::string& path) {
+  const auto file = std::make_shared<MappedFile>(path);
+  const auto fail = [&path](const std::string& why) -> void {
+    throw FormatError("The file " + path + " is not a whole safetensors file: " + why + ".");
+  };
+  uint64_t header_size = 0;
+  if (file->size() < sizeof header_size)
+    fail("it has " + std::to_string(file->size()) + " bytes");
+  std::memcpy(&header_size, file->data(), sizeof header_size); // little-endian by definition
+  if (header_size > file->size() - sizeof header_size) {
+    fail("its header would need " + std::to_string(header_size) + " bytes");
+  }
+  const char* header_begin = file->data() + sizeof header_size;
+  const auto header =
+      nlohmann::ordered_json::parse(header_begin, header_begin + header_size, nullptr,
+                                    /*allow_exceptions=*/false);
+  if (!header.is_object())
+    fail("its header is not a JSON object");
+  NamedTensors tensors;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__")
+      continue;
+    try {
+      tensors.emplace_back(name, view_tensor(file, sizeof header_size + header_size, entry));
+    } catch (const FormatError& error) {
+      fail("tensor `" + name + "`: " + error.what());
+    } catch (const nlohmann::json::exception& error) {
+      fail("tensor `" + name + "`: " + error.what());
+    }
+  }
+  return tensors;
+}
+
+LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint) {
+  std::map<std::string, size_t> index_of;
+  for (size_t i = 0; i < checkpoint.size(); ++i)
+    index_of[current_name(checkpoint[i].first)] = i;
+
+  std::vector<std::optional<size_t>> sources;
+  std::set<size_t> used;
+  std::set<const void*> loaded;
+  std::ostringstream mismatches;
+  for (const auto& [name, target] : model) {
+    const auto source = find_with_or_without_prefix(index_of, name);
+    sources.push_back(source);
+    if (!source)
+      continue;
+    used.insert(*source);
+    loaded.insert(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl());
+    const auto& tensor = checkpoint[*source].second;
+    if (tensor.sizes() != target.sizes()) {
+      mismatches << (mismatches.tellp() > 0 ? "\n" : "") << "`" << name << "` must be of shape "
+                 << target.sizes() << ", but is of shape " << tensor.sizes()
+                 << " in the checkpoint.";
+    }
+  }
+  if (mismatches.tellp() > 0)
+    throw FormatError(mismatches.str());
+
+  torch::NoGradGuard no_grad;
+  LoadReport report;
+  for (size_t i = 0; i < model.size(); ++i) {
+    auto target = model[i].second;
+    if (sources[i]) {
+      target.copy_(checkpoint[*sources[i]].second);
+    } else if (loaded.count(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl()) == 0) {
+      report.missing.push_back(model[i].first);
+    }
+  }
+  for (size_t i = 0; i < checkpoint.size(); ++i) {
+    if (used.count(i) == 0)
+      report.unused.push_back(checkpoint[i].first);
+  }
+  return report;
+}
+
+NamedTensors load_checkpoint(const std::string& directory) {
+  const auto folder = std::filesystem::path(directory);
+  if (std::filesystem::exists(folder / "model.safetensors"))
+    return load_safetensors((folder / "model.safetensors").string());
+  if (std::filesystem::exists(folder / "pytorch_model.bin"))
+    return load_pytorch_bin((folder / "pytorch_model.bin").string());
+  throw FileError("The folder " + directory +
+                  " holds neither model.safetensors nor pytorch_model.bin.");
+}
+
+LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
+  NamedTensors parameters;
+  for (const auto& parameter : model.named_parameters()) {
+    parameters.emplace_back(parameter.key(), parameter.value());
+  }
+  return load_weights(parameters, load_checkpoint(directory));
+}
+
+} // namespace ptbert

@@ -1,0 +1,512 @@
+#include "ptbert/models/bert.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "checks.h"
+#include "ptbert/speed/fast_paths.h"
+#include "speed/readable_values.h"
+
+namespace ptbert {
+namespace {
+
+/// In 2019 the layers of an encoder started as copies of the first and drew no random numbers of
+/// their own; done alike here, so that equal seeds give equal models.
+BertLayer copy_without_drawing(BertLayer& layer, AttentionOptions options) {
+  const DefaultDevice meta(torch::kMeta);
+  BertLayer copy(layer->config, options);
+  const auto sources = layer->modules();
+  const auto targets = copy->modules();
+  for (size_t i = 0; i < sources.size(); ++i) {
+    for (const auto& parameter : sources[i]->named_parameters(/*recurse=*/false)) {
+      dynamic_cast<Node&>(*targets[i])
+          .bind(parameter.key(), parameter->detach().clone().requires_grad_());
+    }
+  }
+  return copy;
+}
+
+/// Whether the attention kernel does with a mask what adding it to the scores does. In half
+/// precision, scores drown in -10000 where they are added; the kernel would keep them. A row of
+/// -infinity is NaN there, not here.
+bool means_the_same_to_kernel(const Tensor& mask, const Tensor& queries) {
+  return mask.scalar_type() == queries.scalar_type() &&
+         !at::isReducedFloatingType(queries.scalar_type()) && mask.dim() == 4 &&
+         mask.size(0) == queries.size(0) && mask.size(1) == 1 && mask.size(2) == 1 &&
+         mask.size(3) == queries.size(1) && mask.isfinite().all().item<bool>();
+}
+
+std::nullopt_t note_padding_is_computed(const char* reason) {
+  PathRecorder::note("padding", "computed", reason);
+  return std::nullopt;
+}
+
+/// Notes how much a batch leaves out; `rows` are those that the last layer is computed for.
+void note_packing(const Packing& packing, const Tensor& rows) {
+  if (!PathRecorder::is_listening())
+    return;
+  const auto tokens = packing.tokens.size(0);
+  const auto share = [](int64_t part, int64_t all) {
+    return std::to_string(part) + " of " + std::to_string(all);
+  };
+  PathRecorder::note("padding", "left out",
+                     share(tokens, packing.num_positions) + " positions are tokens, of " +
+                         std::to_string(packing.blocks.size()) + " different lengths");
+  if (rows.defined())
+    PathRecorder::note("last layer", "where it is used", share(rows.size(0), tokens) + " tokens");
+}
+
+/// The head mask of the encoder from that of the user.
+Tensor encoder_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
+  const auto rows =
+      head_mask.dim() == 1 ? head_mask.unsqueeze(0) : head_mask;  // [1 or layers, heads]
+  return rows.to(dtype).unsqueeze(1).unsqueeze(-1).unsqueeze(-1); // -> [*, 1, heads, 1, 1]
+}
+
+} // namespace
+
+BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& config) : config(config) {
+  word_embeddings = register_module(
+      "word_embeddings", Embedding(config.vocab_size, config.hidden_size, /*padding_idx=*/0));
+  position_embeddings = register_module(
+      "position_embeddings", Embedding(config.max_position_embeddings, config.hidden_size));
+  token_type_embeddings = register_module("token_type_embeddings",
+                                          Embedding(config.type_vocab_size, config.hidden_size));
+  layer_norm =
+      register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+}
+
+Tensor BertEmbeddingsImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids) {
+  check_inputs(input_ids, token_type_ids);
+  const auto position_ids =
+      torch::arange(input_ids.sym_size(1), input_ids.options().dtype(torch::kLong));
+  return embed(input_ids, position_ids.unsqueeze(0).expand_as(input_ids),
+               token_type_ids.defined() ? token_type_ids : torch::zeros_like(input_ids));
+}
+
+Tensor BertEmbeddingsImpl::forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
+                                          const Packing& packing) {
+  check_inputs(input_ids, token_type_ids);
+  const auto ids = packing.pack(input_ids);
+  return embed(ids, packing.tokens.remainder(input_ids.size(1)),
+               token_type_ids.defined() ? packing.pack(token_type_ids) : torch::zeros_like(ids));
+}
+
+bool BertEmbeddingsImpl::observed() const {
+  return Module::observed() || any_observed(word_embeddings, position_embeddings,
+                                            token_type_embeddings, layer_norm, dropout);
+}
+
+void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& token_type_ids) {
+  check_ids("input_ids", input_ids);
+  check_length(input_ids, position_embeddings);
+  check_range("input_ids", input_ids, word_embeddings);
+  if (token_type_ids.defined()) {
+    check_ids_dtype("token_type_ids", token_type_ids);
+    check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
+    check_range("token_type_ids", token_type_ids, token_type_embeddings);
+  }
+}
+
+Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position_ids,
+                                 const Tensor& token_type_ids) {
+  return locate_errors([&] {
+    // One statement each: hooks fire in this order.
+    const auto words = word_embeddings(input_ids); // [*] -> [*, hidden]
+    const auto positions = position_embeddings(position_ids);
+    const auto segments = token_type_embeddings(token_type_ids);
+    return dropout(layer_norm(words + positions + segments));
+  });
+}
+
+BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
+    : config(config), output_attentions(options.output_attentions),
+      keep_multihead_output(options.keep_multihead_output) {
+  TORCH_CHECK_VALUE(
+      config.num_attention_heads > 0 && config.hidden_size % config.num_attention_heads == 0,
+      "`hidden_size` (", config.hidden_size, ") must be a multiple of `num_attention_heads` (",
+      config.num_attention_heads, ").");
+  num_attention_heads = config.num_attention_heads;
+  attention_head_size = config.hidden_size / config.num_attention_heads;
+  all_head_size = num_attention_heads * attention_head_size;
+  own_attribute("num_attention_heads", num_attention_heads);
+  own_attribute("attention_head_size", attention_head_size);
+  own_attribute("all_head_size", all_head_size);
+  own_attribute("output_attentions", output_attentions);
+  own_attribute("keep_multihead_output", keep_multihead_output);
+  query = register_module("query", Linear(config.hidden_size, all_head_size));
+  key = register_module("key", Linear(config.hidden_size, all_head_size));
+  value = register_module("value", Linear(config.hidden_size, all_head_size));
+  dropout = register_module("dropout", Dropout(config.attention_probs_dropout_prob));
+}
+
+bool BertSelfAttentionImpl::observed() const {
+  return Module::observed() || output_attentions || keep_multihead_output ||
+         any_observed(query, key, value, dropout);
+}
+
+Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
+  return x.view_symint({x.sym_size(0), x.sym_size(1), num_attention_heads, attention_head_size})
+      .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
+}
+
+Tensor BertSelfAttentionImpl::merge_heads(const Tensor& x) const {
+  return x
+      .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
+      .contiguous()
+      .view_symint({x.sym_size(0), x.sym_size(2), all_head_size});
+}
+
+Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Tensor& keys,
+                                                const Tensor& attention_mask) {
+  auto scores = torch::matmul(split_heads(queries), split_heads(keys).transpose(-1, -2)) /
+                std::sqrt(static_cast<double>(attention_head_size)); // [batch, heads, query, key]
+  if (attention_mask.defined())
+    scores = scores + attention_mask;
+  return dropout(torch::softmax(scores, -1));
+}
+
+const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Tensor& keys,
+                                                 const Tensor& values,
+                                                 const Tensor& attention_mask) {
+  if (!fast_paths_enabled())
+    return kSwitchedOff;
+  if (dropout->observed())
+    return "dropout is called in Python";
+  if (dropout->is_dropping())
+    return "weights are dropped";
+  for (const auto* x : {&queries, &keys, &values, &attention_mask}) {
+    if (!x->defined())
+      continue;
+    if (!has_readable_values(*x))
+      return kUnreadable;
+    if (x->requires_grad() || x->_fw_grad(/*level=*/0).defined())
+      return "a gradient may be wanted, and the kernel has no second one";
+  }
+  if (attention_mask.defined() && !means_the_same_to_kernel(attention_mask, queries))
+    return "the kernel would read this mask differently (its dtype, shape or infinities)";
+  return nullptr;
+}
+
+Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
+                                     const Tensor& values, const Tensor& attention_mask) {
+  const auto* why_not = why_not_fused(queries, keys, values, attention_mask);
+  PathRecorder::note("attention", why_not ? "one operation after the other" : "one kernel",
+                     why_not ? why_not : "no gradient is wanted and no weight is dropped");
+  if (why_not)
+    return torch::matmul(attention_weights(queries, keys, attention_mask), split_heads(values));
+  const auto mask = attention_mask.defined() ? std::optional(attention_mask) : std::nullopt;
+  return torch::scaled_dot_product_attention(split_heads(queries), split_heads(keys),
+                                             split_heads(values), mask);
+}
+
+std::pair<AttentionOutput, Tensor>
+BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Tensor& attention_mask,
+                                          const Tensor& head_mask) {
+  if (head_mask.defined())
+    check_head_mask(head_mask, num_attention_heads);
+  // One statement each: hooks fire in this order.
+  const auto queries = query(hidden_states);
+  const auto keys = key(hidden_states);
+  const auto values = value(hidden_states);
+  if (!output_attentions && !head_mask.defined()) {
+    const auto heads = attend(queries, keys, values, attention_mask);
+    return {{merge_heads(heads), {}}, heads};
+  }
+  PathRecorder::note("attention", "one operation after the other",
+                     output_attentions ? "its weights are asked for" : "there is a head mask");
+  auto weights = attention_weights(queries, keys, attention_mask);
+  if (head_mask.defined())
+    weights = weights * head_mask;
+  const auto heads = torch::matmul(weights, split_heads(values));
+  return {{merge_heads(heads), output_attentions ? weights : Tensor()}, heads};
+}
+
+AttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
+                                               const Tensor& attention_mask,
+                                               const Tensor& head_mask) {
+  auto [output, heads] = forward_with_heads(hidden_states, attention_mask, head_mask);
+  if (keep_multihead_output) {
+    if (heads.requires_grad())
+      heads.retain_grad();
+    multihead_output = heads;
+  }
+  return output;
+}
+
+Tensor BertSelfAttentionImpl::forward_packed(const Tensor& hidden_states, const Packing& packing,
+                                             const Tensor& rows) {
+  return locate_errors([&] {
+    // One query for each sequence keeps its blocks; other choices of rows are made at the end.
+    const bool first_tokens_only = rows.is_same(packing.first_tokens);
+    const auto asking = first_tokens_only ? hidden_states.index_select(0, rows) : hidden_states;
+    // [tokens, hidden] -> for each block [sequences, length, hidden]
+    const auto queries = packing.split(query(asking));
+    const auto keys = packing.split(key(hidden_states));
+    const auto values = packing.split(value(hidden_states));
+    std::vector<Tensor> contexts;
+    for (size_t i = 0; i < packing.blocks.size(); ++i) {
+      const auto heads = attend(queries[i], keys[i], values[i], /*attention_mask=*/{});
+      contexts.push_back(merge_heads(heads).flatten(0, 1)); // -> [sequences * length, hidden]
+    }
+    const auto context = torch::cat(contexts);
+    return rows.defined() && !first_tokens_only ? context.index_select(0, rows) : context;
+  });
+}
+
+BertSelfOutputImpl::BertSelfOutputImpl(const BertConfig& config) : config(config) {
+  dense = register_module("dense", Linear(config.hidden_size, config.hidden_size));
+  layer_norm =
+      register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+}
+
+Tensor BertSelfOutputImpl::forward(const Tensor& hidden_states, const Tensor& input_tensor) {
+  return layer_norm(dropout(dense(hidden_states)) + input_tensor);
+}
+
+BertAttentionImpl::BertAttentionImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  self_attention = register_module("self", BertSelfAttention(config, options));
+  output = register_module("output", BertSelfOutput(config));
+}
+
+AttentionOutput BertAttentionImpl::forward(const Tensor& input_tensor, const Tensor& attention_mask,
+                                           const Tensor& head_mask) {
+  const auto [context, attentions] = self_attention(input_tensor, attention_mask, head_mask);
+  return {output(context, input_tensor), attentions};
+}
+
+Tensor BertAttentionImpl::forward_packed(const Tensor& input_tensor, const Packing& packing,
+                                         const Tensor& rows) {
+  const auto context = self_attention->forward_packed(input_tensor, packing, rows);
+  return output(context, rows.defined() ? input_tensor.index_select(0, rows) : input_tensor);
+}
+
+BertIntermediateImpl::BertIntermediateImpl(const BertConfig& config) : config(config) {
+  dense = register_module("dense", Linear(config.hidden_size, config.intermediate_size));
+  intermediate_act_fn = activation(config.hidden_act);
+  own_attribute("intermediate_act_fn", intermediate_act_fn);
+}
+
+Tensor BertIntermediateImpl::forward(const Tensor& hidden_states) {
+  return intermediate_act_fn(dense(hidden_states));
+}
+
+BertOutputImpl::BertOutputImpl(const BertConfig& config) : config(config) {
+  dense = register_module("dense", Linear(config.intermediate_size, config.hidden_size));
+  layer_norm =
+      register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+}
+
+Tensor BertOutputImpl::forward(const Tensor& hidden_states, const Tensor& input_tensor) {
+  return layer_norm(dropout(dense(hidden_states)) + input_tensor);
+}
+
+BertLayerImpl::BertLayerImpl(const BertConfig& config, AttentionOptions options) : config(config) {
+  attention = register_module("attention", BertAttention(config, options));
+  intermediate = register_module("intermediate", BertIntermediate(config));
+  output = register_module("output", BertOutput(config));
+}
+
+AttentionOutput BertLayerImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask,
+                                       const Tensor& head_mask) {
+  const auto [attention_output, attentions] = attention(hidden_states, attention_mask, head_mask);
+  return {output(intermediate(attention_output), attention_output), attentions};
+}
+
+Tensor BertLayerImpl::forward_packed(const Tensor& hidden_states, const Packing& packing,
+                                     const Tensor& rows) {
+  const auto attention_output = attention->forward_packed(hidden_states, packing, rows);
+  return output(intermediate(attention_output), attention_output);
+}
+
+BertLayerListImpl::BertLayerListImpl(const BertConfig& config, AttentionOptions options)
+    : config(config), options(options) {
+  resize(config.num_hidden_layers);
+}
+
+void BertLayerListImpl::resize(size_t length) {
+  for (; layers.size() > length; layers.pop_back()) {
+    unregister_module(std::to_string(layers.size() - 1));
+  }
+  while (layers.size() < length) {
+    auto layer =
+        layers.empty() ? BertLayer(config, options) : copy_without_drawing(layers.front(), options);
+    layers.push_back(register_module(std::to_string(layers.size()), layer));
+  }
+}
+
+BertEncoderImpl::BertEncoderImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  layer = register_module("layer", BertLayerList(config, options));
+}
+
+BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& attention_mask,
+                                           bool output_all_encoded_layers,
+                                           const Tensor& head_mask) {
+  BertEncoderOutput output;
+  const auto layers = static_cast<int64_t>(layer->layers.size());
+  if (head_mask.defined())
+    check_head_masks(head_mask, layers);
+  for (int64_t i = 0; i < layers; ++i) {
+    Tensor layer_head_mask; // [1, heads, 1, 1]
+    if (head_mask.defined())
+      layer_head_mask = head_mask.size(0) == 1 ? head_mask[0] : head_mask[i];
+    auto [layer_output, attentions] =
+        layer->layers[i](hidden_states, attention_mask, layer_head_mask);
+    hidden_states = layer_output;
+    if (output_all_encoded_layers)
+      output.encoded_layers.push_back(hidden_states);
+    output.attentions.push_back(attentions);
+  }
+  if (!output_all_encoded_layers)
+    output.encoded_layers.push_back(hidden_states);
+  if (std::none_of(output.attentions.begin(), output.attentions.end(),
+                   [](const Tensor& attentions) { return attentions.defined(); }))
+    output.attentions.clear();
+  return output;
+}
+
+bool BertEncoderImpl::observed() const {
+  return Module::observed() || std::any_of(layer->layers.begin(), layer->layers.end(),
+                                           [](const auto& one) { return one->observed(); });
+}
+
+std::vector<Tensor> BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing,
+                                                    const Tensor& rows,
+                                                    bool output_all_encoded_layers) {
+  note_packing(packing, rows);
+  std::vector<Tensor> encoded_layers;
+  const auto layers = layer->layers.size();
+  for (size_t i = 0; i < layers; ++i) {
+    const bool is_last = i + 1 == layers;
+    hidden_states = layer->layers[i]->forward_packed(hidden_states, packing,
+                                                     is_last ? rows : Tensor()); // Tensor(): all
+    if (is_last || output_all_encoded_layers)
+      encoded_layers.push_back(hidden_states);
+  }
+  return encoded_layers;
+}
+
+BertPoolerImpl::BertPoolerImpl(const BertConfig& config) : config(config) {
+  dense = register_module("dense", Linear(config.hidden_size, config.hidden_size));
+  activation = register_module("activation", Tanh());
+}
+
+Tensor BertPoolerImpl::forward(const Tensor& hidden_states) {
+  return activation(dense(hidden_states.select(1, 0))); // [batch, seq, hidden] -> [batch, hidden]
+}
+
+BertModelImpl::BertModelImpl(const BertConfig& config, AttentionOptions options) : config(config) {
+  check_config(config);
+  embeddings = register_module("embeddings", BertEmbeddings(config));
+  encoder = register_module("encoder", BertEncoder(config, options));
+  pooler = register_module("pooler", BertPooler(config));
+  own_attribute("skip_padding", skip_padding);
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                       const Tensor& attention_mask, bool output_all_encoded_layers,
+                                       const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  if (head_mask.defined())
+    check_model_head_mask(head_mask);
+  if (skip_padding && attention_mask.defined()) {
+    if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
+      return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
+  } else if (attention_mask.defined() && !PathRecorder::knows("padding")) { // or a head told why
+    note_padding_is_computed("BertModel returns the states of padding, as `skip_padding` is False");
+  }
+  const auto embedded = embeddings(input_ids, token_type_ids);
+  Tensor additive_mask;
+  if (attention_mask.defined()) {
+    // -10000 rather than -infinity, as in the original: a row without any token attends to all
+    // positions alike.
+    additive_mask = (1 - attention_mask.to(embedded.scalar_type())) * -10000.0;
+    additive_mask = additive_mask.unsqueeze(1).unsqueeze(2); // [batch, seq] -> [batch, 1, 1, seq]
+  }
+  Tensor head_masks;
+  if (head_mask.defined())
+    head_masks = encoder_head_mask(head_mask, embedded.scalar_type());
+  auto [encoded_layers, attentions] =
+      encoder(embedded, additive_mask, output_all_encoded_layers, head_masks);
+  const auto pooled_output = pooler(encoded_layers.back());
+  return {encoded_layers, pooled_output, attentions};
+}
+
+BertPooledOutput BertModelImpl::forward_pooled(const Tensor& input_ids,
+                                               const Tensor& token_type_ids,
+                                               const Tensor& attention_mask,
+                                               const Tensor& head_mask) {
+  const auto packing = try_packing(input_ids, attention_mask, head_mask);
+  if (!packing) {
+    auto output = call(input_ids, token_type_ids, attention_mask, false, head_mask);
+    return {output.pooled_output, output.attentions};
+  }
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
+  const auto first_tokens =
+      encoder->forward_packed(embedded, *packing, packing->first_tokens).back();
+  return {pool_packed(first_tokens, *packing), {}};
+}
+
+std::optional<BertOutputAtPositions>
+BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token_type_ids,
+                                    const Tensor& attention_mask, const Tensor& head_mask,
+                                    const Tensor& positions, bool with_pooled_output) {
+  const auto packing = try_packing(input_ids, attention_mask, head_mask);
+  const auto wanted = packing ? packing->rows_of(positions) : std::nullopt;
+  if (packing && !wanted)
+    note_padding_is_computed("a label stands at padding");
+  if (!wanted)
+    return std::nullopt;
+  const auto rows =
+      with_pooled_output ? torch::cat({packing->first_tokens, *wanted}) : *wanted; // [rows]
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, *packing);
+  const auto hidden_states = encoder->forward_packed(embedded, *packing, rows).back();
+  if (!with_pooled_output)
+    return BertOutputAtPositions{hidden_states, {}};
+  const auto parts = hidden_states.split_with_sizes({input_ids.size(0), positions.size(0)});
+  return BertOutputAtPositions{parts[1], pool_packed(parts[0], *packing)};
+}
+
+std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
+                                                  const Tensor& attention_mask,
+                                                  const Tensor& head_mask) {
+  if (!fast_paths_enabled())
+    return note_padding_is_computed(kSwitchedOff);
+  if (head_mask.defined())
+    return note_padding_is_computed("there is a head mask");
+  if (observed())
+    return note_padding_is_computed("something outside of the core sees into the model");
+  check_ids("input_ids", input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  if (const auto* why_not = why_not_packed(input_ids, attention_mask))
+    return note_padding_is_computed(why_not);
+  return make_packing(input_ids, attention_mask);
+}
+
+BertModelOutput BertModelImpl::forward_unpadded(const Tensor& input_ids,
+                                                const Tensor& token_type_ids,
+                                                const Packing& packing,
+                                                bool output_all_encoded_layers) {
+  const auto embedded = embeddings->forward_packed(input_ids, token_type_ids, packing);
+  auto encoded_layers =
+      encoder->forward_packed(embedded, packing, /*rows=*/{}, output_all_encoded_layers);
+  for (auto& states : encoded_layers) // [tokens, hidden] -> [batch, seq, hidden]
+    states = packing.unpack(states).view({input_ids.size(0), input_ids.size(1), -1});
+  return {encoded_layers, pooler(encoded_layers.back()), {}};
+}
+
+Tensor BertModelImpl::pool_packed(const Tensor& first_tokens, const Packing& packing) {
+  const auto in_order = first_tokens.index_select(0, packing.ranks);
+  return pooler(in_order.unsqueeze(1)); // [batch, hidden] -> [batch, 1, hidden] -> [batch, hidden]
+}
+
+} // namespace ptbert

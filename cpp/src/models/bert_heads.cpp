@@ -1,0 +1,384 @@
+#include "ptbert/models/bert_heads.h"
+
+#include "checks.h"
+#include "ptbert/speed/fast_paths.h"
+#include "speed/readable_values.h"
+
+namespace ptbert {
+namespace {
+
+// torch's own default, which the 2019 classifiers used; its language-model heads ignore -1 instead.
+constexpr int64_t kIgnoredClass = -100;
+constexpr int64_t kIgnoredToken = -1;
+
+/// Mean cross-entropy of `logits` [count, classes] at `labels` [count].
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored) {
+  return torch::cross_entropy_loss_symint(logits, labels, /*weight=*/{}, at::Reduction::Mean,
+                                          ignored);
+}
+
+Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.back(); }
+
+Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
+  check_classes("masked_lm_labels", labels, scores.sym_size(-1), kIgnoredToken);
+  return cross_entropy(scores.flatten(0, -2), // [batch, seq, vocab] -> [batch * seq, vocab]
+                       labels.reshape({-1}), kIgnoredToken);
+}
+
+struct LabelledTokens {
+  BertOutputAtPositions trunk;
+  Tensor labels; // [count]
+};
+
+/// The trunk's output at the tokens whose label counts; nothing where all of it must be computed,
+/// or no label counts.
+std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input_ids,
+                                            const Tensor& token_type_ids,
+                                            const Tensor& attention_mask, const Tensor& head_mask,
+                                            const Tensor& labels, int64_t ignored,
+                                            bool with_pooled_output) {
+  if (!fast_paths_enabled() || !has_readable_values(labels))
+    return std::nullopt;
+  const auto flat = labels.flatten(); // [batch, seq] -> [batch * seq]
+  const auto positions = flat.ne(ignored).nonzero().squeeze(1);
+  if (positions.size(0) == 0)
+    return std::nullopt;
+  auto trunk = bert->forward_at_positions(input_ids, token_type_ids, attention_mask, head_mask,
+                                          positions, with_pooled_output);
+  if (!trunk)
+    return std::nullopt;
+  return LabelledTokens{*std::move(trunk), flat.index_select(0, positions)};
+}
+
+} // namespace
+
+BertPredictionHeadTransformImpl::BertPredictionHeadTransformImpl(const BertConfig& config)
+    : config(config) {
+  dense = register_module("dense", Linear(config.hidden_size, config.hidden_size));
+  transform_act_fn = activation(config.hidden_act);
+  own_attribute("transform_act_fn", transform_act_fn);
+  layer_norm =
+      register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));
+}
+
+Tensor BertPredictionHeadTransformImpl::forward(const Tensor& hidden_states) {
+  return layer_norm(transform_act_fn(dense(hidden_states)));
+}
+
+BertLMPredictionHeadImpl::BertLMPredictionHeadImpl(const BertConfig& config,
+                                                   const Tensor& embedding_weights)
+    : config(config) {
+  transform = register_module("transform", BertPredictionHeadTransform(config));
+  decoder = register_module("decoder", Linear(embedding_weights.size(1), embedding_weights.size(0),
+                                              /*with_bias=*/false));
+  decoder->bind("weight", embedding_weights);
+  own_parameter("bias", bias, torch::zeros(embedding_weights.size(0), decoder->weight.options()));
+}
+
+Tensor BertLMPredictionHeadImpl::forward(const Tensor& hidden_states) {
+  return decoder(transform(hidden_states)) + bias;
+}
+
+BertOnlyMLMHeadImpl::BertOnlyMLMHeadImpl(const BertConfig& config, const Tensor& embedding_weights)
+    : config(config) {
+  predictions = register_module("predictions", BertLMPredictionHead(config, embedding_weights));
+}
+
+Tensor BertOnlyMLMHeadImpl::forward(const Tensor& sequence_output) {
+  return predictions(sequence_output);
+}
+
+BertOnlyNSPHeadImpl::BertOnlyNSPHeadImpl(const BertConfig& config) : config(config) {
+  seq_relationship = register_module("seq_relationship", Linear(config.hidden_size, 2));
+}
+
+Tensor BertOnlyNSPHeadImpl::forward(const Tensor& pooled_output) {
+  return seq_relationship(pooled_output);
+}
+
+BertPreTrainingHeadsImpl::BertPreTrainingHeadsImpl(const BertConfig& config,
+                                                   const Tensor& embedding_weights)
+    : config(config) {
+  predictions = register_module("predictions", BertLMPredictionHead(config, embedding_weights));
+  seq_relationship = register_module("seq_relationship", Linear(config.hidden_size, 2));
+}
+
+BertPreTrainingScores BertPreTrainingHeadsImpl::forward(const Tensor& sequence_output,
+                                                        const Tensor& pooled_output) {
+  return {predictions(sequence_output), seq_relationship(pooled_output)};
+}
+
+BertForPreTrainingImpl::BertForPreTrainingImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
+  cls = register_module("cls",
+                        BertPreTrainingHeads(config, bert->embeddings->word_embeddings->weight));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertForPreTrainingOutput
+BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                const Tensor& attention_mask, const Tensor& masked_lm_labels,
+                                const Tensor& next_sentence_label, const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (masked_lm_labels.defined())
+    check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  if (next_sentence_label.defined()) {
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
+    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
+  }
+  const bool has_loss = masked_lm_labels.defined() && next_sentence_label.defined();
+  const auto loss = [&](const BertPreTrainingScores& scores, const Tensor& token_labels) {
+    return masked_lm_loss(scores.prediction_scores, token_labels) +
+           cross_entropy(scores.seq_relationship_score, next_sentence_label.reshape({-1}),
+                         kIgnoredToken);
+  };
+  BertForPreTrainingOutput output;
+  if (has_loss && !cls->observed()) {
+    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                      masked_lm_labels, kIgnoredToken, /*with_pooled_output=*/true);
+    if (tokens) {
+      const auto scores = cls(tokens->trunk.hidden_states, tokens->trunk.pooled_output);
+      output.loss = loss(scores, tokens->labels);
+      return output;
+    }
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto scores = cls(last_layer(trunk), trunk.pooled_output);
+  output.attentions = trunk.attentions;
+  if (has_loss)
+    output.loss = loss(scores, masked_lm_labels);
+  else
+    output.scores = scores;
+  return output;
+}
+
+BertForMaskedLMImpl::BertForMaskedLMImpl(const BertConfig& config, AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
+  cls = register_module("cls", BertOnlyMLMHead(config, bert->embeddings->word_embeddings->weight));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                            const Tensor& attention_mask,
+                                            const Tensor& masked_lm_labels,
+                                            const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (masked_lm_labels.defined())
+    check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  BertHeadOutput output;
+  if (masked_lm_labels.defined() && !cls->observed()) {
+    const auto tokens =
+        run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask, masked_lm_labels,
+                      kIgnoredToken, /*with_pooled_output=*/false);
+    if (tokens) {
+      output.loss = masked_lm_loss(cls(tokens->trunk.hidden_states), tokens->labels);
+      return output;
+    }
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto scores = cls(last_layer(trunk));
+  output.attentions = trunk.attentions;
+  if (masked_lm_labels.defined())
+    output.loss = masked_lm_loss(scores, masked_lm_labels);
+  else
+    output.logits = scores;
+  return output;
+}
+
+BertForNextSentencePredictionImpl::BertForNextSentencePredictionImpl(const BertConfig& config,
+                                                                     AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
+  cls = register_module("cls", BertOnlyNSPHead(config));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_ids,
+                                                          const Tensor& token_type_ids,
+                                                          const Tensor& attention_mask,
+                                                          const Tensor& next_sentence_label,
+                                                          const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (next_sentence_label.defined()) {
+    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
+    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
+  }
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
+  BertHeadOutput output;
+  output.logits = cls(pooled_output);
+  output.attentions = attentions;
+  if (next_sentence_label.defined()) {
+    output.loss = cross_entropy(output.logits, next_sentence_label.reshape({-1}), kIgnoredToken);
+  }
+  return output;
+}
+
+BertForSequenceClassificationImpl::BertForSequenceClassificationImpl(const BertConfig& config,
+                                                                     int64_t num_labels,
+                                                                     AttentionOptions options)
+    : config(config), num_labels(num_labels) {
+  check_count("num_labels", num_labels);
+  own_attribute("num_labels", this->num_labels);
+  bert = register_module("bert", BertModel(config, options));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_ids,
+                                                          const Tensor& token_type_ids,
+                                                          const Tensor& attention_mask,
+                                                          const Tensor& labels,
+                                                          const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (labels.defined()) {
+    check_sequence_labels("labels", labels, input_ids.sym_size(0));
+    check_classes("labels", labels, num_labels, kIgnoredClass);
+  }
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
+  BertHeadOutput output;
+  output.logits = classifier(dropout(pooled_output));
+  output.attentions = attentions;
+  if (labels.defined()) {
+    check_scores("classifier", output.logits, num_labels);
+    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
+  }
+  return output;
+}
+
+BertForMultipleChoiceImpl::BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices,
+                                                     AttentionOptions options)
+    : config(config), num_choices(num_choices) {
+  check_count("num_choices", num_choices);
+  own_attribute("num_choices", this->num_choices);
+  bert = register_module("bert", BertModel(config, options));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, 1));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
+                                                  const Tensor& token_type_ids,
+                                                  const Tensor& attention_mask,
+                                                  const Tensor& labels, const Tensor& head_mask) {
+  check_choices(input_ids, num_choices);
+  if (token_type_ids.defined())
+    check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  if (labels.defined()) {
+    check_sequence_labels("labels", labels, input_ids.sym_size(0));
+    check_classes("labels", labels, num_choices, kIgnoredClass);
+  }
+  const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
+    return x.defined() ? x.flatten(0, 1) : x;
+  };
+  const auto [pooled_output, attentions] =
+      bert->forward_pooled(flat(input_ids), flat(token_type_ids), flat(attention_mask), head_mask);
+  BertHeadOutput output;
+  const auto scores = classifier(dropout(pooled_output));
+  check_scores("classifier", scores, 1);
+  output.logits = scores.view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
+  output.attentions = attentions;
+  if (labels.defined()) {
+    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
+  }
+  return output;
+}
+
+BertForTokenClassificationImpl::BertForTokenClassificationImpl(const BertConfig& config,
+                                                               int64_t num_labels,
+                                                               AttentionOptions options)
+    : config(config), num_labels(num_labels) {
+  check_count("num_labels", num_labels);
+  own_attribute("num_labels", this->num_labels);
+  bert = register_module("bert", BertModel(config, options));
+  dropout = register_module("dropout", Dropout(config.hidden_dropout_prob));
+  classifier = register_module("classifier", Linear(config.hidden_size, num_labels));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
+                                                       const Tensor& token_type_ids,
+                                                       const Tensor& attention_mask,
+                                                       const Tensor& labels,
+                                                       const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  if (attention_mask.defined())
+    check_mask(attention_mask, input_ids);
+  Tensor targets;
+  if (labels.defined()) {
+    check_token_labels("labels", labels, input_ids);
+    // Positions that do not count become ignored ones, which keeps every shape independent of the
+    // mask's values.
+    targets =
+        attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
+    check_classes("labels", targets, num_labels, kIgnoredClass);
+  }
+  const auto loss = [&](const Tensor& logits, const Tensor& classes) {
+    check_scores("classifier", logits, num_labels);
+    return cross_entropy(logits.view({-1, num_labels}), // [batch, seq, *] -> [batch * seq, *]
+                         classes.reshape({-1}), kIgnoredClass);
+  };
+  BertHeadOutput output;
+  if (targets.defined() && !any_observed(dropout, classifier)) {
+    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                      targets, kIgnoredClass, /*with_pooled_output=*/false);
+    if (tokens) {
+      output.loss = loss(classifier(dropout(tokens->trunk.hidden_states)), tokens->labels);
+      return output;
+    }
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto logits = classifier(dropout(last_layer(trunk)));
+  output.attentions = trunk.attentions;
+  if (targets.defined())
+    output.loss = loss(logits, targets);
+  else
+    output.logits = logits;
+  return output;
+}
+
+BertForQuestionAnsweringImpl::BertForQuestionAnsweringImpl(const BertConfig& config,
+                                                           AttentionOptions options)
+    : config(config) {
+  bert = register_module("bert", BertModel(config, options));
+  qa_outputs = register_module("qa_outputs", Linear(config.hidden_size, 2));
+  init_bert_weights(*this, config.initializer_range);
+}
+
+BertForQuestionAnsweringOutput
+BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
+                                      const Tensor& attention_mask, const Tensor& start_positions,
+                                      const Tensor& end_positions, const Tensor& head_mask) {
+  check_ids("input_ids", input_ids);
+  const auto batch = input_ids.sym_size(0);
+  if (start_positions.defined())
+    check_sequence_labels("start_positions", start_positions, batch);
+  if (end_positions.defined())
+    check_sequence_labels("end_positions", end_positions, batch);
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  const auto logits = qa_outputs(last_layer(trunk)); // [batch, seq, 2]
+  check_scores("qa_outputs", logits, 2);
+  BertForQuestionAnsweringOutput output;
+  output.attentions = trunk.attentions;
+  output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
+  output.end_logits = logits.select(-1, 1);
+  if (start_positions.defined() && end_positions.defined()) {
+    // An answer outside of a window of the text has its positions at or past the end, and does not
+    // count.
+    const auto ignored = input_ids.sym_size(1);
+    const auto loss = [ignored](const Tensor& logits, const Tensor& positions) {
+      return cross_entropy(logits, positions.reshape({-1}).clamp(0, ignored), ignored);
+    };
+    output.loss =
+        (loss(output.start_logits, start_positions) + loss(output.end_logits, end_positions)) / 2;
+  }
+  return output;
+}
+
+} // namespace ptbert

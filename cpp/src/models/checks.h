@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+
+#include "ptbert/models/bert_config.h"
+#include "ptbert/models/layers.h"
+
+/// Checks of what users give. Each throws the exception and the text that docs and tests name.
+/// Values are looked at on the CPU only: elsewhere it would wait for the device, and under export
+/// or vmap there are none. Shapes may be symbolic, those of an export with dynamic ones.
+
+namespace ptbert {
+
+/// Sizes and probabilities of a configuration.
+void check_config(const BertConfig& config);
+
+/// `value` >= 1, for counts given to constructors.
+void check_count(const char* name, int64_t value);
+
+/// Token ids [batch, seq]: integers, at least one.
+void check_ids(const char* name, const Tensor& ids);
+/// Choices' token ids [batch, num_choices, seq].
+void check_choices(const Tensor& input_ids, int64_t num_choices);
+void check_ids_dtype(const char* name, const Tensor& ids);
+
+/// `ids` within the rows of `table`; nothing where the table was replaced by a module of the user's
+/// own.
+void check_range(const char* name, const Tensor& ids, Embedding& table);
+/// A row of `input_ids` within the rows of `positions`.
+void check_length(const Tensor& input_ids, Embedding& positions);
+
+void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids);
+/// A mask of any real dtype and of the shape of `input_ids`.
+void check_mask(const Tensor& attention_mask, const Tensor& input_ids);
+
+/// Head masks: of a model, [heads] or [layers, heads]; of an encoder, one or `layers` of those of a
+/// layer; of a layer, for `heads` or for all alike in the second of four dimensions.
+void check_model_head_mask(const Tensor& head_mask);
+void check_head_masks(const Tensor& head_mask, int64_t layers);
+void check_head_mask(const Tensor& head_mask, int64_t heads);
+
+/// `scores` of the head `name`, `classes` of them in the last dimension.
+void check_scores(const char* name, const Tensor& scores, int64_t classes);
+
+/// int64 labels, one for each of `batch` sequences, [batch] or [batch, 1].
+void check_sequence_labels(const char* name, const Tensor& labels, const c10::SymInt& batch);
+/// int64 labels, one for each token of `input_ids`.
+void check_token_labels(const char* name, const Tensor& labels, const Tensor& input_ids);
+/// `labels` in [0, classes) or equal to `ignored`.
+void check_classes(const char* name, const Tensor& labels, const c10::SymInt& classes,
+                   int64_t ignored);
+
+} // namespace ptbert

@@ -1,0 +1,275 @@
+#include "ptbert/speed/linear_products.h"
+
+#include <ATen/Version.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+
+#include "few_rows_product.h"
+#include "ptbert/speed/fast_paths.h"
+#include "readable_values.h"
+
+namespace ptbert {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+std::atomic<ProductLibrary> library_in_use{ProductLibrary::kMeasured};
+
+/// torch hands strides to oneDNN that are right only for matrices without gaps and repetitions.
+Tensor without_gaps(const Tensor& x) {
+  return x.dim() == 2 && x.t().is_contiguous() ? x : x.contiguous();
+}
+
+/// x W^T + b by oneDNN; no gradient can follow it.
+Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
+                            const std::optional<Tensor>& bias = std::nullopt) {
+  using Multiply =
+      Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, std::string_view,
+             c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+  static const auto multiply = c10::Dispatcher::singleton()
+                                   .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                                   .typed<Multiply>();
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return multiply.call(without_gaps(x), without_gaps(weight), bias, "none",
+                       c10::List<std::optional<at::Scalar>>(), "");
+}
+
+Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+/// x W^T + b by the core itself; no gradient can follow it.
+Tensor multiply_with_ptbert(const Tensor& x, const Tensor& weight,
+                            const std::optional<Tensor>& bias) {
+  const auto with_whole_rows = [](const Tensor& matrix) {
+    return matrix.stride(1) == 1 ? matrix : matrix.contiguous();
+  };
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  auto shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return multiply_few_rows(with_whole_rows(as_matrix(x)), with_whole_rows(weight),
+                           bias.value_or(Tensor()))
+      .view(shape);
+}
+
+const char* name_of(ProductLibrary library) {
+  switch (library) {
+  case ProductLibrary::kMeasured:
+    return "measured";
+  case ProductLibrary::kAten:
+    return "ATen";
+  case ProductLibrary::kOneDnn:
+    return "oneDNN";
+  case ProductLibrary::kPtbert:
+    return "ptbert";
+  }
+  TORCH_INTERNAL_ASSERT(false);
+}
+
+Tensor multiply(ProductLibrary library, const Tensor& x, const Tensor& weight,
+                const std::optional<Tensor>& bias) {
+  return library == ProductLibrary::kOneDnn ? multiply_with_onednn(x, weight, bias)
+                                            : multiply_with_ptbert(x, weight, bias);
+}
+
+/// The three products of a layer, each by ATen and by oneDNN. All are of two dimensions.
+struct Forward {
+  static Tensor with_aten(const Tensor& x, const Tensor& weight) { return x.mm(weight.t()); }
+  static Tensor with_onednn(const Tensor& x, const Tensor& weight) {
+    return multiply_with_onednn(x, weight);
+  }
+};
+struct InputGradient {
+  static Tensor with_aten(const Tensor& output_gradient, const Tensor& weight) {
+    return output_gradient.mm(weight);
+  }
+  static Tensor with_onednn(const Tensor& output_gradient, const Tensor& weight) {
+    return multiply_with_onednn(output_gradient, weight.t());
+  }
+};
+struct WeightGradient {
+  static Tensor with_aten(const Tensor& output_gradient, const Tensor& x) {
+    return output_gradient.t().mm(x);
+  }
+  static Tensor with_onednn(const Tensor& output_gradient, const Tensor& x) {
+    return multiply_with_onednn(output_gradient.t(), x.t());
+  }
+};
+
+template <typename Work> double seconds_of(const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// So much faster that runs on one machine hardly ever find the opposite: equal runs are to give
+/// equal results.
+constexpr double kClearlyFaster = 1.3;
+
+template <typename Product> bool is_faster_with_onednn() {
+  const torch::InferenceMode no_gradients;
+  const auto a = torch::ones({768, 768}, torch::kFloat), b = a.clone();
+  auto best_aten = std::numeric_limits<double>::max(), best_onednn = best_aten;
+  for (int turn = 0; turn < 6; ++turn) { // the first one warms up
+    best_aten = std::min(best_aten, seconds_of([&] { Product::with_aten(a, b); }));
+    best_onednn = std::min(best_onednn, seconds_of([&] { Product::with_onednn(a, b); }));
+  }
+  return best_aten > kClearlyFaster * best_onednn;
+}
+
+/// What multiplies, and why.
+struct Choice {
+  ProductLibrary forward = ProductLibrary::kAten;
+  /// Whether oneDNN computes the gradient of the input, and of the weight; else torch does.
+  bool input_gradient = false, weight_gradient = false;
+  const char* reason = "";
+};
+
+constexpr auto kForced = "use_product_library()";
+
+Choice measure_onednn() {
+  if (!is_faster_with_onednn<Forward>())
+    return {.reason = "oneDNN was measured and is not clearly faster here"};
+  return {ProductLibrary::kOneDnn, is_faster_with_onednn<InputGradient>(),
+          is_faster_with_onednn<WeightGradient>(),
+          "oneDNN was measured and is clearly faster here"};
+}
+
+Choice choose_onednn(bool measured, int64_t rows) {
+  if (!at::globalContext().userEnabledMkldnn())
+    return {.reason = "torch.backends.mkldnn is off"};
+  if (rows < 16) // a product of each row rather than one of matrices
+    return {.reason = "too few rows"};
+  if (!measured)
+    return {ProductLibrary::kOneDnn, true, true, kForced};
+  static const Choice choice = measure_onednn();
+  return choice;
+}
+
+Choice choose_ptbert(const char* reason, int64_t rows, int64_t features) {
+  if (rows < kFewestRows)
+    return {.reason = "too few rows"};
+  if (rows > kMostRows)
+    return {.reason = "too many rows to gain from another product"};
+  if (features < kFewestFeatures)
+    return {.reason = "too few features"};
+  return {.forward = ProductLibrary::kPtbert, .reason = reason};
+}
+
+/// For a layer with so many `features` that is applied to so many `rows`.
+Choice choose(int64_t rows, int64_t features) {
+  switch (library_in_use.load()) {
+  case ProductLibrary::kAten:
+    return {.reason = kForced};
+  case ProductLibrary::kOneDnn:
+    return choose_onednn(/*measured=*/false, rows);
+  case ProductLibrary::kPtbert:
+    return choose_ptbert(kForced, rows, features);
+  case ProductLibrary::kMeasured:
+    break;
+  }
+  // With AVX2 alone oneDNN was 0.6 to 1.1 times as fast as MKL (AMD Zen 3).
+  if (at::get_cpu_capability() == "AVX512" && at::hasMKLDNN())
+    return choose_onednn(/*measured=*/true, rows);
+  if (at::get_cpu_capability() != "AVX2" || !can_multiply_few_rows())
+    return {.reason = "nothing else is known to be faster here"};
+  return choose_ptbert("few rows", rows, features);
+}
+
+class FastLinear : public torch::autograd::Function<FastLinear> {
+public:
+  static Tensor forward(AutogradContext* context, const Choice& choice, const Tensor& x,
+                        const Tensor& weight, const std::optional<Tensor>& bias) {
+    // Each for the gradient of the other.
+    context->save_for_backward(
+        {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor()});
+    context->saved_data["has_bias"] = bias.has_value();
+    context->saved_data["input_gradient"] = choice.input_gradient;
+    context->saved_data["weight_gradient"] = choice.weight_gradient;
+    return multiply(choice.forward, x, weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1];
+    const auto output_gradient = as_matrix(gradients[0]); // [*, out] -> [rows, out]
+    // oneDNN has neither gradients of its own nor a rule for many gradients computed as one.
+    const bool only_aten = torch::GradMode::is_enabled() || !has_readable_values(gradients[0]);
+    const auto with_onednn = [&](const char* gradient) {
+      return !only_aten && context->saved_data[gradient].toBool();
+    };
+    variable_list result(4); // none for the choice
+    if (context->needs_input_grad(0)) {
+      const auto product = with_onednn("input_gradient")
+                               ? InputGradient::with_onednn(output_gradient, weight)
+                               : InputGradient::with_aten(output_gradient, weight);
+      auto shape = gradients[0].sizes().vec();
+      shape.back() = weight.size(1);
+      result[1] = product.view(shape);
+    }
+    if (context->needs_input_grad(1)) {
+      const auto rows = as_matrix(x); // [*, in] -> [rows, in]
+      result[2] = with_onednn("weight_gradient")
+                      ? WeightGradient::with_onednn(output_gradient, rows)
+                      : WeightGradient::with_aten(output_gradient, rows);
+    }
+    if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
+      result[3] = output_gradient.sum(0);
+    return result;
+  }
+};
+
+/// Why only torch's own product will do; nullptr where another would, too.
+const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (!fast_paths_enabled())
+    return kSwitchedOff;
+  if (at::autocast::is_autocast_enabled(at::kCPU))
+    return "autocast is on";
+  for (const auto* tensor : {&x, &weight, &bias}) {
+    if (!tensor->defined())
+      continue;
+    if (!has_readable_values(*tensor))
+      return kUnreadable;
+    if (tensor->scalar_type() != torch::kFloat || tensor->layout() != torch::kStrided ||
+        tensor->is_nested() || tensor->is_neg() || tensor->_is_zerotensor())
+      return "not plain, dense float32";
+    if (tensor->_fw_grad(/*level=*/0).defined())
+      return "forward-mode gradients";
+  }
+  const bool fits = x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+                    (!bias.defined() || bias.sizes() == weight.sizes().slice(0, 1));
+  return fits ? nullptr : "shapes that torch broadcasts or refuses";
+}
+
+} // namespace
+
+void use_product_library(ProductLibrary library) {
+  TORCH_CHECK_VALUE(library != ProductLibrary::kOneDnn || at::hasMKLDNN(),
+                    "`library` must be one that torch was built with, which oneDNN is not.");
+  TORCH_CHECK_VALUE(library != ProductLibrary::kPtbert || can_multiply_few_rows(),
+                    "`library` must be one for this processor, but ptbert's own needs AVX2.");
+  library_in_use = library;
+}
+
+Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto* why_aten = why_only_aten(x, weight, bias);
+  const auto choice = why_aten ? Choice{.reason = why_aten}
+                               : choose(x.numel() / x.size(-1), /*features=*/weight.size(0));
+  PathRecorder::note("linear layers", name_of(choice.forward), choice.reason);
+  if (choice.forward == ProductLibrary::kAten)
+    return torch::linear(x, weight, bias);
+  const auto has_gradient = [](const Tensor& tensor) {
+    return tensor.defined() && tensor.requires_grad();
+  };
+  const auto optional_bias = bias.defined() ? std::optional(bias.contiguous()) : std::nullopt;
+  if (torch::GradMode::is_enabled() &&
+      (has_gradient(x) || has_gradient(weight) || has_gradient(bias)))
+    return FastLinear::apply(choice, x, weight, optional_bias);
+  return multiply(choice.forward, x, weight, optional_bias);
+}
+
+} // namespace ptbert

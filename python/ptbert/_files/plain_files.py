@@ -1,0 +1,120 @@
+"""Dicts of plain data as `torch.save` writes them, without running what a pickle may hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..file_utils import StrPath
+
+# How torch's errors name what a pickle asks for: a function or class, or what one would be made of.
+_FOREIGN = re.compile(r"GLOBAL (\S+)|but got <class '([\w.]+)'>")
+_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, OrderedDict, Counter, Tensor)
+
+# What arrays of ints need beyond the names that `weights_only` knows. numpy 2 moved the function; a
+# file names it as the numpy that wrote it did.
+_reconstruct: Any = np.empty(0).__reduce__()[0]
+_ALLOWED: list[Any] = [
+    (_reconstruct, "numpy.core.multiarray._reconstruct"),
+    (_reconstruct, "numpy._core.multiarray._reconstruct"),
+    np.ndarray,
+    np.dtype,
+    type(np.dtype(np.int32)),
+    type(np.dtype(np.int64)),
+    Counter,
+    OrderedDict,
+]
+
+
+def load_plain(path: Path, content: str, kind: str, remedy: str, mmap: bool = False) -> object:
+    """Returns what `torch.save` has written, if it is plain: nothing that a pickle names is run.
+
+    Args:
+        path: The file, in any format that `torch.save` has had.
+        content: What it must hold, for the message.
+        kind: What it must be, for the message.
+        remedy: What should have been saved instead of a Python object.
+        mmap: Whether to map tensors rather than to read them.
+
+    Raises:
+        ValueError: The file is damaged, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except OSError:
+        raise
+    except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
+        if foreign := _FOREIGN.search(str(error)):
+            raise ValueError(
+                f"`{path}` must hold {content}, but contains the Python object "
+                f"`{foreign[1] or foreign[2]}`, and unpickling that could run any code. In an "
+                "environment where you trust the file, load it with torch.load(path, "
+                f"weights_only=False) and save {remedy} with torch.save."
+            ) from error
+        raise ValueError(
+            f"`{path}` must be {kind}, but is truncated or of another format "
+            f"({type(error).__name__}). Download or save it again."
+        ) from error
+
+
+def read_attributes(path: StrPath) -> dict[str, Any]:
+    """Reads a dict of plain data and tensors, in any format that `torch.save` has had.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is damaged, or holds anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"`{path}` must be an existing file, but does not exist.")
+    with torch.serialization.safe_globals(_ALLOWED):
+        attributes = load_plain(
+            path,
+            "a dict of plain data and tensors",
+            "a file written by torch.save",
+            "the `__dict__` of the object",
+        )
+    if not isinstance(attributes, dict) or not all(isinstance(key, str) for key in attributes):
+        raise ValueError(
+            f"`{path}` must hold a dict of attributes, but holds {type(attributes).__name__} "
+            "or keys that are no str."
+        )
+    return attributes
+
+
+def write_attributes(path: StrPath, attributes: Mapping[str, Any]) -> None:
+    """Writes what `read_attributes` reads, in the format that torch has read since 2018.
+
+    The file appears under its name when it is complete.
+
+    Raises:
+        TypeError: An attribute is neither plain data nor a tensor.
+    """
+    plain = {name: _plain(name, value) for name, value in attributes.items()}
+    path = Path(path)
+    incomplete = path.with_name(f"{uuid.uuid4().hex}.incomplete")
+    try:
+        torch.save(plain, incomplete, _use_new_zipfile_serialization=False)
+        incomplete.replace(path)
+    finally:
+        incomplete.unlink(missing_ok=True)
+
+
+def _plain(name: str, value: object) -> object:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if type(value) not in _PLAIN:
+        raise TypeError(
+            f"`{name}` must be plain data or a tensor to be saved, but is of type "
+            f"{type(value).__name__}."
+        )
+    return value

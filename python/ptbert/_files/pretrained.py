@@ -1,0 +1,327 @@
+"""Published models by name, and the files behind a name, directory, archive or URL."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from ..file_utils import (
+    BERT_CONFIG_NAME,
+    CONFIG_NAME,
+    SAFETENSORS_NAME,
+    WEIGHTS_NAME,
+    StrPath,
+    cache_folder,
+    cached_path,
+)
+
+Family = Literal["bert", "openai-gpt", "gpt2", "transfo-xl"]
+
+VOCABULARY_NAMES: dict[Family, str] = {
+    "bert": "vocab.txt",
+    "openai-gpt": "vocab.json",
+    "gpt2": "vocab.json",
+    "transfo-xl": "vocab.bin",
+}
+
+MERGES_NAME = "merges.txt"
+SPECIAL_TOKENS_NAME = "special_tokens.txt"
+CORPUS_NAME = "corpus.bin"
+
+_CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME)
+_WEIGHTS_NAMES = (SAFETENSORS_NAME, WEIGHTS_NAME)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One published model.
+
+    Attributes:
+        name: The shortcut name that `from_pretrained` takes.
+        family: The architecture it belongs to.
+        hub_id: Where its files are on the Hugging Face Hub.
+        max_len: The longest input in tokens; None where there is no limit.
+
+    Example:
+        >>> PRETRAINED["gpt2"].url("config.json")
+        'https://huggingface.co/openai-community/gpt2/resolve/main/config.json'
+    """
+
+    name: str
+    family: Family
+    hub_id: str
+    max_len: int | None
+
+    def url(self, filename: str) -> str:
+        """Returns the address of one of its files."""
+        return f"https://huggingface.co/{self.hub_id}/resolve/main/{filename}"
+
+
+def _bert(name: str) -> Pretrained:
+    return Pretrained(name, "bert", f"google-bert/{name}", 512)
+
+
+PRETRAINED: dict[str, Pretrained] = {
+    model.name: model
+    for model in (
+        _bert("bert-base-uncased"),
+        _bert("bert-large-uncased"),
+        _bert("bert-base-cased"),
+        _bert("bert-large-cased"),
+        _bert("bert-base-multilingual-uncased"),
+        _bert("bert-base-multilingual-cased"),
+        _bert("bert-base-chinese"),
+        _bert("bert-base-german-cased"),
+        _bert("bert-large-uncased-whole-word-masking"),
+        _bert("bert-large-cased-whole-word-masking"),
+        _bert("bert-large-uncased-whole-word-masking-finetuned-squad"),
+        _bert("bert-large-cased-whole-word-masking-finetuned-squad"),
+        _bert("bert-base-cased-finetuned-mrpc"),
+        Pretrained("openai-gpt", "openai-gpt", "openai-community/openai-gpt", 512),
+        Pretrained("gpt2", "gpt2", "openai-community/gpt2", 1024),
+        Pretrained("gpt2-medium", "gpt2", "openai-community/gpt2-medium", 1024),
+        Pretrained("transfo-xl-wt103", "transfo-xl", "transfo-xl/transfo-xl-wt103", None),
+    )
+}
+
+
+def archive_map(family: Family, filename: str) -> dict[str, str]:
+    """Returns {name: URL of `filename`}: the PRETRAINED_*_ARCHIVE_MAP dictionaries."""
+    return {model.name: model.url(filename) for model in _models(family)}
+
+
+def max_len_map(family: Family) -> dict[str, int]:
+    """Returns {name: longest input}: PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP."""
+    return {m.name: m.max_len for m in _models(family) if m.max_len is not None}
+
+
+def _models(family: Family) -> list[Pretrained]:
+    return [model for model in PRETRAINED.values() if model.family == family]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files a model is built from.
+
+    Attributes:
+        config: The JSON configuration.
+        weights: A .safetensors or PyTorch checkpoint; None if no weights were asked for.
+
+    Example:
+        >>> ModelFiles(Path("config.json"), None).config.name
+        'config.json'
+    """
+
+    config: Path
+    weights: Path | None
+
+
+def resolve_vocabulary(
+    name_or_path: StrPath, cache_dir: StrPath | None = None, family: Family = "bert"
+) -> Path:
+    """Finds a vocabulary file, given itself, its directory, its URL, or a model's name or Hub id.
+
+    Raises:
+        OSError: There is none; the message says what was looked for and where.
+    """
+    filenames = (VOCABULARY_NAMES[family],)
+    if repository := _hub_repository(name_or_path, family):
+        return _from_hub(name_or_path, repository, filenames, cache_dir)
+    path = _local_path(name_or_path, cache_dir, family)
+    return _first_of(filenames, path, path) if path.is_dir() else path
+
+
+def resolve_bpe_files(
+    name_or_path: StrPath, cache_dir: StrPath | None, family: Family
+) -> tuple[Path, Path, Path | None]:
+    """Finds vocab.json, merges.txt and, in a directory, special_tokens.txt if there is one.
+
+    Raises:
+        OSError: One of the first two is missing; the message says what was looked for and where.
+    """
+    vocab_name, merges_name = VOCABULARY_NAMES[family], MERGES_NAME
+    if repository := _hub_repository(name_or_path, family):
+        return (
+            _from_hub(name_or_path, repository, (vocab_name,), cache_dir),
+            _from_hub(name_or_path, repository, (merges_name,), cache_dir),
+            None,
+        )
+    folder = _local_path(name_or_path, cache_dir, family)
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"`{name_or_path}` must be a directory with `{vocab_name}` and `{merges_name}`, but is "
+            "a file. Pass the directory, or make the tokenizer from the two files."
+        )
+    special_tokens = folder / SPECIAL_TOKENS_NAME
+    return (
+        _first_of((vocab_name,), folder, folder),
+        _first_of((merges_name,), folder, folder),
+        special_tokens if special_tokens.is_file() else None,
+    )
+
+
+def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Path:
+    """Finds the corpus.bin of Transformer-XL, given its directory, or a model's name or Hub id.
+
+    Raises:
+        OSError: There is none; the message says what was looked for and where.
+    """
+    if repository := _hub_repository(name_or_path, "transfo-xl"):
+        return _from_hub(name_or_path, repository, (CORPUS_NAME,), cache_dir)
+    path = _local_path(name_or_path, cache_dir, "transfo-xl")
+    return _first_of((CORPUS_NAME,), path, path)
+
+
+@contextmanager
+def resolve_model(
+    name_or_path: StrPath,
+    cache_dir: StrPath | None = None,
+    family: Family = "bert",
+    *,
+    need_weights: bool = True,
+) -> Iterator[ModelFiles]:
+    """Finds configuration and weights in a directory, a .tar.gz archive (also by URL) or the Hub.
+
+    What an archive held is removed when the context ends.
+
+    Raises:
+        OSError: There are none; the message says what was looked for and where.
+    """
+    if repository := _hub_repository(name_or_path, family):
+        config = _from_hub(name_or_path, repository, (CONFIG_NAME,), cache_dir)
+        weights = None
+        if need_weights:
+            weights = _from_hub(name_or_path, repository, _WEIGHTS_NAMES, cache_dir)
+        yield ModelFiles(config, weights)
+        return
+    path = _local_path(name_or_path, cache_dir, family)
+    if path.is_dir():
+        yield _model_files(path, path, need_weights)
+        return
+    with TemporaryDirectory(prefix="ptbert-") as folder:
+        _extract(path, Path(folder), _CONFIG_NAMES + (_WEIGHTS_NAMES if need_weights else ()))
+        yield _model_files(Path(folder), path, need_weights)
+
+
+def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:
+    if not isinstance(name_or_path, str):
+        return None
+    if model := PRETRAINED.get(name_or_path):
+        if model.family != family:
+            raise OSError(
+                f"`{name_or_path}` must be the name of a {family} model ({_names(family)}), but "
+                f"belongs to {model.family}."
+            )
+        return model.hub_id
+    if _HUB_ID.fullmatch(name_or_path) and not Path(name_or_path).exists():
+        return name_or_path
+    return None
+
+
+def _from_hub(
+    name: StrPath, repository: str, filenames: tuple[str, ...], cache_dir: StrPath | None
+) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    folder = cache_folder(cache_dir)
+    cause: Exception | None = None
+    for filename in filenames:
+        try:
+            return Path(hf_hub_download(repository, filename, cache_dir=folder))
+        except EntryNotFoundError as error:
+            cause = error
+        except Exception as error:  # The HTTP libraries below have no exception class in common.
+            cause = error
+            break
+    local = Path(name).absolute()
+    raise OSError(
+        f"{_either(filenames)} of `{repository}` must be on the Hugging Face Hub or in the cache "
+        f"folder `{folder}`, but is in neither, or the Hub cannot be reached "
+        f"({type(cause).__name__}); the local path `{local}` "
+        f"{'exists, pass it in full to load it' if local.exists() else 'does not exist'}. Check "
+        "name and connection, or download the files and pass the path of their directory."
+    ) from cause
+
+
+def _local_path(name_or_path: StrPath, cache_dir: StrPath | None, family: Family) -> Path:
+    try:
+        return Path(cached_path(name_or_path, cache_dir))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"`{name_or_path}` must be an existing file or directory (there is no "
+            f"`{Path(name_or_path).absolute()}`), a URL, a Hub id (owner/name) or one of the names "
+            f"{_names(family)}."
+        ) from error
+    except ValueError as error:
+        raise OSError(str(error)) from error
+
+
+def _names(family: Family) -> str:
+    return ", ".join(model.name for model in _models(family))
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def _first_of(names: tuple[str, ...], folder: Path, origin: Path) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"`{origin}` must contain {_either(names)}, but does not. Put the file there, under that "
+        "name, or pass another path."
+    )
+
+
+def _model_files(folder: Path, origin: Path, need_weights: bool) -> ModelFiles:
+    config = _first_of(_CONFIG_NAMES, folder, origin)
+    return ModelFiles(config, _first_of(_WEIGHTS_NAMES, folder, origin) if need_weights else None)
+
+
+def _extract(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
+    try:
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    _check_member(archive, member)
+                    name = str(PurePosixPath(member.name))
+                    source = tar.extractfile(member)
+                    if source is not None and name in names:
+                        with source, (folder / name).open("wb") as target:
+                            shutil.copyfileobj(source, target, _CHUNK_BYTES)
+            while stream.read(_CHUNK_BYTES):  # Only at the end does gzip compare its checksum.
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise OSError(
+            f"`{archive}` must be a directory or a complete .tar.gz archive with "
+            f"{_either(_CONFIG_NAMES)} and weights, but cannot be read as one ({error}). Download "
+            "it again, or pass the directory with the files."
+        ) from error
+
+
+def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    if not (member.isfile() or member.isdir()):
+        raise OSError(
+            f"`{archive}` must contain only files and directories, but its member "
+            f"`{member.name}` is a link or a device. Extract it yourself if you trust it, and pass "
+            "the directory."
+        )
+    if path.is_absolute() or ".." in path.parts:
+        raise OSError(
+            f"`{archive}` must contain only paths inside itself, but has a member "
+            f"`{member.name}`. Extract it yourself if you trust it, and pass the directory."
+        )

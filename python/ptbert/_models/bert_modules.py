@@ -1,0 +1,398 @@
+"""BERT's sub-modules: real `nn.Module` classes over the C++ modules of the same names.
+
+Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`.
+The attention mask of a sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may
+be attended to, -10000 where not; None masks nothing. The head mask of a layer and its parts is
+[1, heads, 1, 1], or broadcasts to [batch, heads, query, key]: 1 keeps a head, 0 removes it; None
+keeps all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import _C
+from .bert_config import BertConfig, native_config
+from .bridge import CppModule, register_activations, register_leaf, register_nodes, run
+from .pruning import prune_heads
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Gaussian error linear unit, the exact form: x * Phi(x)."""
+    return _C.gelu(x)
+
+
+def swish(x: Tensor) -> Tensor:
+    """Swish: x * sigmoid(x)."""
+    return _C.swish(x)
+
+
+ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "relu": nn.functional.relu,
+    "swish": swish,
+}
+
+
+class BertLayerNorm(nn.LayerNorm):
+    """Layer normalisation with epsilon inside the square root, as in TensorFlow.
+
+    Args:
+        hidden_size: Size of the last dimension.
+        eps: Epsilon; also the attribute `variance_epsilon`.
+
+    Example:
+        >>> BertLayerNorm(8)(torch.ones(2, 8)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
+        super().__init__(hidden_size, eps=eps)
+
+    @property
+    def variance_epsilon(self) -> float:
+        """Epsilon under its name of 2019."""
+        return self.eps
+
+    @variance_epsilon.setter
+    def variance_epsilon(self, value: float) -> None:
+        self.eps = value
+
+
+class BertNode(CppModule):
+    """A node that is made from a configuration."""
+
+    config: BertConfig
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._adopt_new()
+
+    def _new_native(self) -> Any:
+        return self._native_type(native_config(self.config))
+
+
+class BertEmbeddings(BertNode):
+    """Sum of word, position and segment embeddings, then LayerNorm and dropout."""
+
+    _native_type = _C.BertEmbeddings
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """[batch, seq] -> [batch, seq, hidden]"""
+        return run(self, input_ids, token_type_ids)
+
+
+class BertAttentionOptions(BertNode):
+    """A node that is made with the options of those who look inside."""
+
+    output_attentions: bool
+    keep_multihead_output: bool
+
+    def __init__(
+        self,
+        config: BertConfig,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
+        super().__init__(config)
+        self.output_attentions = output_attentions
+        self.keep_multihead_output = keep_multihead_output
+
+
+class BertSelfAttention(BertAttentionOptions):
+    """softmax(Q K^T / sqrt(head size) + mask) V for each head.
+
+    Args:
+        config: Sizes and dropout.
+        output_attentions: Return `(attentions, output)`: the attention weights [batch, heads,
+            query, key] after softmax, dropout and head mask, and the output.
+        keep_multihead_output: Keep `multihead_output`.
+    """
+
+    _native_type = _C.BertSelfAttention
+
+    # Where the output is kept, if it is: a place that stays, since an attribute that changed in
+    # every pass would have the tree walked.
+    _kept: list[Tensor | None] | None
+
+    @property
+    def keep_multihead_output(self) -> bool:
+        """Whether `multihead_output` is kept; turned off, it is let go."""
+        return self._kept is not None
+
+    @keep_multihead_output.setter
+    def keep_multihead_output(self, value: bool) -> None:
+        self._kept = [None] if value else None
+
+    @property
+    def multihead_output(self) -> Tensor | None:
+        """What the heads gave in the last forward pass, before they are merged, [batch, heads, seq,
+        head size], its gradient retained; None unless it is kept."""
+        return None if self._kept is None else self._kept[0]
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        kept = self._kept
+        output = run(self, hidden_states, attention_mask, head_mask)
+        if kept is None:
+            return output
+        output, heads = output
+        if heads.requires_grad:
+            heads.retain_grad()
+        kept[0] = heads
+        return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles come without `multihead_output`, which belongs to a graph."""
+        state = super().__getstate__()
+        return state if self._kept is None else {**state, "_kept": [None]}
+
+
+def _of_self_attentions(name: str, doc: str) -> Any:
+    """A property of a node that is the attribute `name` of every self-attention below it."""
+
+    def attentions(node: nn.Module) -> list[BertSelfAttention]:
+        return [module for module in node.modules() if isinstance(module, BertSelfAttention)]
+
+    def read(node: nn.Module) -> bool:
+        return any(getattr(attention, name) for attention in attentions(node))
+
+    def write(node: nn.Module, value: bool) -> None:
+        for attention in attentions(node):
+            setattr(attention, name, value)
+
+    return property(read, write, doc=doc)
+
+
+class BertAttentionNode(BertAttentionOptions):
+    """A node with self-attention below.
+
+    Args:
+        config: Sizes and dropout.
+        output_attentions: Return `(attentions, output)`; see `BertSelfAttention`.
+        keep_multihead_output: Keep `multihead_output` of every `BertSelfAttention`.
+    """
+
+    output_attentions = _of_self_attentions(
+        "output_attentions", "Whether a self-attention below returns its weights; set for all."
+    )
+    keep_multihead_output = _of_self_attentions(
+        "keep_multihead_output", "Whether a self-attention below keeps its output; set for all."
+    )
+
+
+class BertSelfOutput(BertNode):
+    """Dense layer, dropout, residual and LayerNorm after self-attention."""
+
+    _native_type = _C.BertSelfOutput
+
+    def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+        """[batch, seq, hidden] twice -> [batch, seq, hidden]"""
+        return run(self, hidden_states, input_tensor)
+
+
+class BertAttention(BertAttentionNode):
+    """Self-attention and its output."""
+
+    _native_type = _C.BertAttention
+
+    def forward(
+        self,
+        input_tensor: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        return run(self, input_tensor, attention_mask, head_mask)
+
+    def prune_heads(self, heads: Iterable[int]) -> None:
+        """Removes heads for good; the others are numbered anew.
+
+        The layers' parameters are replaced: make an optimizer afterwards.
+
+        Args:
+            heads: Indices among the heads that the layer has now.
+
+        Raises:
+            TypeError: A linear layer of the attention was replaced by something else, or heads are
+                no ints.
+            ValueError: A head does not exist, or none would be left.
+        """
+        prune_heads({"heads": self}, {"heads": heads})
+
+
+class BertIntermediate(BertNode):
+    """First half of the feed-forward layer."""
+
+    _native_type = _C.BertIntermediate
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(native, shared)
+        self.intermediate_act_fn = _activation(self.config)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, seq, intermediate]"""
+        return run(self, hidden_states)
+
+
+class BertOutput(BertNode):
+    """Second half of the feed-forward layer, dropout, residual and LayerNorm."""
+
+    _native_type = _C.BertOutput
+
+    def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+        """[batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]"""
+        return run(self, hidden_states, input_tensor)
+
+
+class BertLayer(BertAttentionNode):
+    """One block of the Transformer: attention and feed-forward."""
+
+    _native_type = _C.BertLayer
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
+        return run(self, hidden_states, attention_mask, head_mask)
+
+
+class BertEncoder(BertAttentionNode):
+    """The stack of layers."""
+
+    _native_type = _C.BertEncoder
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        output_all_encoded_layers: bool = True,
+        head_mask: Tensor | None = None,
+    ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
+        """[batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the output of
+        every layer, or of the last alone"""
+        return run(self, hidden_states, attention_mask, output_all_encoded_layers, head_mask)
+
+
+class BertPooler(BertNode):
+    """Dense layer and tanh on the first token."""
+
+    _native_type = _C.BertPooler
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, hidden]"""
+        return run(self, hidden_states)
+
+
+class BertPredictionHeadTransform(BertNode):
+    """Dense layer, activation and LayerNorm before the decoder."""
+
+    _native_type = _C.BertPredictionHeadTransform
+
+    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(native, shared)
+        self.transform_act_fn = _activation(self.config)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[*, hidden] -> [*, hidden]"""
+        return run(self, hidden_states)
+
+
+class BertOnlyNSPHead(BertNode):
+    """The next-sentence head."""
+
+    _native_type = _C.BertOnlyNSPHead
+
+    def forward(self, pooled_output: Tensor) -> Tensor:
+        """[batch, hidden] -> [batch, 2]"""
+        return run(self, pooled_output)
+
+
+class BertTiedNode(BertNode):
+    """A head whose decoder shares its weight with the word embeddings."""
+
+    def __init__(self, config: BertConfig, bert_model_embedding_weights: nn.Parameter) -> None:
+        """`bert_model_embedding_weights` [vocab, hidden] becomes the decoder's weight itself."""
+        nn.Module.__init__(self)
+        self.config = config
+        native = self._native_type(native_config(config), bert_model_embedding_weights)
+        self._adopt(native, {})
+
+    def _new_native(self) -> Any:
+        # The weight only gives the decoder its shape: it is bound to this tree before it is used.
+        shape = (self.config.vocab_size, self.config.hidden_size)
+        return self._native_type(native_config(self.config), torch.empty(shape, device="meta"))
+
+
+class BertLMPredictionHead(BertTiedNode):
+    """Scores of every token of the vocabulary."""
+
+    _native_type = _C.BertLMPredictionHead
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[*, hidden] -> [*, vocab]"""
+        return run(self, hidden_states)
+
+
+class BertOnlyMLMHead(BertTiedNode):
+    """The masked-LM head under the name that checkpoints give it."""
+
+    _native_type = _C.BertOnlyMLMHead
+
+    def forward(self, sequence_output: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, seq, vocab]"""
+        return run(self, sequence_output)
+
+
+class BertPreTrainingHeads(BertTiedNode):
+    """Both heads of pre-training."""
+
+    _native_type = _C.BertPreTrainingHeads
+
+    def forward(self, sequence_output: Tensor, pooled_output: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, seq, hidden], [batch, hidden] -> [batch, seq, vocab], [batch, 2]"""
+        return run(self, sequence_output, pooled_output)
+
+
+def _activation(config: BertConfig) -> Callable[[Tensor], Tensor]:
+    if isinstance(config.hidden_act, str):
+        return ACT2FN[config.hidden_act]
+    return config.hidden_act
+
+
+def _make_layer_norm(native: Any) -> nn.Module:
+    (hidden_size,) = native.named_parameters(False)["weight"].shape
+    return BertLayerNorm(hidden_size, eps=_C.attributes(native)["eps"])
+
+
+register_activations(ACT2FN)
+register_leaf(_C.BertLayerNorm, BertLayerNorm, _make_layer_norm)
+register_nodes(
+    BertEmbeddings,
+    BertSelfAttention,
+    BertSelfOutput,
+    BertAttention,
+    BertIntermediate,
+    BertOutput,
+    BertLayer,
+    BertEncoder,
+    BertPooler,
+    BertPredictionHeadTransform,
+    BertLMPredictionHead,
+    BertOnlyMLMHead,
+    BertOnlyNSPHead,
+    BertPreTrainingHeads,
+)

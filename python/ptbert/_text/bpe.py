@@ -1,0 +1,356 @@
+"""What the tokenizers of GPT and GPT-2 share: tables, special tokens, ids and files."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import logging
+import operator
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, overload
+
+from .. import _C
+from .._files.pretrained import (
+    MERGES_NAME,
+    SPECIAL_TOKENS_NAME,
+    Family,
+    max_len_map,
+    resolve_bpe_files,
+)
+from .bpe_tables import BpeTables
+from .encoded_batches import ReturnTensors, check_batch, named
+
+VOCAB_NAME = "vocab.json"
+
+_NO_LIMIT = int(1e12)
+
+_Self = TypeVar("_Self", bound="BpeTokenizer")
+
+
+def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
+    """Returns the pairs of neighbours in a word, a sequence of at least one symbol."""
+    symbols = list(word)
+    if not symbols:
+        raise IndexError("`word` must have at least one symbol, but is empty.")
+    return set(itertools.pairwise(symbols))
+
+
+class BpeTokenizer(BpeTables, abc.ABC):
+    """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
+
+    _family: ClassVar[Family]
+    _exceptions: ClassVar[dict[str, str]] = {}  # what `bpe` returns in the place of something
+    _logger: ClassVar[logging.Logger]
+    _guarded = _C.Guarded()  # what `_find_native` gave, for as long as nothing has changed
+
+    max_len: int
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str],
+        merges_file: str | os.PathLike[str],
+        special_tokens: Iterable[str] | None,
+        max_len: int | None,
+    ) -> None:
+        self.max_len = max_len if max_len is not None else _NO_LIMIT
+        super().__init__(os.fspath(vocab_file), os.fspath(merges_file))
+        self.set_special_tokens(special_tokens)
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Self],
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        cache_dir: str | os.PathLike[str] | None = None,
+        *inputs: Any,
+        **kwargs: Any,
+    ) -> _Self:
+        """Loads the tokenizer of a pretrained or saved model.
+
+        Args:
+            pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`),
+                which limits `max_len`; or a directory with vocab.json, merges.txt and, if there
+                are special tokens, special_tokens.txt; or a Hub id.
+            cache_dir: Where downloaded files are kept.
+            inputs: Further arguments of the class, by position.
+            kwargs: Further arguments of the class, by name. `special_tokens` replaces those of the
+                directory.
+
+        Raises:
+            OSError: A file was not found; the message says where it was looked for.
+        """
+        name = pretrained_model_name_or_path
+        vocab_file, merges_file, special_tokens_file = resolve_bpe_files(
+            name, cache_dir, cls._family
+        )
+        limit = max_len_map(cls._family).get(name) if isinstance(name, str) else None
+        if limit is not None:
+            given = kwargs.get("max_len")
+            kwargs["max_len"] = limit if given is None else min(given, limit)
+        if special_tokens_file is not None and "special_tokens" not in kwargs:
+            text = special_tokens_file.read_text(encoding="utf-8")
+            kwargs["special_tokens"] = text.split("\n")[:-1]
+        return cls(vocab_file, merges_file, *inputs, **kwargs)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(vocab_size={len(self)}, max_len={self.max_len}, "
+            f"special_tokens={list(self.special_tokens)})"
+        )
+
+    def _is_plain(self) -> bool:
+        """Whether nobody has put another function in the place of a method."""
+        return _methods(type(self)) == _ORIGINAL_METHODS and _METHOD_NAMES.isdisjoint(self.__dict__)
+
+    def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
+        """Makes these the special tokens, whose ids follow those of the vocabulary.
+
+        They are not searched for inside text.
+        """
+        tokens = list(special_tokens or ())
+        count = len(self) - len(self.special_tokens)
+        self.special_tokens = {token: count + i for i, token in enumerate(tokens)}
+        self.special_tokens_decoder = {i: token for token, i in self.special_tokens.items()}
+
+    def bpe(self, token: str) -> str:
+        """Returns the symbols that byte-pair encoding makes of one word, joined by spaces."""
+        joined = " ".join(self._current().bpe(token))
+        return self._exceptions.get(joined, joined)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Returns the tokens of `text`."""
+        native = self._native()
+        return self._tokenize(text) if native is None else native.tokenize(text)
+
+    @abc.abstractmethod
+    def _words(self, text: str) -> list[str]:
+        """Returns the words of `text` as `bpe` takes them."""
+
+    def _tokenize(self, text: str) -> list[str]:
+        """Returns the tokens of `text`, whose words Python makes."""
+        return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
+        native = self._native()
+        if native is None:
+            return self.convert_tokens_to_ids(self.tokenize(text))
+        ids = native.encode(text)
+        if len(ids) > self.max_len:
+            self._warn_of_length(len(ids))
+        return ids
+
+    @overload
+    def encode_batch(self, texts: Iterable[str], num_threads: int = 0) -> list[list[int]]: ...
+
+    @overload
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        num_threads: int = 0,
+        *,
+        return_tensors: ReturnTensors,
+        max_length: int | None = None,
+    ) -> dict[str, Any]: ...
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        num_threads: int = 0,
+        *,
+        return_tensors: ReturnTensors | None = None,
+        max_length: int | None = None,
+    ) -> list[list[int]] | dict[str, Any]:
+        """Encodes many texts, without holding the interpreter lock.
+
+        Args:
+            texts: The texts.
+            num_threads: How many threads work; 0 for as many as there are processors.
+            return_tensors: "pt" for tensors or "np" for arrays, padded with 0 at the end; None for
+                lists of ids, as of `encode`.
+            max_length: The most ids of a text, which is cut there; only with `return_tensors`.
+
+        Returns:
+            A list of ids for each text, or `input_ids` and `attention_mask`, each int64 and
+            [batch, length of the longest].
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: An argument does not fit the others.
+        """
+        check_batch(texts, num_threads, return_tensors, max_length=max_length)
+        native = self._native()
+        if return_tensors is None:
+            if native is None:
+                return [self.encode(text) for text in texts]
+            return [self._checked(ids) for ids in native.encode_batch(texts, num_threads)]
+        if native is None:
+            tokens = (self.tokenize(text)[:max_length] for text in texts)
+            ids, mask = _C.pad_rows([self._current().tokens_to_ids(row) for row in tokens])
+        else:
+            ids, mask = native.encode_padded(texts, max_length, num_threads)
+        self._warn_of_length(ids.shape[1])
+        return named(return_tensors, input_ids=ids, attention_mask=mask)
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.
+
+        A token goes from the first to the last character of `text` that something of it comes from;
+        tokens that share the bytes of one character overlap.
+
+        Raises:
+            TypeError: Words are not made in C++: a method was replaced, or ftfy and spaCy make
+                them.
+        """
+        native = self._native()
+        if native is None:
+            raise TypeError(
+                "`offsets` must know where words come from, but they are made in Python: by ftfy "
+                "and spaCy, or by a method that was replaced."
+            )
+        return native.offsets(text)
+
+    def _native(self) -> Any:
+        """Returns the native tokenizer of whole texts, or None where Python makes words or has
+        another method.
+        """
+        return self._guarded.get(self) or self._find_native()
+
+    def _find_native(self) -> Any:
+        native, own_names, others = self._choose_native()
+        if native is not None and others is not None:
+            names = (*_METHOD_NAMES, "_twin", *own_names)
+            guarded = _C.Guarded(native, self, names, _METHOD_NAMES, others)
+            if self._choose_native()[0] is native:  # not changed meanwhile by another thread
+                self._guarded = guarded
+        return native
+
+    def _choose_native(self) -> tuple[Any, tuple[str, ...], list[tuple[Any, str]] | None]:
+        """Returns the native tokenizer of whole texts, or None, and what the choice depends on
+        besides methods: attributes of this object, and of others; None where it depends on more.
+        """
+        native = self._current() if self._is_plain() else None
+        return native, (), [(self._twin, "native")]
+
+    def _warn_of_length(self, length: int) -> None:
+        if length > self.max_len:
+            self._logger.warning(
+                "`tokens` should hold at most %d tokens (`max_len`), but holds %d: cut or split "
+                "the text, a model of this size cannot take it.",
+                self.max_len,
+                length,
+            )
+
+    def _checked(self, ids: list[int]) -> list[int]:
+        self._warn_of_length(len(ids))
+        return ids
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
+    @overload
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
+        """Returns the ids of `tokens`, or the id of one; 0 for a token that is not known.
+
+        Logs a warning when they are more than `max_len`.
+        """
+        if isinstance(tokens, str):
+            return self._current().token_id(tokens)
+        return self._checked(self._current().tokens_to_ids(tokens))
+
+    def convert_ids_to_tokens(
+        self, ids: Iterable[int], skip_special_tokens: bool = False
+    ) -> list[str]:
+        """Returns the tokens of `ids`, without the special ones if asked for.
+
+        Raises:
+            KeyError: An id is neither in the vocabulary nor special.
+        """
+        if "decoder" not in self._tables:
+            return self._current().ids_to_tokens(ids, skip_special_tokens)
+        special, tokens = self.special_tokens_decoder, []
+        for index in ids:
+            if index not in special:
+                tokens.append(self._token(index))
+            elif not skip_special_tokens:
+                tokens.append(special[index])
+        return tokens
+
+    def _token(self, index: int) -> str:
+        try:
+            return self.decoder[index]
+        except KeyError:
+            raise KeyError(
+                f"`ids` must be in the vocabulary of {len(self)} tokens, but {index} is not."
+            ) from None
+
+    def decode(
+        self,
+        ids: Iterable[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool = True,
+    ) -> str:
+        """Returns the text of `ids`.
+
+        Args:
+            ids: Ids of tokens.
+            skip_special_tokens: Whether to leave special tokens out.
+            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
+                the word before, and to remove "<unk>". Without it, `decode(encode(text))` is
+                `text` for GPT-2, and the lower-cased words of `text` for GPT.
+
+        Raises:
+            KeyError: An id is neither in the vocabulary nor special.
+        """
+        native, errors = self._current(), self._utf8_errors()
+        if "decoder" not in self._tables and self._is_plain():
+            return native.decode(ids, skip_special_tokens, clean_up_tokenization_spaces, errors)
+        joined = "".join(self.convert_ids_to_tokens(ids, skip_special_tokens=skip_special_tokens))
+        return native.text_of(joined, clean_up_tokenization_spaces, errors)
+
+    def _utf8_errors(self) -> str:
+        """How bytes that are no UTF-8 are decoded, as in `bytes.decode`."""
+        return "strict"
+
+    def save_vocabulary(self, vocab_path: str | os.PathLike[str]) -> tuple[str, str, str]:
+        """Writes vocab.json, merges.txt and special_tokens.txt to a directory.
+
+        Returns:
+            The paths of the three files; `from_pretrained` takes the directory.
+
+        Raises:
+            NotADirectoryError: `vocab_path` is no directory.
+        """
+        folder = Path(vocab_path)
+        if not folder.is_dir():
+            raise NotADirectoryError(
+                f"`vocab_path` must be an existing directory, but is {folder}."
+            )
+        native = self._current()
+        self._warn_about_gaps(folder / MERGES_NAME, [rank for _, rank in native.merges()], 0)
+        self._warn_about_gaps(
+            folder / SPECIAL_TOKENS_NAME,
+            sorted(self.special_tokens.values()),
+            len(self) - len(self.special_tokens),
+        )
+        native.save_vocabulary(folder)
+        return tuple(str(folder / n) for n in (VOCAB_NAME, MERGES_NAME, SPECIAL_TOKENS_NAME))  # type: ignore[return-value]
+
+    def _warn_about_gaps(self, file: Path, numbers: list[int], first: int) -> None:
+        if numbers != list(range(first, first + len(numbers))):
+            self._logger.warning(
+                "The numbers of the lines of %s should be %d, %d, ... without a gap, but are not: "
+                "what is loaded from it will have other numbers than now.",
+                file,
+                first,
+                first + 1,
+            )
+
+
+# What `tokenize`, `encode` and `decode` are made of: C++ does it while these are in place.
+_METHOD_NAMES = frozenset(
+    ("bpe", "convert_ids_to_tokens", "convert_tokens_to_ids", "encode", "tokenize")
+)
+_methods = operator.attrgetter(*sorted(_METHOD_NAMES))
+_ORIGINAL_METHODS = _methods(BpeTokenizer)

@@ -1,0 +1,135 @@
+"""The tables of GPT's and GPT-2's tokenizers, in C++ and in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from .tables import ReadOnlyTable, Table, Twin
+
+
+class BpeTables:
+    """The vocabulary, merges and special tokens of a tokenizer.
+
+    The native tokenizer holds all tables. Those of Python are made when they are first read; when
+    one was changed, the next call makes the native tokenizer anew.
+    """
+
+    _native_class: ClassVar[Any]
+
+    def __init__(self, vocab_file: str, merges_file: str) -> None:
+        # Without special tokens; the native tokenizer of `_twin` also knows those.
+        self._plain = self._native_class(vocab_file, merges_file)
+        self._twin = Twin()
+        self._tables: dict[str, Table[Any, Any]] = {}
+
+    def __len__(self) -> int:
+        count = len(self.encoder) if "encoder" in self._tables else self._plain.num_tokens()
+        return count + len(self.special_tokens)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._current()  # makes `decoder` of the vocabulary as it was before a change
+        shown: dict[str, Any] = {
+            "encoder": self.encoder,
+            "bpe_ranks": self.bpe_ranks,
+            **self._tables,
+        }
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_guarded", "_plain", "_twin")}
+        return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tables = state.pop("_tables")
+        self.__dict__.update(state)
+        self._twin = Twin()
+        self._tables = {}
+        for name, entries in tables.items():
+            self._table(name, lambda entries=entries: entries)  # type: ignore[misc]
+        self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
+
+    @property
+    def encoder(self) -> dict[str, int]:
+        """Token to id, as in vocab.json. Changes count from the next call on; assigning copies."""
+        return self._table("encoder", lambda: self._plain.encoder_items())
+
+    @encoder.setter
+    def encoder(self, table: Mapping[str, int]) -> None:
+        self._replace_table("encoder", table)
+
+    @property
+    def decoder(self) -> dict[int, str]:
+        """Id to token. Changes count from the next call on."""
+        return self._table("decoder", lambda: ((i, t) for t, i in self._plain.encoder_items()))
+
+    @decoder.setter
+    def decoder(self, table: Mapping[int, str]) -> None:
+        self._replace_table("decoder", table)
+
+    @property
+    def bpe_ranks(self) -> dict[tuple[str, str], int]:
+        """Pair of symbols to rank; the lowest rank is merged first. Changes count."""
+        return self._table("bpe_ranks", lambda: self._plain.merges())
+
+    @bpe_ranks.setter
+    def bpe_ranks(self, table: Mapping[tuple[str, str], int]) -> None:
+        self._replace_table("bpe_ranks", table)
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Special token to id. Changes count from the next call on."""
+        return self._table("special_tokens", dict)
+
+    @special_tokens.setter
+    def special_tokens(self, table: Mapping[str, int]) -> None:
+        self._replace_table("special_tokens", table)
+
+    @property
+    def special_tokens_decoder(self) -> dict[int, str]:
+        """Id to special token. Changes count from the next call on."""
+        return self._table("special_tokens_decoder", dict)
+
+    @special_tokens_decoder.setter
+    def special_tokens_decoder(self, table: Mapping[int, str]) -> None:
+        self._replace_table("special_tokens_decoder", table)
+
+    @property
+    def cache(self) -> dict[str, str]:
+        """Empty and read-only: words are kept in C++, in memory of a fixed size."""
+        return ReadOnlyTable()
+
+    def _table(self, name: str, items: Callable[[], Any]) -> Table[Any, Any]:
+        if name not in self._tables:
+            self._tables[name] = Table(items())
+            self._tables[name].twin = self._twin
+        return self._tables[name]
+
+    def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
+        if entries is self._tables.get(name):  # as after `|=`, which has changed it already
+            return
+        if name == "encoder":
+            _ = self.decoder  # which stays as it is
+        if name in self._tables:
+            self._tables[name].twin = None
+        self._tables[name] = table = Table[Any, Any](entries)
+        table.twin = self._twin
+        table._note_change()
+
+    def _current(self) -> Any:
+        """Returns the native tokenizer of the tables as they are now."""
+        native = self._twin.native
+        return self._renew() if native is None else native
+
+    def _renew(self) -> Any:
+        changes = self._twin.changes
+        made_of = [self._tables[n] for n in ("encoder", "bpe_ranks") if n in self._tables]
+        if any(table.changed for table in made_of):
+            for table in made_of:
+                table.changed = False
+            _ = self.decoder  # of the vocabulary as it was
+            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
+        native = self._plain
+        if self.special_tokens or self.special_tokens_decoder:
+            native = native.with_special_tables(self.special_tokens, self.special_tokens_decoder)
+        self._twin.native = native
+        if self._twin.changes != changes:  # by another thread, meanwhile
+            self._twin.native = None
+        return native

@@ -1,0 +1,142 @@
+"""Byte-pair encoding, learned from counted words by the trainer of the package sentencepiece."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType
+
+from .. import _C
+
+# The most symbols that sentencepiece lets a piece have.
+LONGEST_PIECE = 512
+
+# sentencepiece is shown characters beyond the first plane of Unicode, one for each symbol. Within
+# that plane it takes U+2581 for a space, and passes over words with U+2585.
+_FIRST_CODE = 0x10000
+
+_Pair = tuple[str, str]
+
+
+def import_sentencepiece() -> ModuleType:
+    """Returns the package sentencepiece.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise ImportError(
+            "training a vocabulary needs the package sentencepiece: `pip install ptbert[train]`."
+        ) from error
+    return sentencepiece
+
+
+def learn_merges(
+    words: Mapping[str, int],
+    spell: Callable[[str], Iterable[str]],
+    alphabet: Sequence[str],
+    num_merges: int,
+) -> list[tuple[list[str], list[str]]]:
+    """Returns pairs to merge, the most frequent one first each time.
+
+    Of equally frequent pairs it is the one with fewer symbols, then the one that comes first in the
+    order of the alphabet.
+
+    Args:
+        words: How often each word occurs.
+        spell: Makes symbols of a word, at most `LONGEST_PIECE`.
+        alphabet: All symbols that `spell` makes.
+        num_merges: How many pairs to return; they are fewer when the words have no more.
+
+    Returns:
+        The symbols of the left and of the right part of each pair.
+
+    Raises:
+        ImportError: sentencepiece is not installed.
+        RuntimeError: sentencepiece has failed.
+    """
+    code = {symbol: chr(_FIRST_CODE + number) for number, symbol in enumerate(alphabet)}
+    coded = {"".join(map(code.__getitem__, spell(word))): count for word, count in words.items()}
+    symbol_of = {char: symbol for symbol, char in code.items()}
+    return [
+        ([symbol_of[char] for char in left], [symbol_of[char] for char in right])
+        for left, right in _used(_pairs(_pieces(coded, num_merges)), coded)
+    ]
+
+
+def _pieces(words: Mapping[str, int], num_pieces: int) -> list[str]:
+    """Returns the pieces of several characters that sentencepiece learns, in its order."""
+    if not num_pieces:
+        return []
+    sentencepiece = import_sentencepiece()
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(f"{word}\t{count}" for word, count in sorted(words.items())),
+            input_format="tsv",
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=1 + len(set().union(*words)) + num_pieces,
+            hard_vocab_limit=False,
+            unk_id=0,  # sentencepiece insists on <unk>
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            split_by_unicode_script=False,
+            max_sentencepiece_length=LONGEST_PIECE,
+            character_coverage=1.0,
+            minloglevel=2,
+        )
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    except (RuntimeError, ValueError, OSError) as error:
+        raise RuntimeError(f"sentencepiece could not learn {num_pieces} pieces: {error}") from error
+    pieces = [processor.id_to_piece(index) for index in range(1, len(processor))]
+    # In a corpus of more than 2**24 characters some are so rare that without them float32 has the
+    # coverage at 1.0. sentencepiece then leaves them out, and learns as many pieces more.
+    return [piece for piece in pieces if len(piece) > 1][:num_pieces]
+
+
+def _pairs(pieces: Iterable[str]) -> list[_Pair]:
+    """Returns the pair that each piece was learned from.
+
+    Where it was learned, the merges before have made its two parts, and none reached over its ends.
+    So they make the same two parts of the piece alone.
+    """
+    ranks: dict[_Pair, int] = {}
+    for piece in pieces:
+        symbols = list(piece)
+        while len(symbols) > 2:
+            known = (pair for pair in itertools.pairwise(symbols) if pair in ranks)
+            symbols = _merged(symbols, min(known, key=ranks.__getitem__))
+        ranks[symbols[0], symbols[1]] = len(ranks)
+    return list(ranks)
+
+
+def _merged(symbols: Iterable[str], pair: _Pair) -> list[str]:
+    """Returns `symbols` with `pair` merged everywhere, from left to right."""
+    merged: list[str] = []
+    for symbol in symbols:
+        if merged and (merged[-1], symbol) == pair:
+            merged[-1] += symbol
+        else:
+            merged.append(symbol)
+    return merged
+
+
+def _used(pairs: Sequence[_Pair], words: Iterable[str]) -> list[_Pair]:
+    """Returns the pairs that are merged in some word.
+
+    When all words are merged, sentencepiece goes on with pairs whose every place went into others.
+    """
+    tokenizer = _C.GPT2Tokenizer.from_tables({}, {pair: rank for rank, pair in enumerate(pairs)})
+    used = set(itertools.chain.from_iterable(map(tokenizer.bpe, words)))
+    for left, right in reversed(pairs):
+        if left + right in used:
+            used.update((left, right))
+    return [(left, right) for left, right in pairs if left + right in used]
