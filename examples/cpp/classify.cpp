@@ -2,8 +2,8 @@
 #include <cstdio>
 
 #include "ptbert/errors.h"
-#include "ptbert/files/checkpoint.h"
 #include "ptbert/models/bert_heads.h"
+#include "ptbert/models/loading.h"
 #include "ptbert/text/bert_tokenizer.h"
 
 int main(int argc, char** argv) try {

@@ -9,6 +9,7 @@ import torch._C.cpp.nn
 import typing
 
 __all__: list[str] = [
+    "AdaptiveEmbedding",
     "BasicTokenizer",
     "BertAttention",
     "BertConfig",
@@ -24,7 +25,6 @@ __all__: list[str] = [
     "BertIntermediate",
     "BertLMPredictionHead",
     "BertLayer",
-    "BertLayerList",
     "BertLayerNorm",
     "BertModel",
     "BertOnlyMLMHead",
@@ -45,6 +45,8 @@ __all__: list[str] = [
     "IndexedLines",
     "Linear",
     "OpenAIGPTTokenizer",
+    "ParameterList",
+    "PositionalEmbedding",
     "Run",
     "Tanh",
     "TextEncoder",
@@ -52,6 +54,7 @@ __all__: list[str] = [
     "WordpieceTokenizer",
     "attributes",
     "bert_adam_update",
+    "buffers",
     "bytes_to_unicode",
     "count_symbols",
     "enable_fast_paths",
@@ -60,12 +63,15 @@ __all__: list[str] = [
     "is_control",
     "is_punctuation",
     "is_whitespace",
+    "kind_of",
     "load_safetensors",
     "load_weights",
     "pad_rows",
+    "parameter_list",
     "read_first_words",
     "record_paths",
-    "register_natives",
+    "register_activation",
+    "register_kind",
     "split_line",
     "standardize_text",
     "swish",
@@ -101,12 +107,10 @@ class Tanh(torch._C.cpp.nn.Module):
     pass
 
 class BertLayerNorm(torch._C.cpp.nn.Module):
-    def __init__(
-        self,
-        hidden_size: typing.SupportsInt | typing.SupportsIndex,
-        eps: typing.SupportsFloat | typing.SupportsIndex,
-    ) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    pass
+
+class ParameterList(torch._C.cpp.nn.Module):
+    pass
 
 class BertConfig:
     """
@@ -117,115 +121,126 @@ class BertConfig:
 
 class BertEmbeddings(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+    def forward(
+        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor | None
+    ) -> typing.Any: ...
 
 class BertSelfAttention(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
 
 class BertSelfOutput(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+    def forward(self, hidden_states: torch.Tensor, input_tensor: torch.Tensor) -> typing.Any: ...
 
 class BertAttention(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
+    def forward(
+        self,
+        input_tensor: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
 
 class BertIntermediate(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    def forward(self, hidden_states: torch.Tensor) -> typing.Any: ...
 
 class BertOutput(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+    def forward(self, hidden_states: torch.Tensor, input_tensor: torch.Tensor) -> typing.Any: ...
 
 class BertLayer(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any) -> typing.Any: ...
-
-class BertLayerList(torch._C.cpp.nn.Module):
-    pass
-
-class BertPooler(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
 
 class BertEncoder(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
     def forward(
-        self, arg0: typing.Any, arg1: typing.Any, arg2: bool, arg3: typing.Any
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        output_all_encoded_layers: bool,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
+
+class BertPooler(torch._C.cpp.nn.Module):
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, hidden_states: torch.Tensor) -> typing.Any: ...
 
 class BertModel(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
     def forward(
-        self, arg0: typing.Any, arg1: typing.Any, arg2: typing.Any, arg3: bool, arg4: typing.Any
+        self,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        output_all_encoded_layers: bool,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertPredictionHeadTransform(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
-
-class BertOnlyNSPHead(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    def forward(self, hidden_states: torch.Tensor) -> typing.Any: ...
 
 class BertLMPredictionHead(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    def forward(self, hidden_states: torch.Tensor) -> typing.Any: ...
 
 class BertOnlyMLMHead(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
-    def forward(self, arg0: typing.Any) -> typing.Any: ...
+    def forward(self, sequence_output: torch.Tensor) -> typing.Any: ...
+
+class BertOnlyNSPHead(torch._C.cpp.nn.Module):
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(self, pooled_output: torch.Tensor) -> typing.Any: ...
 
 class BertPreTrainingHeads(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig, embedding_weights: torch.Tensor) -> None: ...
-    def forward(self, arg0: typing.Any, arg1: typing.Any) -> typing.Any: ...
+    def forward(self, sequence_output: torch.Tensor, pooled_output: torch.Tensor) -> typing.Any: ...
 
 class BertForPreTraining(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
-        arg5: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        masked_lm_labels: torch.Tensor | None,
+        next_sentence_label: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertForMaskedLM(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        masked_lm_labels: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertForNextSentencePrediction(torch._C.cpp.nn.Module):
     def __init__(self, config: BertConfig) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
-    ) -> typing.Any: ...
-
-class BertForQuestionAnswering(torch._C.cpp.nn.Module):
-    def __init__(self, config: BertConfig) -> None: ...
-    def forward(
-        self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
-        arg5: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        next_sentence_label: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertForSequenceClassification(torch._C.cpp.nn.Module):
@@ -234,11 +249,11 @@ class BertForSequenceClassification(torch._C.cpp.nn.Module):
     ) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertForMultipleChoice(torch._C.cpp.nn.Module):
@@ -247,11 +262,11 @@ class BertForMultipleChoice(torch._C.cpp.nn.Module):
     ) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
 class BertForTokenClassification(torch._C.cpp.nn.Module):
@@ -260,12 +275,41 @@ class BertForTokenClassification(torch._C.cpp.nn.Module):
     ) -> None: ...
     def forward(
         self,
-        arg0: typing.Any,
-        arg1: typing.Any,
-        arg2: typing.Any,
-        arg3: typing.Any,
-        arg4: typing.Any,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
+
+class BertForQuestionAnswering(torch._C.cpp.nn.Module):
+    def __init__(self, config: BertConfig) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        start_positions: torch.Tensor | None,
+        end_positions: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class PositionalEmbedding(torch._C.cpp.nn.Module):
+    def __init__(self, demb: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def forward(
+        self, pos_seq: torch.Tensor, bsz: typing.SupportsInt | typing.SupportsIndex | None
+    ) -> typing.Any: ...
+
+class AdaptiveEmbedding(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        n_token: typing.SupportsInt | typing.SupportsIndex,
+        d_embed: typing.SupportsInt | typing.SupportsIndex,
+        d_proj: typing.SupportsInt | typing.SupportsIndex,
+        cutoffs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+        div_val: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def forward(self, inp: torch.Tensor) -> typing.Any: ...
 
 class Run:
     """
@@ -519,6 +563,11 @@ def bert_adam_update(
     One step of BertAdam on the parameters of a group, in place.
     """
 
+def buffers(module: torch._C.cpp.nn.Module) -> dict:
+    """
+    The buffers of a module, each with whether it is persistent.
+    """
+
 def bytes_to_unicode() -> list[tuple[int, str]]:
     """
     The character that stands for each byte in GPT-2's files.
@@ -541,7 +590,7 @@ def fast_paths_enabled() -> bool:
     Whether forward passes may save work.
     """
 
-def gelu(arg0: typing.Any) -> typing.Any: ...
+def gelu(x: torch.Tensor) -> typing.Any: ...
 def is_control(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     What BERT's text cleaning drops.
@@ -557,12 +606,17 @@ def is_whitespace(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     White space for BERT's text cleaning.
     """
 
+def kind_of(module: torch._C.cpp.nn.Module) -> str:
+    """
+    The name under which a node's kind is known.
+    """
+
 def load_safetensors(path: str) -> dict:
     """
     Reads a .safetensors file.
     """
 
-def load_weights(model: dict, checkpoint: dict) -> tuple[list[str], list[str]]:
+def load_weights(model: dict, checkpoint: dict, family: str) -> tuple[list[str], list[str]]:
     """
     Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
     """
@@ -576,6 +630,11 @@ def pad_rows(
     Rows of ids padded with 0, and the mask that tells them from padding.
     """
 
+def parameter_list(list: ParameterList) -> list:
+    """
+    The parameters of a list, None where there is none.
+    """
+
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, each different one once.
@@ -586,9 +645,14 @@ def record_paths(run: collections.abc.Callable) -> list[tuple[str, str, str, int
     The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.
     """
 
-def register_natives(classes: dict, required: dict, activations: dict) -> None:
+def register_activation(function: typing.Any, name: str) -> None:
     """
-    Tells which Python classes, attribute values and functions the core computes itself.
+    Tells which activation a function of Python is.
+    """
+
+def register_kind(name: str, cls: typing.Any, forward: typing.Any, required: dict) -> None:
+    """
+    Tells which nodes of Python C++ modules of a kind stand for.
     """
 
 def split_line(
@@ -603,7 +667,7 @@ def standardize_text(text: typing.Any) -> str:
     What GPT does to text before spaCy.
     """
 
-def swish(arg0: typing.Any) -> typing.Any: ...
+def swish(x: torch.Tensor) -> typing.Any: ...
 def use_product_library(library: str) -> None:
     """
     Has linear layers multiply by it; see ptbert.utils.

@@ -23,23 +23,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor, nn
 
 from . import _C
-from ._files.checkpoint import read_state_dict
-from ._files.pretrained import archive_map, resolve_model
-from ._models.bert_config import BertConfig, native_config, with_article
+from ._files.pretrained import archive_map
+from ._models.bert_config import BertConfig
 from ._models.bert_modules import (
-    ACT2FN,
     BertAttention,
     BertAttentionNode,
     BertEmbeddings,
     BertEncoder,
     BertIntermediate,
     BertLayer,
-    BertLayerNorm,
     BertLMPredictionHead,
     BertOnlyMLMHead,
     BertOnlyNSPHead,
@@ -49,12 +46,13 @@ from ._models.bert_modules import (
     BertPreTrainingHeads,
     BertSelfAttention,
     BertSelfOutput,
-    gelu,
-    swish,
 )
 from ._models.bridge import register_nodes, run
+from ._models.config import cpp_config
+from ._models.layers import ACT2FN, BertLayerNorm, gelu, swish
+from ._models.loading import PretrainedModel
 from ._models.pruning import prune_heads, prune_linear_layer
-from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, StrPath
+from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME
 
 __all__ = [
     "ACT2FN",
@@ -96,10 +94,8 @@ logger = logging.getLogger(__name__)
 
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("bert", "model.safetensors")
 
-_Model = TypeVar("_Model", bound="BertPreTrainedModel")
 
-
-class BertPreTrainedModel(nn.Module):
+class BertPreTrainedModel(PretrainedModel):
     """Initialisation and loading of BERT models; derive from it to put heads of your own on
     `BertModel`.
 
@@ -116,16 +112,11 @@ class BertPreTrainedModel(nn.Module):
         ...         return self.score(pooled_output)
     """
 
-    config: BertConfig
+    _family = "bert"
+    _config_class = BertConfig
+    _logger = logger
 
-    def __init__(self, config: BertConfig, *inputs: Any, **kwargs: Any) -> None:
-        nn.Module.__init__(self)
-        if not isinstance(config, BertConfig):
-            raise ValueError(
-                f"`config` must be a BertConfig, but is {with_article(config)}; "
-                f"use `{type(self).__name__}.from_pretrained` to load by name."
-            )
-        self.config = config
+    config: BertConfig
 
     def init_bert_weights(self, module: nn.Module) -> None:
         """Initialises one module, for `self.apply`, with the configuration's spread."""
@@ -136,56 +127,6 @@ class BertPreTrainedModel(nn.Module):
             module.weight.data.fill_(1.0)
         if isinstance(module, nn.Linear) and module.bias is not None:
             module.bias.data.zero_()
-
-    @classmethod
-    def from_pretrained(
-        cls: type[_Model],
-        pretrained_model_name_or_path: StrPath,
-        *inputs: Any,
-        state_dict: Mapping[str, Tensor] | None = None,
-        cache_dir: StrPath | None = None,
-        **kwargs: Any,
-    ) -> _Model:
-        """Makes a model and loads its configuration and weights.
-
-        Args:
-            pretrained_model_name_or_path: A folder with config.json (or bert_config.json) and
-                model.safetensors or pytorch_model.bin; a .tar.gz archive of them, or its URL; a
-                name such as "bert-base-uncased" or an id of the Hugging Face Hub.
-            *inputs: Further arguments of the class, after `config`.
-            state_dict: Weights to load in place of the file's.
-            cache_dir: Where downloads are kept.
-            **kwargs: Further arguments of the class, such as `num_labels`.
-
-        Weights that the checkpoint lacks keep their initial values; those and the weights that the
-        model has no place for are logged as warnings.
-
-        Raises:
-            OSError: The name or path cannot be resolved, or a file is missing.
-            ValueError: A file is damaged, or a weight has another shape than the model's.
-        """
-        with resolve_model(
-            pretrained_model_name_or_path, cache_dir, need_weights=state_dict is None
-        ) as files:
-            config = BertConfig.from_json_file(files.config)
-            model = cls(config, *inputs, **kwargs)
-            if state_dict is None:
-                assert files.weights is not None  # asked for by need_weights
-                state_dict = read_state_dict(files.weights)
-            missing, unused = _C.load_weights(model.state_dict(), dict(state_dict))
-        if missing:
-            logger.warning(
-                "`%s`: weights not in the checkpoint, left at their initial values: %s",
-                cls.__name__,
-                ", ".join(missing),
-            )
-        if unused:
-            logger.warning(
-                "`%s`: weights of the checkpoint that were not used: %s",
-                cls.__name__,
-                ", ".join(unused),
-            )
-        return model
 
 
 class _CppModel(BertPreTrainedModel, BertAttentionNode):
@@ -224,7 +165,7 @@ class BertModel(_CppModel):
         (2, torch.Size([1, 3, 32]), torch.Size([1, 32]))
     """
 
-    _native_type = _C.BertModel
+    _cpp_type = _C.BertModel
 
     encoder: BertEncoder
     skip_padding: bool
@@ -302,7 +243,7 @@ class BertForPreTraining(_CppModelWithTrunk):
         (torch.Size([1, 3, 99]), torch.Size([1, 2]))
     """
 
-    _native_type = _C.BertForPreTraining
+    _cpp_type = _C.BertForPreTraining
 
     def forward(
         self,
@@ -345,7 +286,7 @@ class BertForMaskedLM(_CppModelWithTrunk):
         torch.Size([1, 3, 99])
     """
 
-    _native_type = _C.BertForMaskedLM
+    _cpp_type = _C.BertForMaskedLM
 
     def forward(
         self,
@@ -377,7 +318,7 @@ class BertForNextSentencePrediction(_CppModelWithTrunk):
         3]])).shape torch.Size([1, 2])
     """
 
-    _native_type = _C.BertForNextSentencePrediction
+    _cpp_type = _C.BertForNextSentencePrediction
 
     def forward(
         self,
@@ -411,7 +352,7 @@ class BertForSequenceClassification(_CppModelWithTrunk):
         torch.Size([1, 3])
     """
 
-    _native_type = _C.BertForSequenceClassification
+    _cpp_type = _C.BertForSequenceClassification
 
     def __init__(
         self,
@@ -423,8 +364,8 @@ class BertForSequenceClassification(_CppModelWithTrunk):
         self.num_labels = num_labels
         super().__init__(config, output_attentions, keep_multihead_output)
 
-    def _new_native(self) -> Any:
-        return self._native_type(native_config(self.config), self.num_labels)
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config), self.num_labels)
 
     def forward(
         self,
@@ -457,7 +398,7 @@ class BertForMultipleChoice(_CppModelWithTrunk):
         torch.Size([1, 2])
     """
 
-    _native_type = _C.BertForMultipleChoice
+    _cpp_type = _C.BertForMultipleChoice
 
     def __init__(
         self,
@@ -469,8 +410,8 @@ class BertForMultipleChoice(_CppModelWithTrunk):
         self.num_choices = num_choices
         super().__init__(config, output_attentions, keep_multihead_output)
 
-    def _new_native(self) -> Any:
-        return self._native_type(native_config(self.config), self.num_choices)
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config), self.num_choices)
 
     def forward(
         self,
@@ -503,7 +444,7 @@ class BertForTokenClassification(_CppModelWithTrunk):
         torch.Size([1, 3, 5])
     """
 
-    _native_type = _C.BertForTokenClassification
+    _cpp_type = _C.BertForTokenClassification
 
     def __init__(
         self,
@@ -515,8 +456,8 @@ class BertForTokenClassification(_CppModelWithTrunk):
         self.num_labels = num_labels
         super().__init__(config, output_attentions, keep_multihead_output)
 
-    def _new_native(self) -> Any:
-        return self._native_type(native_config(self.config), self.num_labels)
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config), self.num_labels)
 
     def forward(
         self,
@@ -551,7 +492,7 @@ class BertForQuestionAnswering(_CppModelWithTrunk):
         (torch.Size([1, 3]), torch.Size([1, 3]))
     """
 
-    _native_type = _C.BertForQuestionAnswering
+    _cpp_type = _C.BertForQuestionAnswering
 
     def forward(
         self,

@@ -64,8 +64,8 @@ TEST_F(BertSelfAttentionTest, HeadsMustDivideTheHiddenSize) {
 
 TEST_F(BertEncoderTest, LayersStartEqual) {
   BertEncoder encoder(tiny_config());
-  const auto first = encoder->layer->layers[0]->parameters();
-  const auto second = encoder->layer->layers[1]->parameters();
+  const auto first = encoder->layer->items[0]->parameters();
+  const auto second = encoder->layer->items[1]->parameters();
   ASSERT_EQ(first.size(), second.size());
   for (size_t i = 0; i < first.size(); ++i) {
     expect_equal(first[i].detach(), second[i].detach());
@@ -166,7 +166,7 @@ TEST_F(BertModelTest, PooledOutputWithoutPaddingIsThatWithIt) {
 TEST_F(BertModelTest, PooledOutputHonoursOverrides) {
   auto model = lively_model();
   const auto ids = random_ids({2, 5});
-  auto& layer = model->encoder->layer->layers.back();
+  auto& layer = model->encoder->layer->items.back();
   layer->attention->output->dense->set_override([](const Tensor& x) { return 0 * x; });
   const auto expected = model->forward(ids).pooled_output;
   expect_equal(model->forward_pooled(ids).pooled_output, expected);
@@ -187,7 +187,7 @@ TEST_F(BertModelTest, HeadMaskRemovesWhatAHeadGives) {
   const auto weights = masked.attentions.front(); // [batch, heads, query, key]
   expect_close(weights.sum(-1), mask.view({1, 4, 1}).expand({2, 4, 5}));
 
-  const auto& self_attention = model->encoder->layer->layers.front()->attention->self_attention;
+  const auto& self_attention = model->encoder->layer->items.front()->attention->self_attention;
   const auto heads = self_attention->multihead_output; // [batch, heads, seq, head_size]
   expect_close(heads.select(1, 0), torch::zeros({2, 5, 8}));
   masked.pooled_output.sum().backward();
@@ -202,7 +202,7 @@ TEST_F(BertModelTest, HeadMaskRemovesWhatAHeadGives) {
 TEST_F(BertModelTest, AttentionIsNotGivenUnlessAskedFor) {
   auto model = lively_model();
   EXPECT_TRUE(model->forward(random_ids({2, 5})).attentions.empty());
-  const auto& layer = model->encoder->layer->layers.front();
+  const auto& layer = model->encoder->layer->items.front();
   EXPECT_FALSE(layer->attention->self_attention->multihead_output.defined());
 }
 

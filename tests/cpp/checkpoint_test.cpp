@@ -5,11 +5,15 @@
 
 #include "ptbert/errors.h"
 #include "ptbert/models/bert_heads.h"
+#include "ptbert/models/loading.h"
+#include "ptbert/models/transfo_xl.h"
 #include "ptbert/text/bert_tokenizer.h"
 #include "support.h"
 
 namespace ptbert {
 namespace {
+
+const KeyMap& kBert = key_map("bert");
 
 class CheckpointTest : public SeededTest {
 protected:
@@ -143,13 +147,13 @@ TEST_F(CheckpointTest, MissingFileOrFolder) {
 TEST_F(CheckpointTest, LoadsWithAndWithoutPrefix) {
   BertModel trunk(tiny_config());
   BertForSequenceClassification model(tiny_config());
-  auto report = load_weights(parameters_of(*model), parameters_of(*trunk));
+  auto report = load_weights(parameters_of(*model), parameters_of(*trunk), kBert);
   EXPECT_EQ(report.missing, (std::vector<std::string>{"classifier.weight", "classifier.bias"}));
   EXPECT_TRUE(report.unused.empty());
   expect_equal(model->bert->pooler->dense->weight.detach(), trunk->pooler->dense->weight.detach());
 
   BertModel other(tiny_config());
-  report = load_weights(parameters_of(*other), parameters_of(*model));
+  report = load_weights(parameters_of(*other), parameters_of(*model), kBert);
   EXPECT_TRUE(report.missing.empty());
   EXPECT_EQ(report.unused, (std::vector<std::string>{"classifier.weight", "classifier.bias"}));
   expect_equal(other->pooler->dense->weight.detach(), trunk->pooler->dense->weight.detach());
@@ -157,14 +161,49 @@ TEST_F(CheckpointTest, LoadsWithAndWithoutPrefix) {
 
 TEST_F(CheckpointTest, LoadsTensorFlowsNames) {
   BertEmbeddings embeddings(tiny_config());
-  const auto report =
-      load_weights(parameters_of(*embeddings), {{"LayerNorm.gamma", torch::full({32}, 2.0)},
-                                                {"LayerNorm.beta", torch::full({32}, 3.0)},
-                                                {"other.gamma", torch::ones({1})}});
+  const auto report = load_weights(parameters_of(*embeddings),
+                                   {{"LayerNorm.gamma", torch::full({32}, 2.0)},
+                                    {"LayerNorm.beta", torch::full({32}, 3.0)},
+                                    {"other.gamma", torch::ones({1})}},
+                                   kBert);
   expect_close(embeddings->layer_norm->weight, torch::full({32}, 2.0));
   expect_close(embeddings->layer_norm->bias, torch::full({32}, 3.0));
   EXPECT_EQ(report.missing.size(), 3U);
   EXPECT_EQ(report.unused, std::vector<std::string>{"other.gamma"});
+}
+
+TEST_F(CheckpointTest, RenamesAndTransposesByTheRowsOfAFamily) {
+  Linear linear(3, 2);
+  const KeyMap rows{.prefix = "trunk.", .renames = {{"kernel", "weight", true}}, .ignored = {}};
+  const auto kernel = torch::arange(6, torch::kFloat).view({3, 2});
+  const auto report = load_weights(parameters_of(*linear), {{"trunk.kernel", kernel}}, rows);
+  expect_equal(linear->weight.detach(), kernel.t());
+  EXPECT_EQ(report.missing, std::vector<std::string>{"bias"});
+}
+
+TEST_F(CheckpointTest, EntriesWithoutWeightsAreNeitherMissingNorLeftOver) {
+  Linear linear(1, 1);
+  auto checkpoint = parameters_of(*linear);
+  checkpoint.emplace_back("bert.embeddings.position_ids", torch::arange(3));
+  EXPECT_TRUE(load_weights(parameters_of(*linear), checkpoint, kBert).unused.empty());
+  auto model = parameters_of(*linear);
+  model.emplace_back("embeddings.position_ids", torch::arange(3));
+  EXPECT_TRUE(load_weights(model, parameters_of(*linear), kBert).missing.empty());
+}
+
+TEST_F(CheckpointTest, FamiliesAreKnownByName) {
+  EXPECT_EQ(key_map("bert").prefix, "bert.");
+  EXPECT_EQ(message_of<KeyError>([] { key_map("gpt3"); }),
+            "`family` must be \"bert\", but is \"gpt3\".");
+}
+
+TEST_F(CheckpointTest, PersistentBuffersAreLoaded) {
+  write(R"({"inv_freq":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+        bytes_of<float>({7, 8}));
+  PositionalEmbedding embedding(4);
+  const auto report = load_pretrained(*embedding, folder_.string());
+  EXPECT_TRUE(report.missing.empty() && report.unused.empty());
+  expect_equal(embedding->inv_freq, torch::tensor({7.f, 8.f}));
 }
 
 TEST_F(CheckpointTest, TiedTensorsAreNotMissing) {
@@ -172,14 +211,15 @@ TEST_F(CheckpointTest, TiedTensorsAreNotMissing) {
   auto checkpoint = parameters_of(*model);
   std::erase_if(checkpoint,
                 [](const auto& entry) { return entry.first == "cls.predictions.decoder.weight"; });
-  EXPECT_TRUE(load_weights(parameters_of(*model), checkpoint).missing.empty());
+  EXPECT_TRUE(load_weights(parameters_of(*model), checkpoint, kBert).missing.empty());
 }
 
 TEST_F(CheckpointTest, ConvertsDtypes) {
   Linear linear(2, 1);
   load_weights(parameters_of(*linear),
                {{"weight", torch::tensor({0.5, -2.0}).to(torch::kHalf).view({1, 2})},
-                {"bias", torch::tensor({3.0}, torch::kDouble)}});
+                {"bias", torch::tensor({3.0}, torch::kDouble)}},
+               kBert);
   expect_equal(linear->weight.detach(), torch::tensor({0.5f, -2.f}).view({1, 2}));
   expect_equal(linear->bias.detach(), torch::tensor({3.f}));
 }
@@ -188,11 +228,11 @@ TEST_F(CheckpointTest, MismatchNamesEveryTensorAndCopiesNothing) {
   BertForSequenceClassification model(tiny_config(), 2);
   BertForSequenceClassification other(tiny_config(), 3);
   const auto before = model->bert->pooler->dense->weight.detach().clone();
-  EXPECT_EQ(
-      message_of<FormatError>([&] { load_weights(parameters_of(*model), parameters_of(*other)); }),
-      "`classifier.weight` must be of shape [2, 32], but is of shape [3, 32] in the "
-      "checkpoint.\n`classifier.bias` must be of shape [2], but is of shape [3] in the "
-      "checkpoint.");
+  EXPECT_EQ(message_of<FormatError>(
+                [&] { load_weights(parameters_of(*model), parameters_of(*other), kBert); }),
+            "`classifier.weight` must be of shape [2, 32], but is of shape [3, 32] in the "
+            "checkpoint.\n`classifier.bias` must be of shape [2], but is of shape [3] in the "
+            "checkpoint.");
   expect_equal(model->bert->pooler->dense->weight.detach(), before);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "ptbert/models/bert_heads.h"
 #include "support.h"
@@ -33,7 +34,7 @@ TEST_F(ModuleTest, OverrideMayCallTheModuleItReplaces) {
   BertModel model(tiny_config());
   model->eval();
   int calls = 0;
-  auto& attention = model->encoder->layer->layers[1]->attention->self_attention;
+  auto& attention = model->encoder->layer->items[1]->attention->self_attention;
   attention->set_override(
       [&, inner = attention.get()](const Tensor& x, const Tensor& mask, const Tensor& head_mask) {
         ++calls;
@@ -52,16 +53,16 @@ TEST_F(ModuleTest, OverriddenEmbeddingTakesAnyIds) {
   EXPECT_NO_THROW(model->forward(torch::full({2, 5}, 1000, torch::kLong)));
 }
 
-TEST_F(ModuleTest, ObservedTellsOfAnyPartBelow) {
+TEST_F(ModuleTest, UserCodeInAnyPartBelowExposesInternals) {
   BertModel model(tiny_config());
-  EXPECT_FALSE(model->observed());
-  auto& norm = model->encoder->layer->layers[1]->output->layer_norm;
+  EXPECT_FALSE(model->exposes_internals());
+  auto& norm = model->encoder->layer->items[1]->output->layer_norm;
   norm->set_override([](const Tensor& x) { return x; });
-  EXPECT_TRUE(model->observed());
+  EXPECT_TRUE(model->exposes_internals());
   norm->clear_override();
-  EXPECT_FALSE(model->observed());
-  model->encoder->layer->layers[0]->attention->self_attention->output_attentions = true;
-  EXPECT_TRUE(model->observed());
+  EXPECT_FALSE(model->exposes_internals());
+  model->encoder->layer->items[0]->attention->self_attention->output_attentions = true;
+  EXPECT_TRUE(model->exposes_internals());
 }
 
 TEST_F(ModuleTest, ErrorTellsTheInnermostModule) {
@@ -98,7 +99,7 @@ TEST_F(ModuleTest, AttributesAreReadAtEveryCall) {
   BertModel model(tiny_config());
   *std::get<double*>(model->embeddings->dropout->attributes().at("p")) = 1;
   expect_close(model->embeddings(ids_, Tensor()), torch::zeros({2, 5, 32}));
-  auto& intermediate = model->encoder->layer->layers[0]->intermediate;
+  auto& intermediate = model->encoder->layer->items[0]->intermediate;
   *std::get<Activation*>(intermediate->attributes().at("intermediate_act_fn")) =
       [](const Tensor& x) { return x * 2; };
   const auto x = torch::randn({2, 5, 32});
@@ -110,9 +111,69 @@ TEST_F(ModuleTest, EveryModuleListsItsTensors) {
   size_t listed = 0;
   for (const auto& module : model->modules()) {
     if (const auto* node = dynamic_cast<Node*>(module.get()))
-      listed += node->tensors().size();
+      listed += node->own_parameters().size();
   }
   EXPECT_EQ(listed, model->parameters().size());
+}
+
+/// A module with a buffer of each kind and with lists.
+class ProbeImpl : public Module<ProbeImpl, Tensor(const Tensor&)> {
+public:
+  ProbeImpl() {
+    own_buffer("scale", scale, torch::full({2}, 2.0));
+    own_buffer("mask", mask, torch::ones({2}), /*persistent=*/false);
+    layers = register_module("layers", ModuleList<Linear>(2, [](const auto& before) {
+                               return Linear(2, static_cast<int64_t>(before.size()) + 1);
+                             }));
+    shifts = register_module(
+        "shifts", ParameterList(std::vector<Tensor>{torch::ones({2}).requires_grad_(), Tensor()}));
+  }
+  Tensor forward(const Tensor& x) { return x * scale * mask + (*shifts)[0]; }
+
+  Tensor scale, mask;
+  ModuleList<Linear> layers{nullptr};
+  ParameterList shifts{nullptr};
+};
+PTBERT_MODULE(Probe);
+
+TEST_F(ModuleTest, BindPointsABufferAtAnotherTensor) {
+  Probe probe;
+  EXPECT_TRUE(probe->own_buffers().at("scale").persistent);
+  EXPECT_FALSE(probe->own_buffers().at("mask").persistent);
+  EXPECT_EQ(probe->named_buffers().size(), 2U);
+  probe->bind("scale", torch::full({2}, 5.0));
+  expect_close(probe(torch::ones({1, 2})), torch::full({1, 2}, 6.0));
+  probe->to(torch::kDouble);
+  EXPECT_EQ(probe->mask.scalar_type(), torch::kDouble);
+}
+
+TEST_F(ModuleTest, ListOfModulesGrowsAndShrinks) {
+  Probe probe;
+  auto& list = *probe->layers;
+  EXPECT_EQ(list.items[1]->weight.size(0), 2);
+  list.resize(3);
+  EXPECT_EQ(probe->named_modules()["layers.2"], list.items[2].ptr());
+  EXPECT_EQ(list.items[2]->weight.size(0), 3);
+  list.items[2]->set_override([](const Tensor& x) { return x; });
+  EXPECT_TRUE(probe->exposes_internals());
+  list.resize(1);
+  EXPECT_FALSE(probe->exposes_internals());
+  EXPECT_EQ(probe->named_parameters().size(), 3U); // weight, bias and one shift
+  EXPECT_THROW(list.bind("weight", Tensor()), c10::IndexError);
+}
+
+TEST_F(ModuleTest, ListOfParametersGrowsAndShrinks) {
+  Probe probe;
+  auto& list = *probe->shifts;
+  EXPECT_EQ(list.size(), 2U);
+  EXPECT_FALSE(list[1].defined());
+  list.bind("1", torch::zeros({3}).requires_grad_());
+  EXPECT_EQ(probe->named_parameters()["shifts.1"].size(0), 3);
+  list.resize(3);
+  EXPECT_FALSE(list[2].defined());
+  list.resize(1);
+  EXPECT_FALSE(probe->named_parameters().contains("shifts.1"));
+  EXPECT_THROW(list.bind("1", Tensor()), std::out_of_range);
 }
 
 TEST_F(ModuleTest, HoldersShareTheirModule) {

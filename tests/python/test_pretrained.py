@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from ptbert import file_utils, pretrained
+from ptbert import file_utils
+from ptbert._files import pretrained
 from ptbert._files.pretrained import (
     PRETRAINED,
     ModelFiles,

@@ -32,11 +32,12 @@ void register_checkpoint(py::module_& m) {
       py::arg("path"), "Reads a .safetensors file.");
   m.def(
       "load_weights",
-      [](const py::dict& model, const py::dict& checkpoint) {
-        const auto report = load_weights(to_named_tensors(model), to_named_tensors(checkpoint));
+      [](const py::dict& model, const py::dict& checkpoint, const std::string& family) {
+        const auto report =
+            load_weights(to_named_tensors(model), to_named_tensors(checkpoint), key_map(family));
         return py::make_tuple(report.missing, report.unused);
       },
-      py::arg("model"), py::arg("checkpoint"),
+      py::arg("model"), py::arg("checkpoint"), py::arg("family"),
       "Copies a checkpoint into the tensors of a model; returns the names that were missing and "
       "those unused.");
 }

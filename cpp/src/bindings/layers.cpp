@@ -5,17 +5,13 @@
 #include <tuple>
 #include <vector>
 
+#include "forward.h"
 #include "module.h"
 #include "ptbert/speed/fast_paths.h"
 #include "ptbert/speed/linear_products.h"
-#include "tensors.h"
 
 namespace ptbert::python {
 namespace {
-
-template <typename Impl> void register_leaf(py::module_& m, const char* name) {
-  py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>(m, name);
-}
 
 /// `with DefaultDevice(device):` in Python.
 class DefaultDeviceContext {
@@ -40,6 +36,15 @@ record_paths(const std::function<void()>& run) {
   return tuples;
 }
 
+void def_activation(py::module_& m, const char* name, Tensor (*function)(const Tensor&)) {
+  m.def(
+      name,
+      [function](const TensorObject& x) {
+        return run_released([&, x = to_tensor("x", x)] { return function(x); });
+      },
+      py::arg("x"));
+}
+
 } // namespace
 
 void register_layers(py::module_& m) {
@@ -47,16 +52,12 @@ void register_layers(py::module_& m) {
       .def(py::init<torch::Device>(), py::arg("device"))
       .def("__enter__", &DefaultDeviceContext::enter)
       .def("__exit__", &DefaultDeviceContext::exit);
-  register_leaf<LinearImpl>(m, "Linear");
-  register_leaf<EmbeddingImpl>(m, "Embedding");
-  register_leaf<DropoutImpl>(m, "Dropout");
-  register_leaf<TanhImpl>(m, "Tanh");
-  py::class_<BertLayerNormImpl, torch::nn::Module, std::shared_ptr<BertLayerNormImpl>>(
-      m, "BertLayerNorm")
-      .def(py::init<int64_t, double>(), py::arg("hidden_size"), py::arg("eps"))
-      .def("forward", [](BertLayerNormImpl& self, const py::object& x) {
-        return run_released([&self, x = to_tensor("x", x)] { return self.forward(x); });
-      });
+  register_module<LinearImpl>(m, "Linear");
+  register_module<EmbeddingImpl>(m, "Embedding");
+  register_module<DropoutImpl>(m, "Dropout");
+  register_module<TanhImpl>(m, "Tanh");
+  register_module<BertLayerNormImpl>(m, "BertLayerNorm");
+  ModuleClass<ParameterListImpl>(m, "ParameterList");
   m.def(
       "attributes",
       [](torch::nn::Module& module) {
@@ -72,6 +73,24 @@ void register_layers(py::module_& m) {
         return attributes;
       },
       py::arg("module"), "Numbers and flags of a module that may be set from Python.");
+  m.def(
+      "buffers",
+      [](torch::nn::Module& module) {
+        py::dict buffers;
+        for (const auto& [name, buffer] : dynamic_cast<Node&>(module).own_buffers())
+          buffers[py::str(name)] = py::make_tuple(to_python(*buffer.tensor), buffer.persistent);
+        return buffers;
+      },
+      py::arg("module"), "The buffers of a module, each with whether it is persistent.");
+  m.def(
+      "parameter_list",
+      [](ParameterListImpl& list) {
+        py::list parameters;
+        for (size_t i = 0; i < list.size(); ++i)
+          parameters.append(to_python(list[i]));
+        return parameters;
+      },
+      py::arg("list"), "The parameters of a list, None where there is none.");
   m.def("enable_fast_paths", &enable_fast_paths, py::arg("enabled"),
         "Lets forward passes save work, or not; see ptbert.utils.");
   m.def("fast_paths_enabled", &fast_paths_enabled, "Whether forward passes may save work.");
@@ -94,12 +113,8 @@ void register_layers(py::module_& m) {
       "record_paths", [](const py::function& run) { return record_paths([&run] { run(); }); },
       py::arg("run"),
       "The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.");
-  m.def("gelu", [](const py::object& x) {
-    return run_released([x = to_tensor("x", x)] { return ptbert::gelu(x); });
-  });
-  m.def("swish", [](const py::object& x) {
-    return run_released([x = to_tensor("x", x)] { return swish(x); });
-  });
+  def_activation(m, "gelu", ptbert::gelu);
+  def_activation(m, "swish", ptbert::swish);
 }
 
 } // namespace ptbert::python

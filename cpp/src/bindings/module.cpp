@@ -24,7 +24,8 @@ PYBIND11_MODULE(_C, m) {
   });
   ptbert::python::register_layers(m);
   ptbert::python::register_bert(m);
-  ptbert::python::register_natives(m);
+  ptbert::python::register_transfo_xl(m);
+  ptbert::python::register_node_kinds(m);
   ptbert::python::register_bridge(m);
   ptbert::python::register_checkpoint(m);
   ptbert::python::register_optim(m);

@@ -12,9 +12,10 @@ void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
 void register_guarded(pybind11::module_& m);
 void register_layers(pybind11::module_& m);
-void register_natives(pybind11::module_& m);
+void register_node_kinds(pybind11::module_& m);
 void register_optim(pybind11::module_& m);
 void register_tokenizers(pybind11::module_& m);
+void register_transfo_xl(pybind11::module_& m);
 void register_transfo_xl_tokenizer(pybind11::module_& m);
 
 } // namespace ptbert::python

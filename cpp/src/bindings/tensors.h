@@ -4,17 +4,19 @@
 #include <torch/csrc/utils/pybind.h>
 #include <torch/torch.h>
 
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "ptbert/models/bert_heads.h"
 #include "text.h"
 
-/// Tensors and results of models between C++ and Python. An undefined tensor is None.
+/// Tensors between C++ and Python. An undefined tensor is None.
 
 namespace ptbert::python {
 
 namespace py = pybind11;
+using torch::Tensor;
 
 /// The tensor given for the argument `name`; TypeError for anything else.
 inline Tensor to_tensor(const char* name, const py::handle& value) {
@@ -29,67 +31,72 @@ inline Tensor to_optional_tensor(const char* name, const py::handle& value) {
   return value.is_none() ? Tensor() : to_tensor(name, value);
 }
 
-inline py::object to_python(const Tensor& tensor) {
-  return py::reinterpret_steal<py::object>(THPVariable_Wrap(tensor));
-}
+/// What a forward pass takes and returns, as Python has it: to_python(value), and for what a module
+/// returns to another one from_python(object, path), which names the node at `path` in its errors.
+/// Each family adds the results of its modules.
+template <typename T> struct Convert;
 
-inline py::object to_python(bool value) { return py::bool_(value); }
+template <typename T> py::object to_python(const T& value) { return Convert<T>::to_python(value); }
 
-inline py::object to_python(const std::vector<Tensor>& tensors) {
-  py::list list;
-  for (const auto& tensor : tensors)
-    list.append(to_python(tensor));
-  return list;
-}
+template <> struct Convert<Tensor> {
+  static py::object to_python(const Tensor& tensor) {
+    return py::reinterpret_steal<py::object>(THPVariable_Wrap(tensor));
+  }
+  static Tensor from_python(const py::object& value, const std::string& path) {
+    if (!THPVariable_Check(value.ptr())) {
+      throw py::type_error("The output of `" + path + "` must be a torch.Tensor, but is " +
+                           type_with_article(value) + ".");
+    }
+    return THPVariable_Unpack(value.ptr());
+  }
+};
 
-/// As in 2019 attention weights, where they are asked for, come first.
-inline py::object with_attentions(const std::vector<Tensor>& attentions, py::object output) {
-  if (attentions.empty())
-    return output;
-  if (!py::isinstance<py::tuple>(output))
-    return py::make_tuple(to_python(attentions), output);
-  return py::make_tuple(to_python(attentions)) + output;
-}
+template <> struct Convert<bool> {
+  static py::object to_python(bool value) { return py::bool_(value); }
+};
 
-inline py::object to_python(const AttentionOutput& output) {
-  auto hidden_states = to_python(output.hidden_states);
-  if (!output.attentions.defined())
-    return hidden_states;
-  return py::make_tuple(to_python(output.attentions), hidden_states);
-}
+template <> struct Convert<std::optional<int64_t>> {
+  static py::object to_python(std::optional<int64_t> value) {
+    return value ? py::object(py::int_(*value)) : py::none();
+  }
+};
 
-inline py::object to_python(const BertEncoderOutput& output) {
-  return with_attentions(output.attentions, to_python(output.encoded_layers));
-}
+template <> struct Convert<std::vector<Tensor>> {
+  static py::object to_python(const std::vector<Tensor>& tensors) {
+    py::list list;
+    for (const auto& tensor : tensors)
+      list.append(python::to_python(tensor));
+    return list;
+  }
+  static std::vector<Tensor> from_python(const py::object& value, const std::string& path) {
+    if (!py::isinstance<py::sequence>(value)) {
+      throw py::type_error("The output of `" + path + "` must be a list of tensors, but is " +
+                           type_with_article(value) + ".");
+    }
+    if (py::len(value) == 0) {
+      throw py::value_error("The output of `" + path +
+                            "` must hold at least one tensor, but is empty.");
+    }
+    std::vector<Tensor> tensors;
+    for (const auto& item : value)
+      tensors.push_back(
+          Convert<Tensor>::from_python(py::reinterpret_borrow<py::object>(item), path));
+    return tensors;
+  }
+};
 
-inline py::object to_python(const BertPreTrainingScores& scores) {
-  return py::make_tuple(to_python(scores.prediction_scores),
-                        to_python(scores.seq_relationship_score));
-}
-
-/// As in 2019 a model called with labels returns the loss alone.
-inline py::object to_python(const BertHeadOutput& output) {
-  if (output.loss.defined())
-    return to_python(output.loss);
-  return with_attentions(output.attentions, to_python(output.logits));
-}
-
-inline py::object to_python(const BertForPreTrainingOutput& output) {
-  if (output.loss.defined())
-    return to_python(output.loss);
-  return with_attentions(output.attentions, to_python(output.scores));
-}
-
-inline py::object to_python(const BertForQuestionAnsweringOutput& output) {
-  if (output.loss.defined())
-    return to_python(output.loss);
-  const auto logits = py::make_tuple(to_python(output.start_logits), to_python(output.end_logits));
-  return with_attentions(output.attentions, logits);
+inline std::pair<py::object, py::object> pair_from_python(const py::object& value,
+                                                          const std::string& path) {
+  if (!py::isinstance<py::tuple>(value) || py::len(value) != 2) {
+    throw py::type_error("The output of `" + path + "` must be a tuple of two, but is " +
+                         type_with_article(value) + ".");
+  }
+  return {value[py::int_(0)], value[py::int_(1)]};
 }
 
 /// Runs `function` with the interpreter released and converts its result.
 template <typename Function> py::object run_released(Function function) {
-  auto result = [&] {
+  const auto result = [&] {
     const py::gil_scoped_release release;
     return function();
   }();

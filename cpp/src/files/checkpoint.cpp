@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -97,24 +98,27 @@ torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
   return copy;
 }
 
-/// The name under which a model of today holds what checkpoints of TensorFlow's lineage call
-/// `gamma` and `beta`.
-std::string current_name(std::string name) {
-  const auto rename_ending = [&name](const std::string& from, const std::string& to) {
-    if (name.size() >= from.size() &&
-        name.compare(name.size() - from.size(), from.size(), from) == 0) {
+bool is_ignored(const std::string& name, const KeyMap& keys) {
+  return std::any_of(keys.ignored.begin(), keys.ignored.end(),
+                     [&name](const auto& ending) { return name.ends_with(ending); });
+}
+
+/// An entry of a checkpoint under the name that models have for it, laid out as theirs.
+std::pair<std::string, torch::Tensor> current_entry(std::string name, torch::Tensor tensor,
+                                                    const KeyMap& keys) {
+  for (const auto& [from, to, transposed] : keys.renames) {
+    if (name.ends_with(from)) {
       name.replace(name.size() - from.size(), from.size(), to);
+      return {name, transposed ? tensor.t() : tensor};
     }
-  };
-  rename_ending("LayerNorm.gamma", "LayerNorm.weight");
-  rename_ending("LayerNorm.beta", "LayerNorm.bias");
-  return name;
+  }
+  return {name, tensor};
 }
 
 template <typename Container>
 std::optional<size_t> find_with_or_without_prefix(const Container& index_of,
-                                                  const std::string& name) {
-  static const std::string prefix = "bert.";
+                                                  const std::string& name,
+                                                  const std::string& prefix) {
   const bool prefixed = name.rfind(prefix, 0) == 0;
   for (const auto& candidate : {name, prefixed ? name.substr(prefix.size()) : prefix + name}) {
     const auto found = index_of.find(candidate);
@@ -159,23 +163,28 @@ NamedTensors load_safetensors(const std::string& path) {
   return tensors;
 }
 
-LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint) {
+LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
+                        const KeyMap& keys) {
   std::map<std::string, size_t> index_of;
-  for (size_t i = 0; i < checkpoint.size(); ++i)
-    index_of[current_name(checkpoint[i].first)] = i;
+  std::vector<torch::Tensor> tensors;
+  for (const auto& [key, value] : checkpoint) {
+    const auto [name, tensor] = current_entry(key, value, keys);
+    index_of[name] = tensors.size();
+    tensors.push_back(tensor);
+  }
 
   std::vector<std::optional<size_t>> sources;
   std::set<size_t> used;
   std::set<const void*> loaded;
   std::ostringstream mismatches;
   for (const auto& [name, target] : model) {
-    const auto source = find_with_or_without_prefix(index_of, name);
+    const auto source = find_with_or_without_prefix(index_of, name, keys.prefix);
     sources.push_back(source);
     if (!source)
       continue;
     used.insert(*source);
     loaded.insert(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl());
-    const auto& tensor = checkpoint[*source].second;
+    const auto& tensor = tensors[*source];
     if (tensor.sizes() != target.sizes()) {
       mismatches << (mismatches.tellp() > 0 ? "\n" : "") << "`" << name << "` must be of shape "
                  << target.sizes() << ", but is of shape " << tensor.sizes()
@@ -190,13 +199,14 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   for (size_t i = 0; i < model.size(); ++i) {
     auto target = model[i].second;
     if (sources[i]) {
-      target.copy_(checkpoint[*sources[i]].second);
-    } else if (loaded.count(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl()) == 0) {
+      target.copy_(tensors[*sources[i]]);
+    } else if (!is_ignored(model[i].first, keys) &&
+               loaded.count(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl()) == 0) {
       report.missing.push_back(model[i].first);
     }
   }
   for (size_t i = 0; i < checkpoint.size(); ++i) {
-    if (used.count(i) == 0)
+    if (used.count(i) == 0 && !is_ignored(checkpoint[i].first, keys))
       report.unused.push_back(checkpoint[i].first);
   }
   return report;
@@ -210,14 +220,6 @@ NamedTensors load_checkpoint(const std::string& directory) {
     return load_pytorch_bin((folder / "pytorch_model.bin").string());
   throw FileError("The folder " + directory +
                   " holds neither model.safetensors nor pytorch_model.bin.");
-}
-
-LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
-  NamedTensors parameters;
-  for (const auto& parameter : model.named_parameters()) {
-    parameters.emplace_back(parameter.key(), parameter.value());
-  }
-  return load_weights(parameters, load_checkpoint(directory));
 }
 
 } // namespace ptbert

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "checks.h"
+#include "head_mask.h"
 #include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 /// In 2019 the layers of an encoder started as copies of the first and drew no random numbers of
 /// their own; done alike here, so that equal seeds give equal models.
-BertLayer copy_without_drawing(BertLayer& layer, AttentionOptions options) {
+BertLayer copy_without_drawing(const BertLayer& layer, AttentionOptions options) {
   const DefaultDevice meta(torch::kMeta);
   BertLayer copy(layer->config, options);
   const auto sources = layer->modules();
@@ -56,13 +57,6 @@ void note_packing(const Packing& packing, const Tensor& rows) {
     PathRecorder::note("last layer", "where it is used", share(rows.size(0), tokens) + " tokens");
 }
 
-/// The head mask of the encoder from that of the user.
-Tensor encoder_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
-  const auto rows =
-      head_mask.dim() == 1 ? head_mask.unsqueeze(0) : head_mask;  // [1 or layers, heads]
-  return rows.to(dtype).unsqueeze(1).unsqueeze(-1).unsqueeze(-1); // -> [*, 1, heads, 1, 1]
-}
-
 } // namespace
 
 BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& config) : config(config) {
@@ -91,11 +85,6 @@ Tensor BertEmbeddingsImpl::forward_packed(const Tensor& input_ids, const Tensor&
   const auto ids = packing.pack(input_ids);
   return embed(ids, packing.tokens.remainder(input_ids.size(1)),
                token_type_ids.defined() ? packing.pack(token_type_ids) : torch::zeros_like(ids));
-}
-
-bool BertEmbeddingsImpl::observed() const {
-  return Module::observed() || any_observed(word_embeddings, position_embeddings,
-                                            token_type_embeddings, layer_norm, dropout);
 }
 
 void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& token_type_ids) {
@@ -141,11 +130,6 @@ BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, Attention
   dropout = register_module("dropout", Dropout(config.attention_probs_dropout_prob));
 }
 
-bool BertSelfAttentionImpl::observed() const {
-  return Module::observed() || output_attentions || keep_multihead_output ||
-         any_observed(query, key, value, dropout);
-}
-
 Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
   return x.view_symint({x.sym_size(0), x.sym_size(1), num_attention_heads, attention_head_size})
       .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
@@ -172,7 +156,7 @@ const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Te
                                                  const Tensor& attention_mask) {
   if (!fast_paths_enabled())
     return kSwitchedOff;
-  if (dropout->observed())
+  if (dropout->exposes_internals())
     return "dropout is called in Python";
   if (dropout->is_dropping())
     return "weights are dropped";
@@ -201,11 +185,10 @@ Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
                                              split_heads(values), mask);
 }
 
-std::pair<AttentionOutput, Tensor>
+std::pair<BertAttentionOutput, Tensor>
 BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Tensor& attention_mask,
                                           const Tensor& head_mask) {
-  if (head_mask.defined())
-    check_head_mask(head_mask, num_attention_heads);
+  check_layer_head_mask(head_mask, num_attention_heads);
   // One statement each: hooks fire in this order.
   const auto queries = query(hidden_states);
   const auto keys = key(hidden_states);
@@ -223,9 +206,9 @@ BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Ten
   return {{merge_heads(heads), output_attentions ? weights : Tensor()}, heads};
 }
 
-AttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
-                                               const Tensor& attention_mask,
-                                               const Tensor& head_mask) {
+BertAttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
+                                                   const Tensor& attention_mask,
+                                                   const Tensor& head_mask) {
   auto [output, heads] = forward_with_heads(hidden_states, attention_mask, head_mask);
   if (keep_multihead_output) {
     if (heads.requires_grad())
@@ -272,8 +255,9 @@ BertAttentionImpl::BertAttentionImpl(const BertConfig& config, AttentionOptions 
   output = register_module("output", BertSelfOutput(config));
 }
 
-AttentionOutput BertAttentionImpl::forward(const Tensor& input_tensor, const Tensor& attention_mask,
-                                           const Tensor& head_mask) {
+BertAttentionOutput BertAttentionImpl::forward(const Tensor& input_tensor,
+                                               const Tensor& attention_mask,
+                                               const Tensor& head_mask) {
   const auto [context, attentions] = self_attention(input_tensor, attention_mask, head_mask);
   return {output(context, input_tensor), attentions};
 }
@@ -311,8 +295,8 @@ BertLayerImpl::BertLayerImpl(const BertConfig& config, AttentionOptions options)
   output = register_module("output", BertOutput(config));
 }
 
-AttentionOutput BertLayerImpl::forward(const Tensor& hidden_states, const Tensor& attention_mask,
-                                       const Tensor& head_mask) {
+BertAttentionOutput BertLayerImpl::forward(const Tensor& hidden_states,
+                                           const Tensor& attention_mask, const Tensor& head_mask) {
   const auto [attention_output, attentions] = attention(hidden_states, attention_mask, head_mask);
   return {output(intermediate(attention_output), attention_output), attentions};
 }
@@ -323,40 +307,24 @@ Tensor BertLayerImpl::forward_packed(const Tensor& hidden_states, const Packing&
   return output(intermediate(attention_output), attention_output);
 }
 
-BertLayerListImpl::BertLayerListImpl(const BertConfig& config, AttentionOptions options)
-    : config(config), options(options) {
-  resize(config.num_hidden_layers);
-}
-
-void BertLayerListImpl::resize(size_t length) {
-  for (; layers.size() > length; layers.pop_back()) {
-    unregister_module(std::to_string(layers.size() - 1));
-  }
-  while (layers.size() < length) {
-    auto layer =
-        layers.empty() ? BertLayer(config, options) : copy_without_drawing(layers.front(), options);
-    layers.push_back(register_module(std::to_string(layers.size()), layer));
-  }
-}
-
 BertEncoderImpl::BertEncoderImpl(const BertConfig& config, AttentionOptions options)
     : config(config) {
-  layer = register_module("layer", BertLayerList(config, options));
+  layer = register_module("layer",
+                          ModuleList<BertLayer>(config.num_hidden_layers, [=](const auto& before) {
+                            return before.empty() ? BertLayer(config, options)
+                                                  : copy_without_drawing(before.front(), options);
+                          }));
 }
 
 BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& attention_mask,
                                            bool output_all_encoded_layers,
                                            const Tensor& head_mask) {
+  auto& layers = layer->items;
+  check_stack_head_mask(head_mask, static_cast<int64_t>(layers.size()));
   BertEncoderOutput output;
-  const auto layers = static_cast<int64_t>(layer->layers.size());
-  if (head_mask.defined())
-    check_head_masks(head_mask, layers);
-  for (int64_t i = 0; i < layers; ++i) {
-    Tensor layer_head_mask; // [1, heads, 1, 1]
-    if (head_mask.defined())
-      layer_head_mask = head_mask.size(0) == 1 ? head_mask[0] : head_mask[i];
+  for (size_t i = 0; i < layers.size(); ++i) {
     auto [layer_output, attentions] =
-        layer->layers[i](hidden_states, attention_mask, layer_head_mask);
+        layers[i](hidden_states, attention_mask, head_mask_of_layer(head_mask, i));
     hidden_states = layer_output;
     if (output_all_encoded_layers)
       output.encoded_layers.push_back(hidden_states);
@@ -370,21 +338,16 @@ BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& a
   return output;
 }
 
-bool BertEncoderImpl::observed() const {
-  return Module::observed() || std::any_of(layer->layers.begin(), layer->layers.end(),
-                                           [](const auto& one) { return one->observed(); });
-}
-
 std::vector<Tensor> BertEncoderImpl::forward_packed(Tensor hidden_states, const Packing& packing,
                                                     const Tensor& rows,
                                                     bool output_all_encoded_layers) {
   note_packing(packing, rows);
   std::vector<Tensor> encoded_layers;
-  const auto layers = layer->layers.size();
-  for (size_t i = 0; i < layers; ++i) {
-    const bool is_last = i + 1 == layers;
-    hidden_states = layer->layers[i]->forward_packed(hidden_states, packing,
-                                                     is_last ? rows : Tensor()); // Tensor(): all
+  auto& layers = layer->items;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const bool is_last = i + 1 == layers.size();
+    hidden_states = layers[i]->forward_packed(hidden_states, packing,
+                                              is_last ? rows : Tensor()); // Tensor(): all
     if (is_last || output_all_encoded_layers)
       encoded_layers.push_back(hidden_states);
   }
@@ -401,7 +364,7 @@ Tensor BertPoolerImpl::forward(const Tensor& hidden_states) {
 }
 
 BertModelImpl::BertModelImpl(const BertConfig& config, AttentionOptions options) : config(config) {
-  check_config(config);
+  config.check();
   embeddings = register_module("embeddings", BertEmbeddings(config));
   encoder = register_module("encoder", BertEncoder(config, options));
   pooler = register_module("pooler", BertPooler(config));
@@ -415,8 +378,7 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
-  if (head_mask.defined())
-    check_model_head_mask(head_mask);
+  check_model_head_mask(head_mask);
   if (skip_padding && attention_mask.defined()) {
     if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
       return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
@@ -431,11 +393,8 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
     additive_mask = (1 - attention_mask.to(embedded.scalar_type())) * -10000.0;
     additive_mask = additive_mask.unsqueeze(1).unsqueeze(2); // [batch, seq] -> [batch, 1, 1, seq]
   }
-  Tensor head_masks;
-  if (head_mask.defined())
-    head_masks = encoder_head_mask(head_mask, embedded.scalar_type());
-  auto [encoded_layers, attentions] =
-      encoder(embedded, additive_mask, output_all_encoded_layers, head_masks);
+  auto [encoded_layers, attentions] = encoder(embedded, additive_mask, output_all_encoded_layers,
+                                              expand_head_mask(head_mask, embedded.scalar_type()));
   const auto pooled_output = pooler(encoded_layers.back());
   return {encoded_layers, pooled_output, attentions};
 }
@@ -482,7 +441,7 @@ std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
     return note_padding_is_computed(kSwitchedOff);
   if (head_mask.defined())
     return note_padding_is_computed("there is a head mask");
-  if (observed())
+  if (exposes_internals())
     return note_padding_is_computed("something outside of the core sees into the model");
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())

@@ -1,16 +1,12 @@
 #include "ptbert/models/bert_config.h"
 
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
-
-#include "ptbert/errors.h"
+#include "checks.h"
+#include "config_json.h"
 
 namespace ptbert {
 namespace {
 
-/// Calls visit(name, field) for each field of the configuration: the one list of JSON keys.
-template <typename Config, typename Visitor> void for_each_field(Config& config, Visitor visit) {
+constexpr auto for_each_field = [](auto& config, auto visit) {
   visit("vocab_size", config.vocab_size);
   visit("hidden_size", config.hidden_size);
   visit("num_hidden_layers", config.num_hidden_layers);
@@ -23,52 +19,30 @@ template <typename Config, typename Visitor> void for_each_field(Config& config,
   visit("type_vocab_size", config.type_vocab_size);
   visit("initializer_range", config.initializer_range);
   visit("layer_norm_eps", config.layer_norm_eps);
-}
+};
 
 } // namespace
 
 BertConfig BertConfig::from_json(const std::string& text) {
-  nlohmann::json object;
-  try {
-    object = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    throw FormatError(std::string("The configuration must be JSON, but is not: ") + error.what());
-  }
-  if (!object.is_object()) {
-    throw FormatError(std::string("The configuration must be a JSON object, but is a JSON ") +
-                      object.type_name() + ".");
-  }
-  BertConfig config;
-  for_each_field(config, [&object](const char* name, auto& field) {
-    const auto found = object.find(name);
-    if (found == object.end())
-      return;
-    try {
-      found->get_to(field);
-    } catch (const nlohmann::json::exception&) {
-      throw FormatError(std::string("`") + name +
-                        "` has a value of the wrong type: " + found->dump() + ".");
-    }
-    object.erase(found);
-  });
-  for (const auto& [name, value] : object.items())
-    config.unknown_keys[name] = value.dump();
-  return config;
+  return config_from_json<BertConfig>(text, for_each_field);
 }
 
 BertConfig BertConfig::from_json_file(const std::string& path) {
-  std::ifstream file(path);
-  if (!file)
-    throw FileError("There is no configuration file " + path + ".");
-  return from_json(std::string(std::istreambuf_iterator<char>(file), {}));
+  return config_from_json_file<BertConfig>(path, for_each_field);
 }
 
-std::string BertConfig::to_json() const {
-  nlohmann::json object;
-  for_each_field(*this, [&object](const char* name, const auto& field) { object[name] = field; });
-  for (const auto& [name, value] : unknown_keys)
-    object[name] = nlohmann::json::parse(value);
-  return object.dump(2) + "\n";
+std::string BertConfig::to_json() const { return config_to_json(*this, for_each_field); }
+
+void BertConfig::check() const {
+  check_count("vocab_size", vocab_size);
+  check_count("hidden_size", hidden_size);
+  check_count("num_hidden_layers", num_hidden_layers);
+  check_count("num_attention_heads", num_attention_heads);
+  check_count("intermediate_size", intermediate_size);
+  check_count("max_position_embeddings", max_position_embeddings);
+  check_count("type_vocab_size", type_vocab_size);
+  check_probability("hidden_dropout_prob", hidden_dropout_prob);
+  check_probability("attention_probs_dropout_prob", attention_probs_dropout_prob);
 }
 
 } // namespace ptbert

@@ -134,7 +134,7 @@ BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_typ
                          kIgnoredToken);
   };
   BertForPreTrainingOutput output;
-  if (has_loss && !cls->observed()) {
+  if (has_loss && !cls->exposes_internals()) {
     const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
                                       masked_lm_labels, kIgnoredToken, /*with_pooled_output=*/true);
     if (tokens) {
@@ -168,7 +168,7 @@ BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tenso
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
   BertHeadOutput output;
-  if (masked_lm_labels.defined() && !cls->observed()) {
+  if (masked_lm_labels.defined() && !cls->exposes_internals()) {
     const auto tokens =
         run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask, masked_lm_labels,
                       kIgnoredToken, /*with_pooled_output=*/false);
@@ -325,7 +325,7 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
                          classes.reshape({-1}), kIgnoredClass);
   };
   BertHeadOutput output;
-  if (targets.defined() && !any_observed(dropout, classifier)) {
+  if (targets.defined() && !dropout->exposes_internals() && !classifier->exposes_internals()) {
     const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
                                       targets, kIgnoredClass, /*with_pooled_output=*/false);
     if (tokens) {

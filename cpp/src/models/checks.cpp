@@ -31,20 +31,9 @@ void check_count(const char* name, int64_t value) {
   TORCH_CHECK_VALUE(value >= 1, "`", name, "` must be at least 1, but is ", value, ".");
 }
 
-void check_config(const BertConfig& config) {
-  check_count("vocab_size", config.vocab_size);
-  check_count("hidden_size", config.hidden_size);
-  check_count("num_hidden_layers", config.num_hidden_layers);
-  check_count("num_attention_heads", config.num_attention_heads);
-  check_count("intermediate_size", config.intermediate_size);
-  check_count("max_position_embeddings", config.max_position_embeddings);
-  check_count("type_vocab_size", config.type_vocab_size);
-  const auto check_probability = [](const char* name, double value) {
-    TORCH_CHECK_VALUE(value >= 0 && value <= 1, "`", name, "` must be in [0, 1], but is ", value,
-                      ".");
-  };
-  check_probability("hidden_dropout_prob", config.hidden_dropout_prob);
-  check_probability("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
+void check_probability(const char* name, double value) {
+  TORCH_CHECK_VALUE(value >= 0 && value <= 1, "`", name, "` must be in [0, 1], but is ", value,
+                    ".");
 }
 
 void check_ids_dtype(const char* name, const Tensor& ids) {
@@ -70,13 +59,17 @@ void check_choices(const Tensor& input_ids, int64_t num_choices) {
                     input_ids.sym_sizes(), ".");
 }
 
-void check_range(const char* name, const Tensor& ids, Embedding& table) {
-  if (table->overridden() || !has_readable_values(ids))
+void check_range(const char* name, const Tensor& ids, int64_t count) {
+  if (!has_readable_values(ids))
     return;
-  const auto rows = table->weight.size(0);
   const auto [smallest, largest] = value_range(ids);
-  TORCH_CHECK_INDEX(smallest >= 0 && largest < rows, "`", name, "` must be in [0, ", rows,
+  TORCH_CHECK_INDEX(smallest >= 0 && largest < count, "`", name, "` must be in [0, ", count,
                     "), but holds ", offending(smallest, largest), ".");
+}
+
+void check_range(const char* name, const Tensor& ids, Embedding& table) {
+  if (!table->overridden())
+    check_range(name, ids, table->weight.size(0));
 }
 
 void check_length(const Tensor& input_ids, Embedding& positions) {
@@ -99,32 +92,6 @@ void check_mask(const Tensor& attention_mask, const Tensor& input_ids) {
                    "`attention_mask` must be of a real dtype, but is ", dtype_name(attention_mask),
                    ".");
   check_shape_of_input_ids("attention_mask", attention_mask, input_ids);
-}
-
-void check_model_head_mask(const Tensor& head_mask) {
-  TORCH_CHECK_VALUE(head_mask.dim() == 1 || head_mask.dim() == 2,
-                    "`head_mask` must be of shape [heads] or [layers, heads], but is of shape ",
-                    head_mask.sym_sizes(), ".");
-}
-
-void check_head_masks(const Tensor& head_mask, int64_t layers) {
-  TORCH_CHECK_VALUE(
-      head_mask.dim() == 5,
-      "`head_mask` of an encoder must be of shape [layers, 1, heads, 1, 1], but is of "
-      "shape ",
-      head_mask.sym_sizes(), ".");
-  TORCH_CHECK_VALUE(head_mask.sym_size(0) == 1 || head_mask.sym_size(0) == layers,
-                    "`head_mask` must have a row for each of ", layers, " layers, but has ",
-                    head_mask.sym_size(0), ".");
-}
-
-void check_head_mask(const Tensor& head_mask, int64_t heads) {
-  TORCH_CHECK_VALUE(head_mask.dim() == 4,
-                    "`head_mask` of a layer must be of shape [1, heads, 1, 1], but is of shape ",
-                    head_mask.sym_sizes(), ".");
-  TORCH_CHECK_VALUE(head_mask.sym_size(1) == 1 || head_mask.sym_size(1) == heads,
-                    "`head_mask` must be for the ", heads, " heads that the layer has, but is for ",
-                    head_mask.sym_size(1), ".");
 }
 
 void check_scores(const char* name, const Tensor& scores, int64_t classes) {

@@ -2,20 +2,18 @@
 
 #include <optional>
 
-#include "ptbert/models/bert_config.h"
 #include "ptbert/models/layers.h"
 
 /// Checks of what users give. Each throws the exception and the text that docs and tests name.
-/// Values are looked at on the CPU only: elsewhere it would wait for the device, and under export
-/// or vmap there are none. Shapes may be symbolic, those of an export with dynamic ones.
+/// Values are checked on the CPU only: reading them on a GPU would wait for the device, and under
+/// export or vmap there are none. Shapes may be symbolic, as in an export with dynamic ones.
 
 namespace ptbert {
 
-/// Sizes and probabilities of a configuration.
-void check_config(const BertConfig& config);
-
-/// `value` >= 1, for counts given to constructors.
+/// `value` >= 1, for sizes and counts.
 void check_count(const char* name, int64_t value);
+/// `value` in [0, 1].
+void check_probability(const char* name, double value);
 
 /// Token ids [batch, seq]: integers, at least one.
 void check_ids(const char* name, const Tensor& ids);
@@ -23,6 +21,8 @@ void check_ids(const char* name, const Tensor& ids);
 void check_choices(const Tensor& input_ids, int64_t num_choices);
 void check_ids_dtype(const char* name, const Tensor& ids);
 
+/// `ids` in [0, count).
+void check_range(const char* name, const Tensor& ids, int64_t count);
 /// `ids` within the rows of `table`; nothing where the table was replaced by a module of the user's
 /// own.
 void check_range(const char* name, const Tensor& ids, Embedding& table);
@@ -32,12 +32,6 @@ void check_length(const Tensor& input_ids, Embedding& positions);
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids);
 /// A mask of any real dtype and of the shape of `input_ids`.
 void check_mask(const Tensor& attention_mask, const Tensor& input_ids);
-
-/// Head masks: of a model, [heads] or [layers, heads]; of an encoder, one or `layers` of those of a
-/// layer; of a layer, for `heads` or for all alike in the second of four dimensions.
-void check_model_head_mask(const Tensor& head_mask);
-void check_head_masks(const Tensor& head_mask, int64_t layers);
-void check_head_mask(const Tensor& head_mask, int64_t heads);
 
 /// `scores` of the head `name`, `classes` of them in the last dimension.
 void check_scores(const char* name, const Tensor& scores, int64_t classes);

@@ -32,12 +32,18 @@ VOCABULARY_NAMES: dict[Family, str] = {
     "gpt2": "vocab.json",
     "transfo-xl": "vocab.bin",
 }
+# The first that exists is taken.
+_CONFIG_NAMES: dict[Family, tuple[str, ...]] = {
+    "bert": (CONFIG_NAME, BERT_CONFIG_NAME),
+    "openai-gpt": (CONFIG_NAME, "openai_gpt_config.json"),
+    "gpt2": (CONFIG_NAME,),
+    "transfo-xl": (CONFIG_NAME,),
+}
 
 MERGES_NAME = "merges.txt"
 SPECIAL_TOKENS_NAME = "special_tokens.txt"
 CORPUS_NAME = "corpus.bin"
 
-_CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME)
 _WEIGHTS_NAMES = (SAFETENSORS_NAME, WEIGHTS_NAME)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK_BYTES = 1 << 20
@@ -206,12 +212,13 @@ def resolve_model(
         yield ModelFiles(config, weights)
         return
     path = _local_path(name_or_path, cache_dir, family)
+    names = _CONFIG_NAMES[family], _WEIGHTS_NAMES if need_weights else ()
     if path.is_dir():
-        yield _model_files(path, path, need_weights)
+        yield _model_files(path, path, *names)
         return
     with TemporaryDirectory(prefix="ptbert-") as folder:
-        _extract(path, Path(folder), _CONFIG_NAMES + (_WEIGHTS_NAMES if need_weights else ()))
-        yield _model_files(Path(folder), path, need_weights)
+        _extract(path, Path(folder), *names)
+        yield _model_files(Path(folder), path, *names)
 
 
 def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:
@@ -286,12 +293,16 @@ def _first_of(names: tuple[str, ...], folder: Path, origin: Path) -> Path:
     )
 
 
-def _model_files(folder: Path, origin: Path, need_weights: bool) -> ModelFiles:
-    config = _first_of(_CONFIG_NAMES, folder, origin)
-    return ModelFiles(config, _first_of(_WEIGHTS_NAMES, folder, origin) if need_weights else None)
+def _model_files(
+    folder: Path, origin: Path, configs: tuple[str, ...], weights: tuple[str, ...]
+) -> ModelFiles:
+    config = _first_of(configs, folder, origin)
+    return ModelFiles(config, _first_of(weights, folder, origin) if weights else None)
 
 
-def _extract(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
+def _extract(
+    archive: Path, folder: Path, configs: tuple[str, ...], weights: tuple[str, ...]
+) -> None:
     try:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -299,7 +310,7 @@ def _extract(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
                     _check_member(archive, member)
                     name = str(PurePosixPath(member.name))
                     source = tar.extractfile(member)
-                    if source is not None and name in names:
+                    if source is not None and name in configs + weights:
                         with source, (folder / name).open("wb") as target:
                             shutil.copyfileobj(source, target, _CHUNK_BYTES)
             while stream.read(_CHUNK_BYTES):  # Only at the end does gzip compare its checksum.
@@ -307,7 +318,7 @@ def _extract(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise OSError(
             f"`{archive}` must be a directory or a complete .tar.gz archive with "
-            f"{_either(_CONFIG_NAMES)} and weights, but cannot be read as one ({error}). Download "
+            f"{_either(configs)} and weights, but cannot be read as one ({error}). Download "
             "it again, or pass the directory with the files."
         ) from error
 

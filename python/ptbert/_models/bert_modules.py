@@ -10,57 +10,17 @@ keeps all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .. import _C
-from .bert_config import BertConfig, native_config
-from .bridge import CppModule, register_activations, register_leaf, register_nodes, run
+from .bert_config import BertConfig
+from .bridge import CppModule, register_nodes, run
+from .config import cpp_config
+from .layers import ACT2FN
 from .pruning import prune_heads
-
-
-def gelu(x: Tensor) -> Tensor:
-    """Gaussian error linear unit, the exact form: x * Phi(x)."""
-    return _C.gelu(x)
-
-
-def swish(x: Tensor) -> Tensor:
-    """Swish: x * sigmoid(x)."""
-    return _C.swish(x)
-
-
-ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": gelu,
-    "relu": nn.functional.relu,
-    "swish": swish,
-}
-
-
-class BertLayerNorm(nn.LayerNorm):
-    """Layer normalisation with epsilon inside the square root, as in TensorFlow.
-
-    Args:
-        hidden_size: Size of the last dimension.
-        eps: Epsilon; also the attribute `variance_epsilon`.
-
-    Example:
-        >>> BertLayerNorm(8)(torch.ones(2, 8)).shape
-        torch.Size([2, 8])
-    """
-
-    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
-        super().__init__(hidden_size, eps=eps)
-
-    @property
-    def variance_epsilon(self) -> float:
-        """Epsilon under its name of 2019."""
-        return self.eps
-
-    @variance_epsilon.setter
-    def variance_epsilon(self, value: float) -> None:
-        self.eps = value
 
 
 class BertNode(CppModule):
@@ -73,14 +33,14 @@ class BertNode(CppModule):
         self.config = config
         self._adopt_new()
 
-    def _new_native(self) -> Any:
-        return self._native_type(native_config(self.config))
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config))
 
 
 class BertEmbeddings(BertNode):
     """Sum of word, position and segment embeddings, then LayerNorm and dropout."""
 
-    _native_type = _C.BertEmbeddings
+    _cpp_type = _C.BertEmbeddings
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """[batch, seq] -> [batch, seq, hidden]"""
@@ -88,7 +48,7 @@ class BertEmbeddings(BertNode):
 
 
 class BertAttentionOptions(BertNode):
-    """A node that is made with the options of those who look inside."""
+    """A node that is made with the options of callers that look inside its attention."""
 
     output_attentions: bool
     keep_multihead_output: bool
@@ -114,7 +74,8 @@ class BertSelfAttention(BertAttentionOptions):
         keep_multihead_output: Keep `multihead_output`.
     """
 
-    _native_type = _C.BertSelfAttention
+    _cpp_type = _C.BertSelfAttention
+    _required: ClassVar[dict[str, Any]] = {"keep_multihead_output": False}  # kept in Python
 
     # Where the output is kept, if it is: a place that stays, since an attribute that changed in
     # every pass would have the tree walked.
@@ -194,7 +155,7 @@ class BertAttentionNode(BertAttentionOptions):
 class BertSelfOutput(BertNode):
     """Dense layer, dropout, residual and LayerNorm after self-attention."""
 
-    _native_type = _C.BertSelfOutput
+    _cpp_type = _C.BertSelfOutput
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
         """[batch, seq, hidden] twice -> [batch, seq, hidden]"""
@@ -204,7 +165,7 @@ class BertSelfOutput(BertNode):
 class BertAttention(BertAttentionNode):
     """Self-attention and its output."""
 
-    _native_type = _C.BertAttention
+    _cpp_type = _C.BertAttention
 
     def forward(
         self,
@@ -234,10 +195,10 @@ class BertAttention(BertAttentionNode):
 class BertIntermediate(BertNode):
     """First half of the feed-forward layer."""
 
-    _native_type = _C.BertIntermediate
+    _cpp_type = _C.BertIntermediate
 
-    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        super()._adopt(native, shared)
+    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(cpp, shared)
         self.intermediate_act_fn = _activation(self.config)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -248,7 +209,7 @@ class BertIntermediate(BertNode):
 class BertOutput(BertNode):
     """Second half of the feed-forward layer, dropout, residual and LayerNorm."""
 
-    _native_type = _C.BertOutput
+    _cpp_type = _C.BertOutput
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
         """[batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]"""
@@ -258,7 +219,7 @@ class BertOutput(BertNode):
 class BertLayer(BertAttentionNode):
     """One block of the Transformer: attention and feed-forward."""
 
-    _native_type = _C.BertLayer
+    _cpp_type = _C.BertLayer
 
     def forward(
         self,
@@ -273,7 +234,7 @@ class BertLayer(BertAttentionNode):
 class BertEncoder(BertAttentionNode):
     """The stack of layers."""
 
-    _native_type = _C.BertEncoder
+    _cpp_type = _C.BertEncoder
 
     def forward(
         self,
@@ -290,7 +251,7 @@ class BertEncoder(BertAttentionNode):
 class BertPooler(BertNode):
     """Dense layer and tanh on the first token."""
 
-    _native_type = _C.BertPooler
+    _cpp_type = _C.BertPooler
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, hidden]"""
@@ -300,10 +261,10 @@ class BertPooler(BertNode):
 class BertPredictionHeadTransform(BertNode):
     """Dense layer, activation and LayerNorm before the decoder."""
 
-    _native_type = _C.BertPredictionHeadTransform
+    _cpp_type = _C.BertPredictionHeadTransform
 
-    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        super()._adopt(native, shared)
+    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        super()._adopt(cpp, shared)
         self.transform_act_fn = _activation(self.config)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -314,7 +275,7 @@ class BertPredictionHeadTransform(BertNode):
 class BertOnlyNSPHead(BertNode):
     """The next-sentence head."""
 
-    _native_type = _C.BertOnlyNSPHead
+    _cpp_type = _C.BertOnlyNSPHead
 
     def forward(self, pooled_output: Tensor) -> Tensor:
         """[batch, hidden] -> [batch, 2]"""
@@ -328,19 +289,18 @@ class BertTiedNode(BertNode):
         """`bert_model_embedding_weights` [vocab, hidden] becomes the decoder's weight itself."""
         nn.Module.__init__(self)
         self.config = config
-        native = self._native_type(native_config(config), bert_model_embedding_weights)
-        self._adopt(native, {})
+        self._adopt(self._cpp_type(cpp_config(config), bert_model_embedding_weights), {})
 
-    def _new_native(self) -> Any:
+    def _new_cpp(self) -> Any:
         # The weight only gives the decoder its shape: it is bound to this tree before it is used.
         shape = (self.config.vocab_size, self.config.hidden_size)
-        return self._native_type(native_config(self.config), torch.empty(shape, device="meta"))
+        return self._cpp_type(cpp_config(self.config), torch.empty(shape, device="meta"))
 
 
 class BertLMPredictionHead(BertTiedNode):
     """Scores of every token of the vocabulary."""
 
-    _native_type = _C.BertLMPredictionHead
+    _cpp_type = _C.BertLMPredictionHead
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[*, hidden] -> [*, vocab]"""
@@ -350,7 +310,7 @@ class BertLMPredictionHead(BertTiedNode):
 class BertOnlyMLMHead(BertTiedNode):
     """The masked-LM head under the name that checkpoints give it."""
 
-    _native_type = _C.BertOnlyMLMHead
+    _cpp_type = _C.BertOnlyMLMHead
 
     def forward(self, sequence_output: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, seq, vocab]"""
@@ -360,7 +320,7 @@ class BertOnlyMLMHead(BertTiedNode):
 class BertPreTrainingHeads(BertTiedNode):
     """Both heads of pre-training."""
 
-    _native_type = _C.BertPreTrainingHeads
+    _cpp_type = _C.BertPreTrainingHeads
 
     def forward(self, sequence_output: Tensor, pooled_output: Tensor) -> tuple[Tensor, Tensor]:
         """[batch, seq, hidden], [batch, hidden] -> [batch, seq, vocab], [batch, 2]"""
@@ -373,13 +333,6 @@ def _activation(config: BertConfig) -> Callable[[Tensor], Tensor]:
     return config.hidden_act
 
 
-def _make_layer_norm(native: Any) -> nn.Module:
-    (hidden_size,) = native.named_parameters(False)["weight"].shape
-    return BertLayerNorm(hidden_size, eps=_C.attributes(native)["eps"])
-
-
-register_activations(ACT2FN)
-register_leaf(_C.BertLayerNorm, BertLayerNorm, _make_layer_norm)
 register_nodes(
     BertEmbeddings,
     BertSelfAttention,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -15,56 +16,119 @@ from .. import _C
 run = _C.Run()
 
 
+@dataclass(frozen=True)
+class NodeKind:
+    """How Python shows the C++ modules of one class.
+
+    Attributes:
+        cls: The class of the nodes. C++ does the arithmetic of nodes of this very class, while it
+            has the `forward` that it has now; those of any other are called in Python.
+        make: Makes a node for a C++ module, which then gets the module's parameters, buffers and
+            children; None for a `CppModule`.
+        required: Attributes that must have these values for C++ to do the arithmetic.
+    """
+
+    cls: type[nn.Module]
+    make: Callable[[Any], nn.Module] | None = None
+    required: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _make_parameter_list(cpp: Any) -> nn.ParameterList:
+    parameters = nn.ParameterList()
+    for tensor in _C.parameter_list(cpp):
+        parameters.append(None if tensor is None else nn.Parameter(tensor.detach()))
+    return parameters
+
+
+# By the name of the C++ class. layers.py and the families add theirs.
+_KINDS: dict[str, NodeKind] = {}
+
+
+def register_kind(name: str, kind: NodeKind) -> None:
+    """Makes `kind` that of the C++ class `name`."""
+    _KINDS[name] = kind
+    _C.register_kind(name, kind.cls, kind.cls.forward, dict(kind.required))
+
+
+register_kind("ModuleList", NodeKind(nn.ModuleList, lambda cpp: nn.ModuleList()))
+register_kind("ParameterList", NodeKind(nn.ParameterList, _make_parameter_list))
+
+
+def register_nodes(*nodes: type[CppModule]) -> None:
+    """Makes `nodes` the Python classes of the C++ classes of their `_cpp_type`."""
+    for node in nodes:
+        register_kind(node._cpp_type.__name__, NodeKind(node, required=node._required))
+
+
+def register_activations(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
+    """Makes `functions` those that C++ computes itself, by the names that it knows them by."""
+    for name, function in functions.items():
+        _C.register_activation(function, name)
+
+
 class CppModule(nn.Module):
     """A node of the Python tree whose forward runs in C++.
 
-    Parameters, sub-modules and attributes are those of this tree; a C++ twin is bound to them
-    before each forward. Subclasses name their C++ class in `_native_type`, set up their tree with
+    Parameters, buffers, sub-modules and attributes are those of this tree; a C++ twin is bound to
+    them before each forward. Subclasses name their C++ class in `_cpp_type`, set up their tree with
     `_adopt` and call `run` in `forward`.
     """
 
-    _native_type: ClassVar[type[Any]]
+    _cpp_type: ClassVar[type[Any]]
+    _required: ClassVar[Mapping[str, Any]] = {}
     config: Any
 
-    def _make_native(self) -> Any:
+    def _make_twin(self) -> Any:
         """Makes the C++ module for this node without storage, to be bound to this tree."""
         with _C.DefaultDevice(torch.device("meta")):
-            return self._new_native()
+            return self._new_cpp()
 
-    def _new_native(self) -> Any:
+    def _new_cpp(self) -> Any:
         """Makes the C++ module for this node, with new weights."""
         raise NotImplementedError
 
     def _adopt_new(self) -> None:
         """Makes the parameters and sub-modules of this node, as C++ initialises them."""
         with _C.DefaultDevice(torch.get_default_device()):
-            native = self._new_native()
-        self._adopt(native, {})
+            cpp = self._new_cpp()
+        self._adopt(cpp, {})
 
-    def _adopt(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        """Takes over parameters, attributes and sub-modules of `native`."""
-        for name, value in _C.attributes(native).items():
+    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        """Takes over attributes, parameters, buffers and sub-modules of a C++ module."""
+        for name, value in _C.attributes(cpp).items():
             setattr(self, name, value)
-        _adopt_parameters(self, native, shared)
-        for name, child in native.named_children().items():
-            self.add_module(name, self._adopt_child(child, shared))
+        self._adopt_content(self, cpp, shared)
 
-    def _adopt_child(self, native: Any, shared: dict[Tensor, nn.Parameter]) -> nn.Module:
-        kind = type(native).__name__
-        if kind in _LEAVES:
-            leaf = _LEAVES[kind](native)
-            _adopt_parameters(leaf, native, shared)
+    def _adopt_content(self, node: nn.Module, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+        """Gives `node`, which may be a leaf or a list below this one, what `cpp` holds."""
+        if isinstance(node, nn.ParameterList):
+            return
+        for name, tensor in cpp.named_parameters(False).items():
+            if isinstance(tensor, nn.Parameter):  # given by the caller, to be tied
+                node.register_parameter(name, tensor)
+                continue
+            if tensor not in shared:
+                shared[tensor] = nn.Parameter(tensor.detach())
+            node.register_parameter(name, shared[tensor])
+        for name, (tensor, persistent) in _C.buffers(cpp).items():
+            node.register_buffer(name, tensor, persistent)
+        for name, child in cpp.named_children().items():
+            node.add_module(name, self._adopt_child(child, shared))
+
+    def _adopt_child(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> nn.Module:
+        kind = _KINDS[_C.kind_of(cpp)]
+        if kind.make is not None:
+            leaf = kind.make(cpp)
+            self._adopt_content(leaf, cpp, shared)
             return leaf
-        if kind in _LISTS:
-            return nn.ModuleList(self._adopt_child(item, shared) for item in native.children())
-        node = object.__new__(_NODES[kind])
+        node: Any = object.__new__(kind.cls)
         nn.Module.__init__(node)
         node.config = self.config
-        node._adopt(native, shared)
+        node._adopt(cpp, shared)
         return node
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CppModule:
-        self._forget_parameters()
+        self._drop_twin()
         with _ties_kept(self):
             return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
@@ -76,13 +140,13 @@ class CppModule(nn.Module):
             return super().load_state_dict(state_dict, strict, assign)
 
     def _load_from_state_dict(self, *args: Any) -> None:
-        self._forget_parameters()
+        self._drop_twin()
         super()._load_from_state_dict(*args)
 
-    def _forget_parameters(self) -> None:
-        """Lets go of the twin before parameters are replaced.
+    def _drop_twin(self) -> None:
+        """Drops the twin before parameters are replaced; the next forward makes another.
 
-        It holds the old ones: they would stay in memory until the next forward, and
+        It holds the old ones: they would stay in memory until then, and
         `torch.__future__.set_swap_module_params_on_conversion` could not swap them.
         """
         self.__dict__.pop("_bridge", None)
@@ -94,7 +158,7 @@ class CppModule(nn.Module):
 
 @contextmanager
 def _ties_kept(root: nn.Module) -> Iterator[None]:
-    """Makes parameters below `root` that are one before the block one after it.
+    """Parameters below `root` that are one before the block are made one again after it.
 
     `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`. The last
     that was replaced stands for all.
@@ -114,77 +178,3 @@ def _ties_kept(root: nn.Module) -> Iterator[None]:
             for module, name in uses if replaced else []:
                 if module._parameters.get(name) is not None:
                     setattr(module, name, replaced[-1])
-
-
-def _adopt_parameters(node: nn.Module, native: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-    for name, tensor in native.named_parameters(False).items():
-        if isinstance(tensor, nn.Parameter):  # given by the caller, to be tied
-            node.register_parameter(name, tensor)
-            continue
-        if tensor not in shared:
-            shared[tensor] = nn.Parameter(tensor.detach())
-        node.register_parameter(name, shared[tensor])
-
-
-def _make_linear(native: Any) -> nn.Module:
-    parameters = native.named_parameters(False)
-    # Without nn.Linear's own initialisation: C++ has done it.
-    linear = nn.Linear.__new__(nn.Linear)
-    nn.Module.__init__(linear)
-    linear.out_features, linear.in_features = parameters["weight"].shape
-    if "bias" not in parameters:
-        linear.register_parameter("bias", None)
-    return linear
-
-
-def _make_embedding(native: Any) -> nn.Module:
-    weight = native.named_parameters(False)["weight"]
-    rows, width = weight.shape
-    padding_idx = _C.attributes(native)["padding_idx"]
-    # `_weight` keeps nn.Embedding from drawing one.
-    return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, _weight=weight)
-
-
-# By the name of the C++ class: how to make a leaf, and the classes of composite nodes.
-_LEAVES: dict[str, Callable[[Any], nn.Module]] = {
-    "Linear": _make_linear,
-    "Embedding": _make_embedding,
-    "Dropout": lambda native: nn.Dropout(_C.attributes(native)["p"]),
-    "Tanh": lambda native: nn.Tanh(),
-}
-_NODES: dict[str, type[CppModule]] = {}
-_LISTS = {"BertLayerList"}
-
-# What C++ computes itself. A node of any other class, one with a hook and a leaf with another value
-# of these attributes are called in Python.
-_CLASSES: dict[str, tuple[type[nn.Module], Callable[..., Any]]] = {
-    node.__name__: (node, node.forward) for node in (nn.Linear, nn.Embedding, nn.Dropout, nn.Tanh)
-}
-_REQUIRED: dict[str, dict[str, Any]] = {
-    "Embedding": {"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
-    "Dropout": {"inplace": False},
-    # What the heads gave is kept on the Python node.
-    "BertSelfAttention": {"keep_multihead_output": False},
-}
-_ACTIVATIONS: dict[Callable[[Tensor], Tensor], str] = {}
-_C.register_natives(_CLASSES, _REQUIRED, _ACTIVATIONS)
-
-
-def register_nodes(*nodes: type[CppModule]) -> None:
-    """Makes `nodes` the Python classes of the C++ modules of their `_native_type`."""
-    for node in nodes:
-        _NODES[node._native_type.__name__] = node
-        _CLASSES[node._native_type.__name__] = (node, node.forward)
-
-
-def register_leaf(
-    native_type: type[Any], leaf: type[nn.Module], make: Callable[[Any], nn.Module]
-) -> None:
-    """Makes `leaf` the Python class of `native_type`; `make` builds one from its C++ module."""
-    _CLASSES[native_type.__name__] = (leaf, leaf.forward)
-    _LEAVES[native_type.__name__] = make
-
-
-def register_activations(functions: dict[str, Callable[[Tensor], Tensor]]) -> None:
-    """Makes `functions` those that C++ computes itself, by the names that it knows them by."""
-    _ACTIVATIONS.update({function: name for name, function in functions.items()})

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "ptbert/files/key_map.h"
+
 namespace ptbert {
 
 /// Tensors by name, in the order of the file or model.
@@ -34,12 +36,10 @@ struct LoadReport {
   std::vector<std::string> unused;
 };
 
-/// Copies `checkpoint` into the tensors of `model`. Names fit with or without the prefix "bert." on
-/// either side, and "gamma" / "beta", TensorFlow's names, stand for "weight" / "bias" of a
-/// LayerNorm. Throws FormatError naming every tensor of another shape, before anything is copied.
-LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint);
-
-/// Loads the checkpoint of `directory` into `model`.
-LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory);
+/// Copies `checkpoint` into the tensors of `model`, by the names that `keys` makes of the
+/// checkpoint's. Throws FormatError naming every tensor of another shape, before anything is
+/// copied.
+LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
+                        const KeyMap& keys);
 
 } // namespace ptbert

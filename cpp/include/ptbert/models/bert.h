@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "ptbert/models/attention.h"
 #include "ptbert/models/bert_config.h"
 #include "ptbert/models/layers.h"
 #include "ptbert/speed/packing.h"
@@ -41,8 +42,6 @@ public:
   Tensor forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
                         const Packing& packing);
 
-  bool observed() const override;
-
   BertConfig config;
   Embedding word_embeddings{nullptr}, position_embeddings{nullptr}, token_type_embeddings{nullptr};
   BertLayerNorm layer_norm{nullptr};
@@ -54,15 +53,7 @@ private:
 };
 PTBERT_MODULE(BertEmbeddings);
 
-/// What a model gives to those who look inside its attention, besides its outputs.
-struct AttentionOptions {
-  /// The weights of every layer.
-  bool output_attentions = false;
-  /// `multihead_output` of every BertSelfAttention, with its gradient.
-  bool keep_multihead_output = false;
-};
-
-struct AttentionOutput {
+struct BertAttentionOutput {
   /// [batch, seq, hidden]
   Tensor hidden_states;
   /// The weights [batch, heads, query, key] after softmax, dropout and head mask; undefined unless
@@ -72,25 +63,27 @@ struct AttentionOutput {
 
 /// A module that takes hidden states, attention mask and head mask.
 template <typename Derived>
-using AttentionModule =
-    Module<Derived, AttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
+using BertAttentionModule =
+    Module<Derived, BertAttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
 
 /// softmax(Q K^T / sqrt(head_size) + mask) V for each head.
-class BertSelfAttentionImpl : public AttentionModule<BertSelfAttentionImpl> {
+class BertSelfAttentionImpl : public BertAttentionModule<BertSelfAttentionImpl> {
 public:
   explicit BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options = {});
   /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]. In inference on the
   /// CPU, where nobody asks for the weights, these are never stored.
-  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
-                          const Tensor& head_mask = {});
+  BertAttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                              const Tensor& head_mask = {});
   /// forward(), and what the heads gave, not yet merged, [batch, heads, seq, head_size].
-  std::pair<AttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
-                                                        const Tensor& attention_mask,
-                                                        const Tensor& head_mask);
+  std::pair<BertAttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
+                                                            const Tensor& attention_mask,
+                                                            const Tensor& head_mask);
   /// [tokens, hidden] -> [rows, heads * head_size]
   Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
 
-  bool observed() const override;
+  bool exposes_internals() const override {
+    return output_attentions || keep_multihead_output || Module::exposes_internals();
+  }
 
   BertConfig config;
   Linear query{nullptr}, key{nullptr}, value{nullptr};
@@ -122,10 +115,6 @@ public:
   /// [batch, seq, hidden] twice -> [batch, seq, hidden]
   Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
 
-  bool observed() const override {
-    return Module::observed() || any_observed(dense, layer_norm, dropout);
-  }
-
   BertConfig config;
   Linear dense{nullptr};
   BertLayerNorm layer_norm{nullptr};
@@ -134,18 +123,14 @@ public:
 PTBERT_MODULE(BertSelfOutput);
 
 /// Self-attention and its output.
-class BertAttentionImpl : public AttentionModule<BertAttentionImpl> {
+class BertAttentionImpl : public BertAttentionModule<BertAttentionImpl> {
 public:
   explicit BertAttentionImpl(const BertConfig& config, AttentionOptions options = {});
   /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
-  AttentionOutput forward(const Tensor& input_tensor, const Tensor& attention_mask = {},
-                          const Tensor& head_mask = {});
+  BertAttentionOutput forward(const Tensor& input_tensor, const Tensor& attention_mask = {},
+                              const Tensor& head_mask = {});
   /// [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& input_tensor, const Packing& packing, const Tensor& rows);
-
-  bool observed() const override {
-    return Module::observed() || any_observed(self_attention, output);
-  }
 
   BertConfig config;
   BertSelfAttention self_attention{nullptr};
@@ -160,8 +145,6 @@ public:
   /// [batch, seq, hidden] -> [batch, seq, intermediate]
   Tensor forward(const Tensor& hidden_states);
 
-  bool observed() const override { return Module::observed() || any_observed(dense); }
-
   BertConfig config;
   Linear dense{nullptr};
   Activation intermediate_act_fn;
@@ -175,10 +158,6 @@ public:
   /// [batch, seq, intermediate], [batch, seq, hidden] -> [batch, seq, hidden]
   Tensor forward(const Tensor& hidden_states, const Tensor& input_tensor);
 
-  bool observed() const override {
-    return Module::observed() || any_observed(dense, layer_norm, dropout);
-  }
-
   BertConfig config;
   Linear dense{nullptr};
   BertLayerNorm layer_norm{nullptr};
@@ -187,18 +166,14 @@ public:
 PTBERT_MODULE(BertOutput);
 
 /// One block of the Transformer: attention and feed-forward.
-class BertLayerImpl : public AttentionModule<BertLayerImpl> {
+class BertLayerImpl : public BertAttentionModule<BertLayerImpl> {
 public:
   explicit BertLayerImpl(const BertConfig& config, AttentionOptions options = {});
   /// [batch, seq, hidden], mask, head mask -> [batch, seq, hidden]
-  AttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
-                          const Tensor& head_mask = {});
+  BertAttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
+                              const Tensor& head_mask = {});
   /// [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& hidden_states, const Packing& packing, const Tensor& rows);
-
-  bool observed() const override {
-    return Module::observed() || any_observed(attention, intermediate, output);
-  }
 
   BertConfig config;
   BertAttention attention{nullptr};
@@ -206,18 +181,6 @@ public:
   BertOutput output{nullptr};
 };
 PTBERT_MODULE(BertLayer);
-
-/// The layers of an encoder. All start with the weights of the first.
-class BertLayerListImpl : public torch::nn::Module, public ListNode {
-public:
-  explicit BertLayerListImpl(const BertConfig& config, AttentionOptions options = {});
-  void resize(size_t length) override;
-
-  BertConfig config;
-  AttentionOptions options;
-  std::vector<BertLayer> layers;
-};
-TORCH_MODULE(BertLayerList);
 
 struct BertEncoderOutput {
   /// Outputs of all layers or of the last alone, each [batch, seq, hidden].
@@ -242,10 +205,9 @@ public:
   std::vector<Tensor> forward_packed(Tensor hidden_states, const Packing& packing,
                                      const Tensor& rows, bool output_all_encoded_layers = false);
 
-  bool observed() const override;
-
   BertConfig config;
-  BertLayerList layer{nullptr};
+  /// All layers start with the weights of the first.
+  ModuleList<BertLayer> layer{nullptr};
 };
 PTBERT_MODULE(BertEncoder);
 
@@ -255,8 +217,6 @@ public:
   explicit BertPoolerImpl(const BertConfig& config);
   /// [batch, seq, hidden] -> [batch, hidden]
   Tensor forward(const Tensor& hidden_states);
-
-  bool observed() const override { return Module::observed() || any_observed(dense, activation); }
 
   BertConfig config;
   Linear dense{nullptr};
@@ -318,9 +278,7 @@ public:
                        const Tensor& attention_mask, const Tensor& head_mask,
                        const Tensor& positions, bool with_pooled_output);
 
-  bool observed() const override {
-    return Module::observed() || any_observed(embeddings, encoder, pooler);
-  }
+  std::string family() const override { return "bert"; }
 
   BertConfig config;
   /// Whether hidden states of padding may be 0 in place of what the original computes for it.

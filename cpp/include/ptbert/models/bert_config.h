@@ -44,6 +44,9 @@ struct BertConfig {
   static BertConfig from_json_file(const std::string& path);
   /// Two-space indent, sorted keys, final newline.
   std::string to_json() const;
+
+  /// Throws ValueError naming a size below 1 or a probability outside of [0, 1].
+  void check() const;
 };
 
 } // namespace ptbert

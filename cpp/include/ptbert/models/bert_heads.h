@@ -20,8 +20,6 @@ public:
   /// [*, hidden] -> [*, hidden]
   Tensor forward(const Tensor& hidden_states);
 
-  bool observed() const override { return Module::observed() || any_observed(dense, layer_norm); }
-
   BertConfig config;
   Linear dense{nullptr};
   Activation transform_act_fn;
@@ -37,8 +35,6 @@ public:
   /// [*, hidden] -> [*, vocab]
   Tensor forward(const Tensor& hidden_states);
 
-  bool observed() const override { return Module::observed() || any_observed(transform, decoder); }
-
   BertConfig config;
   BertPredictionHeadTransform transform{nullptr};
   Linear decoder{nullptr};
@@ -52,8 +48,6 @@ public:
   BertOnlyMLMHeadImpl(const BertConfig& config, const Tensor& embedding_weights);
   /// [*, hidden] -> [*, vocab]
   Tensor forward(const Tensor& sequence_output);
-
-  bool observed() const override { return Module::observed() || any_observed(predictions); }
 
   BertConfig config;
   BertLMPredictionHead predictions{nullptr};
@@ -86,10 +80,6 @@ public:
   BertPreTrainingHeadsImpl(const BertConfig& config, const Tensor& embedding_weights);
   /// [batch, seq, hidden] or [count, hidden], [batch, hidden]
   BertPreTrainingScores forward(const Tensor& sequence_output, const Tensor& pooled_output);
-
-  bool observed() const override {
-    return Module::observed() || any_observed(predictions, seq_relationship);
-  }
 
   BertConfig config;
   BertLMPredictionHead predictions{nullptr};

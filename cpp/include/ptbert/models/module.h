@@ -4,9 +4,11 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace ptbert {
 
@@ -17,6 +19,12 @@ using Activation = std::function<Tensor(const Tensor&)>;
 
 /// A plain member of a module that may be set from outside between two calls.
 using Attribute = std::variant<double*, int64_t*, bool*, Activation*>;
+
+/// A member tensor that is not trained. A persistent one belongs to checkpoints.
+struct Buffer {
+  Tensor* tensor;
+  bool persistent;
+};
 
 /// The device on which modules allocate their parameters within a scope and thread; the CPU outside
 /// of any scope. On `meta` parameters have shapes only and initialisation is skipped.
@@ -33,47 +41,56 @@ private:
   torch::Device previous_;
 };
 
-/// What may be done to any module of ours from outside: point its parameters at other tensors and
-/// set its attributes. The Python bridge is built on it.
+/// What may be done to any module of ours from outside: point its tensors at others and set its
+/// attributes. The Python bridge is built on it.
 class Node {
 public:
   Node() = default;
   virtual ~Node() = default;
 
-  /// Makes `tensor` the parameter `name`; an undefined tensor removes an optional one.
+  /// Makes `tensor` the parameter or buffer `name`; an undefined tensor removes an optional one.
+  /// torch's named_buffers() goes on to show the buffer that was registered.
   virtual void bind(const std::string& name, Tensor tensor) = 0;
 
   /// Removes the override of this module, if any.
   virtual void clear_override() {}
 
-  /// Whether the outside sees tensors that are neither input nor output of this module: by an
-  /// override, by a foreign activation, or because it is told to keep some. BertModel and its parts
-  /// answer for those below them, too.
-  virtual bool observed() const { return foreign_activation_; }
-  void set_foreign_activation(bool foreign) { foreign_activation_ = foreign; }
+  /// Whether user code can see intermediate tensors of this module or of one below it: by an
+  /// override, by an activation of the user's, or because some are kept. Fast paths, which do not
+  /// compute all of them, need false.
+  virtual bool exposes_internals() const;
+  void set_has_user_activation(bool value) { has_user_activation_ = value; }
+
+  /// The family that a trunk belongs to, as "bert", by which its checkpoints are read; empty for
+  /// other modules.
+  virtual std::string family() const { return ""; }
 
   /// Where the module stands in a larger tree, as "encoder.layer.0"; empty if that is not known.
   /// Errors name it.
   const std::string& path() const { return path_; }
   void set_path(std::string path) { path_ = std::move(path); }
 
-  const std::map<std::string, Tensor*>& tensors() const { return tensors_; }
+  const std::map<std::string, Tensor*>& own_parameters() const { return own_parameters_; }
+  const std::map<std::string, Buffer>& own_buffers() const { return own_buffers_; }
   const std::map<std::string, Attribute>& attributes() const { return attributes_; }
 
 protected:
-  std::map<std::string, Tensor*> tensors_;
+  std::map<std::string, Tensor*> own_parameters_;
+  std::map<std::string, Buffer> own_buffers_;
   std::map<std::string, Attribute> attributes_;
+  std::vector<std::shared_ptr<const Node>> child_nodes_;
 
 private:
-  bool foreign_activation_ = false;
+  bool has_user_activation_ = false;
   std::string path_;
 };
 
-/// A list of equal modules, registered as "0", "1", ..., whose length may be set from outside.
-class ListNode {
+/// A list of modules, registered as "0", "1", ..., whose length may be set from outside. Nobody
+/// calls the list itself.
+class ListNode : public Node {
 public:
-  virtual ~ListNode() = default;
   virtual void resize(size_t length) = 0;
+  void bind(const std::string& name, Tensor tensor) override;
 };
 
 /// The call of one signature that may be replaced from outside.
@@ -86,13 +103,8 @@ protected:
   std::function<Signature> override_;
 };
 
-/// Whether any of `modules` is observed.
-template <typename... Holders> bool any_observed(const Holders&... modules) {
-  return (modules->observed() || ...);
-}
-
-/// Adds to an error of torch's own that it came from `module`, unless one further inside is told
-/// already.
+/// Adds to an error of torch's own that it came from `module`, unless a module further inside is
+/// named already.
 void add_origin(c10::Error& error, const torch::nn::Module& module);
 
 template <typename Derived, typename Signature> class Module;
@@ -111,12 +123,18 @@ public:
   }
 
   void bind(const std::string& name, Tensor tensor) override {
-    *tensors_.at(name) = tensor;
+    if (const auto buffer = own_buffers_.find(name); buffer != own_buffers_.end()) {
+      *buffer->second.tensor = std::move(tensor);
+      return;
+    }
+    *own_parameters_.at(name) = tensor;
     this->parameters_[name] = std::move(tensor);
   }
 
   void clear_override() override { this->override_ = nullptr; }
-  bool observed() const override { return this->overridden() || Node::observed(); }
+  bool exposes_internals() const override {
+    return this->overridden() || Node::exposes_internals();
+  }
 
 protected:
   /// What `arithmetic` returns; an error of torch in it tells that it came from this module.
@@ -129,10 +147,24 @@ protected:
     }
   }
 
+  /// As torch's, of a module of ours, which exposes_internals() asks from then on.
+  template <typename Child>
+  std::shared_ptr<Child> register_module(const std::string& name,
+                                         torch::nn::ModuleHolder<Child> child) {
+    child_nodes_.push_back(child.ptr());
+    return torch::nn::Module::register_module(name, std::move(child));
+  }
+
   /// Registers `value` as the parameter `name`, kept in `member`.
   void own_parameter(const std::string& name, Tensor& member, Tensor value) {
     member = this->register_parameter(name, std::move(value));
-    tensors_[name] = &member;
+    own_parameters_[name] = &member;
+  }
+
+  /// Registers `value` as the buffer `name`, kept in `member`.
+  void own_buffer(const std::string& name, Tensor& member, Tensor value, bool persistent = true) {
+    member = this->register_buffer(name, std::move(value));
+    own_buffers_[name] = {&member, persistent};
   }
 
   template <typename T> void own_attribute(const std::string& name, T& member) {
@@ -149,6 +181,52 @@ public:
     return this->impl_->call(std::forward<Args>(args)...);
   }
 };
+
+/// A list of modules of one class, nn.ModuleList in Python.
+template <typename Item> class ModuleListImpl : public torch::nn::Module, public ListNode {
+public:
+  /// Makes the next item, given those before it.
+  using Make = std::function<Item(const std::vector<Item>&)>;
+
+  ModuleListImpl(size_t length, Make make) : make_(std::move(make)) { resize(length); }
+
+  void resize(size_t length) override {
+    for (; items.size() > length; items.pop_back()) {
+      unregister_module(std::to_string(items.size() - 1));
+      child_nodes_.pop_back();
+    }
+    while (items.size() < length) {
+      const Item item = make_(items);
+      child_nodes_.push_back(item.ptr());
+      register_module(std::to_string(items.size()), item.ptr());
+      items.push_back(item);
+    }
+  }
+
+  /// Changed by resize() only.
+  std::vector<Item> items;
+
+private:
+  Make make_;
+};
+template <typename Item> using ModuleList = torch::nn::ModuleHolder<ModuleListImpl<Item>>;
+
+/// A list of parameters, registered as "0", "1", ..., nn.ParameterList in Python. An undefined
+/// tensor stands for None.
+class ParameterListImpl : public torch::nn::Module, public ListNode {
+public:
+  explicit ParameterListImpl(std::vector<Tensor> parameters = {});
+
+  void resize(size_t length) override;
+  void bind(const std::string& name, Tensor tensor) override;
+
+  size_t size() const { return tensors_.size(); }
+  const Tensor& operator[](size_t index) const { return *tensors_.at(index); }
+
+private:
+  std::vector<std::unique_ptr<Tensor>> tensors_; // in places that stay, as own_parameters() names
+};
+TORCH_MODULE(ParameterList);
 
 } // namespace ptbert
 

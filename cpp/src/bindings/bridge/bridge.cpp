@@ -5,7 +5,7 @@
 
 #include "bindings/module.h"
 #include "bindings/tensors.h"
-#include "natives.h"
+#include "node_kinds.h"
 #include "overrides.h"
 #include "ptbert/models/layers.h"
 
@@ -40,11 +40,11 @@ struct SetAttribute {
     *member = value.is_none() ? -1 : cast<int64_t>("an int");
   }
   void operator()(Activation* member) const {
-    const auto& known = natives().activations;
-    const bool native = known.contains(value);
-    module.set_foreign_activation(!native);
-    *member =
-        native ? activation(known[value].cast<std::string>()) : python_activation(value, path);
+    const auto& activations = known().activations;
+    const bool in_cpp = activations.contains(value);
+    module.set_has_user_activation(!in_cpp);
+    *member = in_cpp ? activation(activations[value].cast<std::string>())
+                     : python_activation(value, path);
   }
 
   template <typename T> T cast(const char* expected) const {
@@ -62,25 +62,25 @@ struct SetAttribute {
 Twin::Twin(py::object module) : module_(std::move(module)), forward_(module_.attr("forward")) {}
 
 void Twin::rebuild(py::handle root) {
-  natives_.clear();
-  foreigners_.clear();
+  bound_nodes_.clear();
+  called_nodes_.clear();
   classes_.clear();
-  global_hooks_ = any(natives().global_hooks);
+  global_hooks_ = any(known().global_hooks);
   walk(root, *module_.cast<std::shared_ptr<torch::nn::Module>>(), "", /*is_root=*/true);
 }
 
 void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& path, bool is_root) {
   auto& target = dynamic_cast<Node&>(module);
   target.set_path(path);
-  natives_.emplace_back(node, is_root);
-  natives_.back().bind(target);
+  bound_nodes_.emplace_back(node, is_root);
+  bound_nodes_.back().bind(target);
   const auto full_name = [&path](const std::string& name) {
     return path.empty() ? name : path + "." + name;
   };
   for (const auto& [name, member] : target.attributes()) {
     const py::object value = node.attr(name.c_str());
     std::visit(SetAttribute{target, value, full_name(name)}, member);
-    natives_.back().keep(value);
+    bound_nodes_.back().keep(value);
   }
   if (module.children().empty())
     module.train(node.attr("training").cast<bool>());
@@ -99,22 +99,31 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
 void Twin::attach_missing(torch::nn::Module& module, const std::string& path) {
   auto* list = dynamic_cast<ListNode*>(&module);
   if (list == nullptr)
-    return override_as_missing(module, path);
+    return override_of(module).raise_missing(module, path);
+  if (dynamic_cast<ParameterListImpl*>(&module) != nullptr)
+    throw py::attribute_error("The model has no parameters `" + path + "`.");
   // Nobody calls a list, but its items.
   list->resize(1);
-  override_as_missing(*module.children().front(), path);
+  override_of(*module.children().front()).raise_missing(*module.children().front(), path);
 }
 
 void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::string& path) {
-  if (!py::isinstance(node, natives().module_list)) {
-    throw py::type_error("`" + path + "` must be an nn.ModuleList, but is " +
+  if (!py::isinstance(node, node_kind_of(module).cls)) {
+    throw py::type_error("`" + path + "` must be an nn." + kind_of(module) + ", but is " +
                          type_with_article(node) + ".");
   }
-  natives_.emplace_back(node, /*is_root=*/false);
+  bound_nodes_.emplace_back(node, /*is_root=*/false);
+  auto& list = dynamic_cast<ListNode&>(module);
+  if (dynamic_cast<ParameterListImpl*>(&module) != nullptr) {
+    list.resize(py::len(node));
+    if (!bound_nodes_.back().bind(list))
+      throw py::type_error("`" + path + "` must hold plain parameters, but holds something else.");
+    return;
+  }
   const auto items = node.attr("_modules").cast<py::dict>();
   if (items.empty())
     throw py::value_error("`" + path + "` must hold at least one module, but is empty.");
-  dynamic_cast<ListNode&>(module).resize(items.size());
+  list.resize(items.size());
   const auto modules = module.children();
   size_t i = 0;
   for (const auto& [name, item] : items) {
@@ -126,14 +135,14 @@ void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::stri
 void Twin::attach(py::handle child, torch::nn::Module& module, const std::string& path) {
   if (dynamic_cast<ListNode*>(&module) != nullptr)
     return walk_list(child, module, path);
-  if (!global_hooks_ && is_native(child, module)) {
+  if (!global_hooks_ && runs_in_cpp(child, module)) {
     dynamic_cast<Node&>(module).clear_override();
     remember_class(child);
     forget_bridge(child);
     return walk(child, module, path, /*is_root=*/false);
   }
-  override_with_python(module, child, path);
-  foreigners_.push_back({py::reinterpret_borrow<py::object>(child), &module});
+  override_of(module).call_node(module, child, path);
+  called_nodes_.push_back({py::reinterpret_borrow<py::object>(child), &module});
 }
 
 void Twin::remember_class(py::handle node) {
@@ -145,27 +154,26 @@ void Twin::remember_class(py::handle node) {
 }
 
 bool Twin::same_structure() const {
-  return global_hooks_ == any(natives().global_hooks) &&
+  return global_hooks_ == any(known().global_hooks) &&
          std::all_of(
              classes_.begin(), classes_.end(),
-             [](const NativeClass& known) { return forward_of(known.type).is(known.forward); }) &&
-         std::all_of(natives_.begin(), natives_.end(),
-                     [](const NativeNode& native) { return native.same_structure(); }) &&
+             [](const BoundClass& known) { return forward_of(known.type).is(known.forward); }) &&
+         std::all_of(bound_nodes_.begin(), bound_nodes_.end(),
+                     [](const BoundNode& node) { return node.same_structure(); }) &&
          (global_hooks_ ||
-          std::none_of(foreigners_.begin(), foreigners_.end(), [](const ForeignNode& foreign) {
-            return is_native(foreign.node, *foreign.module);
+          std::none_of(called_nodes_.begin(), called_nodes_.end(), [](const CalledNode& called) {
+            return runs_in_cpp(called.node, *called.module);
           }));
 }
 
-bool Twin::same_parameters() const {
-  return std::all_of(natives_.begin(), natives_.end(),
-                     [](const NativeNode& native) { return native.same_parameters(); });
+bool Twin::same_tensors() const {
+  return std::all_of(bound_nodes_.begin(), bound_nodes_.end(),
+                     [](const BoundNode& node) { return node.same_tensors(); });
 }
 
 bool Twin::rebind() {
-  return std::all_of(natives_.begin(), natives_.end(), [](NativeNode& native) {
-    return native.same_parameters() || native.rebind();
-  });
+  return std::all_of(bound_nodes_.begin(), bound_nodes_.end(),
+                     [](BoundNode& node) { return node.same_tensors() || node.rebind(); });
 }
 
 py::object Twin::forward(const py::args& args) const { return forward_(*args); }
@@ -173,12 +181,12 @@ py::object Twin::forward(const py::args& args) const { return forward_(*args); }
 int Twin::visit(visitproc visit, void* arg) const {
   Py_VISIT(module_.ptr());
   Py_VISIT(forward_.ptr());
-  for (const auto& native : natives_) {
-    if (const int result = native.visit(visit, arg))
+  for (const auto& node : bound_nodes_) {
+    if (const int result = node.visit(visit, arg))
       return result;
   }
-  for (const auto& foreign : foreigners_)
-    Py_VISIT(foreign.node.ptr());
+  for (const auto& called : called_nodes_)
+    Py_VISIT(called.node.ptr());
   for (const auto& known : classes_) {
     Py_VISIT(known.type.ptr());
     Py_VISIT(known.forward.ptr());
@@ -189,12 +197,12 @@ int Twin::visit(visitproc visit, void* arg) const {
 py::object Bridge::call(const py::object& node, const py::args& args) {
   auto twin = twin_;
   const bool same = twin && twin->same_structure();
-  if (!same || !twin->same_parameters()) {
+  if (!same || !twin->same_tensors()) {
     twin_.reset();
     // A pass that another thread or an outer call has under way keeps the twin it started with.
     const bool fresh = !twin || twin.use_count() > 1;
     if (fresh)
-      twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_native")));
+      twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_twin")));
     if (fresh || !same || !twin->rebind())
       twin->rebuild(node);
     twin_ = twin;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "native_node.h"
+#include "bound_node.h"
 
 /// The bridge between a Python tree of nn.Modules and the C++ modules that do its arithmetic.
 /// docs/ARCHITECTURE.md explains it. Everything here runs with the interpreter held, which is its
@@ -18,13 +18,13 @@ namespace ptbert::python {
 namespace py = pybind11;
 
 /// A Python node that C++ calls in place of `module`.
-struct ForeignNode {
+struct CalledNode {
   py::object node;
   const torch::nn::Module* module;
 };
 
-/// A class of native nodes and the forward that it had.
-struct NativeClass {
+/// A class of bound nodes and the forward that it had.
+struct BoundClass {
   py::object type, forward;
 };
 
@@ -36,10 +36,10 @@ public:
 
   /// Binds this twin to the tree below `root` anew.
   void rebuild(py::handle root);
-  /// Binds changed parameters; false when the change needs rebuild().
+  /// Binds changed tensors; false when the change needs rebuild().
   bool rebind();
   bool same_structure() const;
-  bool same_parameters() const;
+  bool same_tensors() const;
   py::object forward(const py::args& args) const;
   int visit(visitproc visit, void* arg) const;
 
@@ -52,9 +52,9 @@ private:
 
   py::object module_; // the C++ module as Python sees it
   py::object forward_;
-  std::vector<NativeNode> natives_;
-  std::vector<ForeignNode> foreigners_;
-  std::vector<NativeClass> classes_;
+  std::vector<BoundNode> bound_nodes_;
+  std::vector<CalledNode> called_nodes_;
+  std::vector<BoundClass> classes_;
   bool global_hooks_ = false;
 };
 

@@ -1,22 +1,64 @@
 #pragma once
 
-#include <pybind11/pybind11.h>
-#include <torch/torch.h>
-
+#include <functional>
 #include <string>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include "bindings/tensors.h"
+#include "node_kinds.h"
+#include "ptbert/models/module.h"
+
+/// How C++ calls a Python node in the place of a module. Each class of modules has an override of
+/// its own signature, which register_module() and def_forward() record (forward.h).
 
 namespace ptbert::python {
 
-/// Makes C++ call the Python object `node` in place of `module`. `node` is borrowed: whoever sets
-/// the override keeps it alive. `path` names the node in errors.
-void override_with_python(torch::nn::Module& module, pybind11::handle node,
-                          const std::string& path);
+/// Sets the override of a module.
+struct Override {
+  /// A call of the module calls the Python object `node`, which is borrowed: whoever sets the
+  /// override keeps it alive. `path` names the node in errors.
+  std::function<void(torch::nn::Module&, py::handle node, const std::string& path)> call_node;
+  /// A call of the module raises AttributeError: the Python tree has no node at `path`.
+  std::function<void(torch::nn::Module&, const std::string& path)> raise_missing;
+};
 
-/// Makes a call of `module` raise AttributeError: the Python tree has no such node.
-void override_as_missing(torch::nn::Module& module, const std::string& path);
+void record_override(std::type_index module_class, Override override);
+const Override& override_of(const torch::nn::Module& module);
 
 /// Elementwise function that calls the Python object `function`, which is borrowed.
-std::function<torch::Tensor(const torch::Tensor&)> python_activation(pybind11::handle function,
-                                                                     const std::string& path);
+Activation python_activation(py::handle function, const std::string& path);
+
+/// Calls `node`. A parameter that it should have as `module` has it, and has not, is named.
+py::object call_node(const torch::nn::Module& module, py::handle node, const py::tuple& arguments,
+                     const std::string& path);
+[[noreturn]] void raise_missing_module(const std::string& path);
+
+/// The override of modules that are called as `Overridable<R(Args...)>`. `is_left_out` tells of
+/// each argument whether it is left out of the call of a Python node when it is None, at the end:
+/// modules of users who do without it need not take it.
+template <typename R, typename... Args>
+Override make_override(Overridable<R(Args...)>*, const std::vector<bool>& is_left_out) {
+  using Call = Overridable<R(Args...)>;
+  Override override;
+  override.call_node = [is_left_out](torch::nn::Module& module, py::handle node,
+                                     const std::string& path) {
+    dynamic_cast<Call&>(module).set_override([&module, node, path, is_left_out](Args... args) -> R {
+      const py::gil_scoped_acquire gil;
+      auto arguments = py::make_tuple(Convert<std::decay_t<Args>>::to_python(args)...);
+      size_t count = arguments.size();
+      while (count > 0 && is_left_out[count - 1] && arguments[count - 1].is_none())
+        --count;
+      if (count < arguments.size())
+        arguments = arguments[py::slice(0, static_cast<py::ssize_t>(count), 1)];
+      return Convert<R>::from_python(call_node(module, node, arguments, path), path);
+    });
+  };
+  override.raise_missing = [](torch::nn::Module& module, const std::string& path) {
+    dynamic_cast<Call&>(module).set_override([path](Args...) -> R { raise_missing_module(path); });
+  };
+  return override;
+}
 
 } // namespace ptbert::python

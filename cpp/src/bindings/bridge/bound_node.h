@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,17 +35,16 @@ private:
 };
 
 /// What a twin knows of one Python node whose arithmetic is done in C++.
-class NativeNode {
+class BoundNode {
 public:
   /// `is_root` tells that the node holds the bridge: its hooks have run before the bridge is
   /// called, and it is not kept alive from here.
-  NativeNode(py::handle node, bool is_root);
+  BoundNode(py::handle node, bool is_root);
 
-  /// Whether the node is as it was, but for the values of its parameters.
+  /// Whether the node is as it was, but for the values of its parameters and buffers.
   bool same_structure() const;
-  bool same_parameters() const;
-  /// Points the tensors of `module` at the node's parameters; false when they are not
-  /// what it can take.
+  bool same_tensors() const;
+  /// Points the tensors of `module` at the node's; false when they are not what it can take.
   bool bind(Node& module);
   /// bind() once more; false for a node without tensors in C++, as a list.
   bool rebind() { return module_ != nullptr && bind(*module_); }
@@ -57,12 +57,13 @@ private:
   py::object keep_alive_; // the node, unless it is the root
   PyTypeObject* type_;
   DictSnapshot attributes_;
-  py::dict modules_, parameters_;
+  py::dict modules_, parameters_, buffers_;
   std::array<py::dict, 4> hooks_;
   DictSnapshot children_, parameter_values_;
+  std::optional<DictSnapshot> buffer_values_; // where `module_` has buffers
   std::vector<py::object> kept_;
   Node* module_ = nullptr;
-  std::vector<std::pair<py::object, const void*>> bound_; // parameters and their TensorImpls
+  std::vector<std::pair<py::object, const void*>> bound_; // tensors and their TensorImpls
 };
 
 } // namespace ptbert::python

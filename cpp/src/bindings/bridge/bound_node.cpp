@@ -1,9 +1,9 @@
-#include "native_node.h"
+#include "bound_node.h"
 
 #include <algorithm>
 
 #include "bindings/tensors.h"
-#include "natives.h"
+#include "node_kinds.h"
 
 namespace ptbert::python {
 namespace {
@@ -85,10 +85,10 @@ int DictSnapshot::visit(visitproc visit, void* arg) const {
   return 0;
 }
 
-NativeNode::NativeNode(py::handle node, bool is_root)
+BoundNode::BoundNode(py::handle node, bool is_root)
     : node_(node), type_(Py_TYPE(node.ptr())), attributes_(dict_of(node)),
       modules_(dict_of(node)["_modules"]), parameters_(dict_of(node)["_parameters"]),
-      children_(modules_), parameter_values_(parameters_) {
+      buffers_(dict_of(node)["_buffers"]), children_(modules_), parameter_values_(parameters_) {
   if (is_root)
     return;
   keep_alive_ = py::reinterpret_borrow<py::object>(node);
@@ -96,52 +96,59 @@ NativeNode::NativeNode(py::handle node, bool is_root)
     hooks_[i] = dict_of(node)[kHooks[i]];
 }
 
-bool NativeNode::same_structure() const {
+bool BoundNode::same_structure() const {
   return Py_TYPE(node_.ptr()) == type_ && attributes_.same(dict_of(node_)) &&
          children_.same(modules_) && !any(hooks_);
 }
 
-bool NativeNode::same_parameters() const {
+bool BoundNode::same_tensors() const {
   return parameter_values_.same(parameters_) &&
-         std::all_of(bound_.begin(), bound_.end(), [](const auto& parameter) {
-           return THPVariable_Unpack(parameter.first.ptr()).unsafeGetTensorImpl() ==
-                  parameter.second;
+         (!buffer_values_ || buffer_values_->same(buffers_)) &&
+         std::all_of(bound_.begin(), bound_.end(), [](const auto& tensor) {
+           return THPVariable_Unpack(tensor.first.ptr()).unsafeGetTensorImpl() == tensor.second;
          });
 }
 
-bool NativeNode::bind(Node& module) {
+bool BoundNode::bind(Node& module) {
   module_ = &module;
   parameter_values_ = DictSnapshot(parameters_);
+  if (!module.own_buffers().empty())
+    buffer_values_.emplace(buffers_);
   bound_.clear();
-  if (keep_alive_ && !can_bind(parameters_, module))
+  if (keep_alive_ && !has_tensors_of(module, parameters_, buffers_))
     return false;
-  for (const auto& [name, member] : module.tensors()) {
+  const auto bind_one = [&](const std::string& name, const py::dict& tensors) {
     // Replicas of DataParallel hold their tensors as plain attributes.
-    const py::object value = parameters_.contains(name) ? py::object(parameters_[name.c_str()])
-                                                        : node_.attr(name.c_str());
-    if (value.is_none()) {
-      module.bind(name, Tensor());
-      continue;
-    }
-    const auto tensor = to_tensor(name.c_str(), value);
-    if (parameters_.contains(name))
+    const bool registered = tensors.contains(name);
+    const py::object value =
+        registered ? py::object(tensors[name.c_str()]) : node_.attr(name.c_str());
+    const auto tensor = to_optional_tensor(name.c_str(), value);
+    if (registered && tensor.defined())
       bound_.emplace_back(value, tensor.unsafeGetTensorImpl());
     module.bind(name, tensor);
-  }
+  };
+  for (const auto& [name, member] : module.own_parameters())
+    bind_one(name, parameters_);
+  for (const auto& [name, buffer] : module.own_buffers())
+    bind_one(name, buffers_);
   return true;
 }
 
-int NativeNode::visit(visitproc visit, void* arg) const {
+int BoundNode::visit(visitproc visit, void* arg) const {
   Py_VISIT(keep_alive_.ptr());
   Py_VISIT(modules_.ptr());
   Py_VISIT(parameters_.ptr());
+  Py_VISIT(buffers_.ptr());
   for (const auto& hooks : hooks_)
     Py_VISIT(hooks.ptr());
   for (const auto& value : kept_)
     Py_VISIT(value.ptr());
-  for (const auto& [parameter, tensor] : bound_)
-    Py_VISIT(parameter.ptr());
-  for (const auto* snapshot : {&attributes_, &children_, &parameter_values_}) {
+  for (const auto& [tensor, impl] : bound_)
+    Py_VISIT(tensor.ptr());
+  for (const auto* snapshot : {&attributes_, &children_, &parameter_values_,
+                               buffer_values_ ? &*buffer_values_ : nullptr}) {
+    if (snapshot == nullptr)
+      continue;
     if (const int result = snapshot->visit(visit, arg))
       return result;
   }

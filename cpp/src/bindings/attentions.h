@@ -1,0 +1,48 @@
+#pragma once
+
+#include "tensors.h"
+
+/// Attention weights among the results of a module. As in 2019 they come first, where they are
+/// asked for.
+
+namespace ptbert::python {
+
+/// `output` with the attention weights of all layers before it, if there are any.
+inline py::object with_attentions(const std::vector<Tensor>& attentions, py::object output) {
+  if (attentions.empty())
+    return output;
+  if (!py::isinstance<py::tuple>(output))
+    return py::make_tuple(to_python(attentions), output);
+  return py::make_tuple(to_python(attentions)) + output;
+}
+
+/// Attention weights of one layer; TypeError for a tensor that cannot be any.
+inline Tensor attentions_from_python(const py::object& value, const std::string& path) {
+  const auto attentions = Convert<Tensor>::from_python(value, path);
+  if (attentions.dim() != 4) {
+    throw py::type_error("The output of `" + path +
+                         "` must have its attentions first, of 4 dimensions, but has a tensor of " +
+                         std::to_string(attentions.dim()) + " there.");
+  }
+  return attentions;
+}
+
+/// Takes the list of attention weights, if there is one, off the front of `value`, which has
+/// `count` parts without it.
+inline py::object take_attentions(const py::object& value, size_t count,
+                                  std::vector<Tensor>& attentions, const std::string& path) {
+  if (!py::isinstance<py::tuple>(value) || py::len(value) != count + 1)
+    return value;
+  const py::object first = value[py::int_(0)];
+  if (!py::isinstance<py::list>(first) && !py::isinstance<py::tuple>(first))
+    return value;
+  for (const auto& item : first) {
+    const auto attention = py::reinterpret_borrow<py::object>(item);
+    attentions.push_back(attention.is_none() ? Tensor() : attentions_from_python(attention, path));
+  }
+  if (count == 1)
+    return value[py::int_(1)];
+  return value[py::slice(1, py::len(value), 1)];
+}
+
+} // namespace ptbert::python

@@ -1,0 +1,143 @@
+#include "node_kinds.h"
+
+#include <algorithm>
+#include <typeindex>
+#include <unordered_map>
+
+#include "bindings/module.h"
+
+namespace ptbert::python {
+namespace {
+
+bool is_plain_tensor(py::handle value) {
+  const auto type = type_of(value);
+  return type.is(known().parameter) || type.is(known().tensor);
+}
+
+} // namespace
+
+KnownObjects& known() {
+  // Never destroyed: the interpreter is gone when static objects are.
+  static auto* objects = new KnownObjects;
+  return *objects;
+}
+
+bool any(const std::array<py::dict, 4>& hooks) {
+  return std::any_of(hooks.begin(), hooks.end(),
+                     [](const py::dict& dict) { return PyDict_GET_SIZE(dict.ptr()) > 0; });
+}
+
+py::handle type_of(py::handle value) { return reinterpret_cast<PyObject*>(Py_TYPE(value.ptr())); }
+
+py::object forward_of(py::handle type) {
+  static PyObject* key = PyUnicode_InternFromString("forward");
+  return py::getattr(type, key);
+}
+
+py::dict dict_of(py::handle node) {
+  return py::reinterpret_steal<py::dict>(PyObject_GenericGetDict(node.ptr(), nullptr));
+}
+
+std::string kind_of(const torch::nn::Module& module) {
+  if (dynamic_cast<const ParameterListImpl*>(&module) != nullptr)
+    return "ParameterList";
+  if (dynamic_cast<const ListNode*>(&module) != nullptr)
+    return "ModuleList";
+  auto name = module.name(); // "ptbert::BertLayerImpl"
+  name = name.substr(name.rfind(':') + 1);
+  return name.substr(0, name.size() - std::string("Impl").size());
+}
+
+const NodeKind& node_kind_of(const torch::nn::Module& module) {
+  static std::unordered_map<std::type_index, const NodeKind*> found;
+  auto& kind = found[typeid(module)];
+  if (kind == nullptr)
+    kind = &known().kinds.at(kind_of(module));
+  return *kind;
+}
+
+bool has_tensors_of(const Node& module, const py::dict& parameters, const py::dict& buffers) {
+  const auto& own = module.own_parameters();
+  for (const auto& [name, value] : parameters) {
+    const bool known = own.count(name.cast<std::string>()) > 0;
+    if (!value.is_none() && !(known && is_plain_tensor(value)))
+      return false;
+  }
+  // A list keeps None as a plain attribute.
+  const bool may_lack_some = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
+  return (may_lack_some ||
+          std::all_of(own.begin(), own.end(),
+                      [&](const auto& entry) { return parameters.contains(entry.first); })) &&
+         std::all_of(module.own_buffers().begin(), module.own_buffers().end(),
+                     [&](const auto& entry) {
+                       const auto* name = entry.first.c_str();
+                       return buffers.contains(name) &&
+                              (buffers[name].is_none() || is_plain_tensor(buffers[name]));
+                     });
+}
+
+std::string missing_tensor(py::handle node, const torch::nn::Module& module) {
+  if (!type_of(node).is(node_kind_of(module).cls))
+    return "";
+  const auto& target = dynamic_cast<const Node&>(module);
+  for (const auto& [name, tensor] : target.own_parameters()) {
+    if (!py::hasattr(node, name.c_str()))
+      return name;
+  }
+  for (const auto& [name, buffer] : target.own_buffers()) {
+    if (!py::hasattr(node, name.c_str()))
+      return name;
+  }
+  return "";
+}
+
+bool runs_in_cpp(py::handle node, const torch::nn::Module& module) {
+  const auto& kind = node_kind_of(module);
+  if (!type_of(node).is(kind.cls) || !forward_of(kind.cls).is(kind.forward))
+    return false;
+  const auto attributes = dict_of(node);
+  if (attributes.contains("forward"))
+    return false;
+  if (attributes.contains("_compiled_call_impl") && !attributes["_compiled_call_impl"].is_none())
+    return false;
+  for (const char* hooks : kHooks) {
+    if (py::len(attributes[hooks]) > 0)
+      return false;
+  }
+  for (const auto& [attribute, value] : kind.required) {
+    if (!py::getattr(node, attribute).equal(value))
+      return false;
+  }
+  return has_tensors_of(dynamic_cast<const Node&>(module), attributes["_parameters"],
+                        attributes["_buffers"]);
+}
+
+void register_node_kinds(py::module_& m) {
+  const auto nn = py::module_::import("torch.nn");
+  const auto module = py::module_::import("torch.nn.modules.module");
+  known().parameter = nn.attr("Parameter");
+  known().tensor = py::module_::import("torch").attr("Tensor");
+  known().global_hooks = {
+      module.attr("_global_forward_hooks"), module.attr("_global_forward_pre_hooks"),
+      module.attr("_global_backward_hooks"), module.attr("_global_backward_pre_hooks")};
+  m.def(
+      "register_kind",
+      [](const std::string& name, py::object cls, py::object forward, const py::dict& required) {
+        auto& kind = known().kinds[name];
+        kind = {std::move(cls), std::move(forward), {}};
+        for (const auto& [attribute, value] : required)
+          kind.required.emplace_back(py::reinterpret_borrow<py::object>(attribute),
+                                     py::reinterpret_borrow<py::object>(value));
+      },
+      py::arg("name"), py::arg("cls"), py::arg("forward"), py::arg("required"),
+      "Tells which nodes of Python C++ modules of a kind stand for.");
+  m.def(
+      "register_activation",
+      [](const py::object& function, const std::string& name) {
+        known().activations[function] = name;
+      },
+      py::arg("function"), py::arg("name"), "Tells which activation a function of Python is.");
+  m.def("kind_of", &kind_of, py::arg("module"), "The name under which a node's kind is known.");
+}
+
+} // namespace ptbert::python

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "bridge/overrides.h"
+#include "tensors.h"
+
+/// Forward passes of modules in Python, declared by the names of their arguments.
+
+namespace ptbert::python {
+
+/// A tensor, or where it is optional None, which becomes an undefined one. Anything else is refused
+/// by to_tensor(), whose message names the argument.
+class TensorObject : public py::object {
+public:
+  PYBIND11_OBJECT_DEFAULT(TensorObject, py::object, accept_any)
+private:
+  static bool accept_any(PyObject*) { return true; }
+};
+class OptionalTensorObject : public py::object {
+public:
+  PYBIND11_OBJECT_DEFAULT(OptionalTensorObject, py::object, accept_any)
+private:
+  static bool accept_any(PyObject*) { return true; }
+};
+
+} // namespace ptbert::python
+
+/// How stubs show them.
+namespace pybind11::detail {
+template <> struct handle_type_name<ptbert::python::TensorObject> {
+  static constexpr auto name = const_name("torch.Tensor");
+};
+template <> struct handle_type_name<ptbert::python::OptionalTensorObject> {
+  static constexpr auto name = const_name("torch.Tensor | None");
+};
+} // namespace pybind11::detail
+
+namespace ptbert::python {
+
+struct RequiredArgument {
+  using Object = TensorObject;
+  static constexpr bool is_left_out = false;
+  const char* name;
+  Tensor convert(const Object& value) const { return to_tensor(name, value); }
+};
+
+/// An argument that may be None.
+struct OptionalArgument {
+  using Object = OptionalTensorObject;
+  static constexpr bool is_left_out = false;
+  const char* name;
+  Tensor convert(const Object& value) const { return to_optional_tensor(name, value); }
+};
+inline OptionalArgument optional(const char* name) { return {name}; }
+
+/// An argument that may be None, which is then left out of calls of Python nodes. Only the last
+/// ones can be.
+struct LeftOutArgument : OptionalArgument {
+  static constexpr bool is_left_out = true;
+};
+inline LeftOutArgument left_out_if_none(const char* name) { return {{name}}; }
+
+/// A bool.
+struct FlagArgument {
+  using Object = bool;
+  static constexpr bool is_left_out = false;
+  const char* name;
+  bool convert(bool value) const { return value; }
+};
+inline FlagArgument flag(const char* name) { return {name}; }
+
+/// An int, or None.
+struct OptionalIntegerArgument {
+  using Object = std::optional<int64_t>;
+  static constexpr bool is_left_out = false;
+  const char* name;
+  std::optional<int64_t> convert(std::optional<int64_t> value) const { return value; }
+};
+inline OptionalIntegerArgument optional_integer(const char* name) { return {name}; }
+
+namespace detail {
+
+/// Records the override of `Impl`, unless its result is of a kind that no module calls.
+template <typename Impl> void record_override_of(const std::vector<bool>& is_left_out) {
+  const auto record = [&]<typename R, typename... Args>(Overridable<R(Args...)>* call) {
+    if constexpr (requires { Convert<R>::from_python(py::object(), std::string()); }) {
+      auto padded = is_left_out;
+      padded.resize(sizeof...(Args));
+      record_override(typeid(Impl), make_override(call, padded));
+    }
+  };
+  record(static_cast<Impl*>(nullptr));
+}
+
+inline RequiredArgument argument(const char* name) { return {name}; }
+template <typename Argument> Argument argument(Argument given) { return given; }
+
+template <typename Impl, typename Function, typename... Arguments>
+void def_forward(py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>& cls, Function function,
+                 Arguments... arguments) {
+  record_override_of<Impl>({Arguments::is_left_out...});
+  cls.def(
+      "forward",
+      [=](Impl& self, const typename Arguments::Object&... objects) {
+        // Braces convert from left to right, so that the first wrong argument is named.
+        const auto values = std::tuple{arguments.convert(objects)...};
+        return run_released([&] {
+          return std::apply([&](const auto&... value) { return function(self, value...); }, values);
+        });
+      },
+      py::arg(arguments.name)...);
+}
+
+} // namespace detail
+
+template <typename Impl>
+using ModuleClass = py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>;
+
+/// The class `name` of the extension for a module that C++ code calls, but Python does not.
+template <typename Impl> ModuleClass<Impl> register_module(py::module_& m, const char* name) {
+  detail::record_override_of<Impl>({});
+  return ModuleClass<Impl>(m, name);
+}
+
+/// Binds `forward` of a module: for each of its arguments the name of a required tensor, or
+/// optional(name), left_out_if_none(name) or flag(name).
+template <typename Impl, typename... Arguments>
+void def_forward(ModuleClass<Impl>& cls, Arguments... arguments) {
+  detail::def_forward(
+      cls, [](Impl& self, const auto&... values) { return self.forward(values...); },
+      detail::argument(arguments)...);
+}
+
+/// As def_forward(), of a function that is called with the module and the arguments in place of its
+/// `forward`.
+template <typename Impl, typename Function, typename... Arguments>
+void def_forward_by(ModuleClass<Impl>& cls, Function function, Arguments... arguments) {
+  detail::def_forward(cls, function, detail::argument(arguments)...);
+}
+
+} // namespace ptbert::python

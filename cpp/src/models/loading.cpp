@@ -1,0 +1,43 @@
+#include "ptbert/models/loading.h"
+
+#include "ptbert/models/module.h"
+
+namespace ptbert {
+namespace {
+
+const KeyMap& key_map_of(const torch::nn::Module& model) {
+  for (const auto& module : model.modules()) {
+    const auto* node = dynamic_cast<const Node*>(module.get());
+    if (node != nullptr && !node->family().empty())
+      return key_map(node->family());
+  }
+  static const KeyMap names_as_they_are;
+  return names_as_they_are;
+}
+
+/// What a checkpoint holds of `model`.
+NamedTensors saved_tensors(const torch::nn::Module& model) {
+  NamedTensors tensors;
+  for (const auto& parameter : model.named_parameters()) {
+    if (parameter.value().defined())
+      tensors.emplace_back(parameter.key(), parameter.value());
+  }
+  for (const auto& module : model.named_modules()) {
+    const auto* node = dynamic_cast<const Node*>(module.value().get());
+    for (const auto& buffer : module.value()->named_buffers(/*recurse=*/false)) {
+      if (node != nullptr && !node->own_buffers().at(buffer.key()).persistent)
+        continue;
+      const auto prefix = module.key().empty() ? "" : module.key() + ".";
+      tensors.emplace_back(prefix + buffer.key(), buffer.value());
+    }
+  }
+  return tensors;
+}
+
+} // namespace
+
+LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
+  return load_weights(saved_tensors(model), load_checkpoint(directory), key_map_of(model));
+}
+
+} // namespace ptbert

@@ -1,0 +1,120 @@
+"""What the configurations of all families share: JSON in and out, and the way to the core."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from .messages import with_article
+
+_Self = TypeVar("_Self", bound="Config")
+
+_EXPECTED = {bool: "a bool", float: "a number", int: "an int", str: "a str"}
+
+
+class Config:
+    """Base of the configurations; each attribute has the name of its key in config.json.
+
+    A family's class lists in `_fields` the attributes that the core takes, with their types. Keys
+    of a file that are not among them become attributes too and are written back.
+    """
+
+    _cpp_type: ClassVar[Any]
+    _fields: ClassVar[dict[str, type]]
+    _activation: ClassVar[str | None] = None  # the field that may be a name or a function
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Keys that are not among the arguments."""
+
+    def __init__(self, vocab_size_or_config_json_file: int | str | os.PathLike[str]) -> None:
+        """Takes `vocab_size`, or replaces all attributes that a JSON file has."""
+        source = vocab_size_or_config_json_file
+        if not isinstance(source, (int, str, os.PathLike)) or isinstance(source, bool):
+            raise ValueError(
+                "`vocab_size_or_config_json_file` must be a vocabulary size (int) or the path of a "
+                f"JSON file (str or Path), but is {with_article(source)}."
+            )
+        if isinstance(source, int):
+            self.vocab_size = source
+        else:
+            vars(self).update({"vocab_size": -1, **_read_json(Path(source))})
+
+    @classmethod
+    def from_dict(cls: type[_Self], json_object: dict[str, Any]) -> _Self:
+        """Makes a configuration from a dictionary of its attributes."""
+        config = cls(-1)
+        vars(config).update(json_object)
+        return config
+
+    @classmethod
+    def from_json_file(cls: type[_Self], json_file: str | os.PathLike[str]) -> _Self:
+        """Makes a configuration from a JSON file of its attributes.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file does not hold a JSON object.
+        """
+        return cls.from_dict(_read_json(Path(json_file)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a copy of all attributes."""
+        return copy.deepcopy(vars(self))
+
+    def to_json_string(self) -> str:
+        """Returns all attributes as JSON: sorted keys, two-space indent, final newline."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    def to_json_file(self, json_file_path: str | os.PathLike[str]) -> None:
+        """Writes `to_json_string()` to a file."""
+        Path(json_file_path).write_text(self.to_json_string(), encoding="utf-8")
+
+    def __repr__(self) -> str:
+        return self.to_json_string()
+
+
+def cpp_config(config: Config) -> Any:
+    """Returns the configuration as the core takes it.
+
+    Raises:
+        TypeError: An attribute has a value of the wrong type.
+    """
+    fields = {name: getattr(config, name) for name in config._fields}
+    for name, expected in config._fields.items():
+        _check_field(name, fields[name], expected, may_be_function=name == config._activation)
+        if callable(fields[name]):
+            # It reaches C++ as an attribute of its module; C++ needs the name of any other here.
+            fields[name] = "gelu"
+    return config._cpp_type.from_json(json.dumps(fields))
+
+
+def _check_field(name: str, value: object, expected: type, may_be_function: bool) -> None:
+    if may_be_function:
+        if not isinstance(value, str) and not callable(value):
+            raise TypeError(
+                f'`{name}` must be "gelu", "relu", "swish" or a callable, but is '
+                f"{with_article(value)}."
+            )
+        return
+    accepted = (int, float) if expected is float else (expected,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
+        raise TypeError(f"`{name}` must be {_EXPECTED[expected]}, but is {with_article(value)}.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no configuration file {path}.") from None
+    except ValueError as error:
+        raise ValueError(f"The configuration file {path} must hold JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"The configuration file {path} must hold a JSON object, but holds "
+            f"{with_article(content)}."
+        )
+    return content

@@ -1,0 +1,97 @@
+"""Leaves that the models of all families are built of, and their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from .. import _C
+from .bridge import NodeKind, register_activations, register_kind
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Gaussian error linear unit, the exact form: x * Phi(x)."""
+    return _C.gelu(x)
+
+
+def swish(x: Tensor) -> Tensor:
+    """Swish: x * sigmoid(x)."""
+    return _C.swish(x)
+
+
+ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "relu": nn.functional.relu,
+    "swish": swish,
+}
+
+
+class BertLayerNorm(nn.LayerNorm):
+    """Layer normalisation with epsilon inside the square root, as in TensorFlow.
+
+    Args:
+        hidden_size: Size of the last dimension.
+        eps: Epsilon; also the attribute `variance_epsilon`.
+
+    Example:
+        >>> BertLayerNorm(8)(torch.ones(2, 8)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
+        super().__init__(hidden_size, eps=eps)
+
+    @property
+    def variance_epsilon(self) -> float:
+        """Epsilon under its name of 2019."""
+        return self.eps
+
+    @variance_epsilon.setter
+    def variance_epsilon(self, value: float) -> None:
+        self.eps = value
+
+
+def _make_linear(cpp: Any) -> nn.Module:
+    parameters = cpp.named_parameters(False)
+    # Without nn.Linear's own initialisation: C++ has done it.
+    linear = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(linear)
+    linear.out_features, linear.in_features = parameters["weight"].shape
+    if "bias" not in parameters:
+        linear.register_parameter("bias", None)
+    return linear
+
+
+def _make_embedding(cpp: Any) -> nn.Module:
+    weight = cpp.named_parameters(False)["weight"]
+    rows, width = weight.shape
+    padding_idx = _C.attributes(cpp)["padding_idx"]
+    # `_weight` keeps nn.Embedding from drawing one.
+    return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, _weight=weight)
+
+
+def _make_layer_norm(cpp: Any) -> nn.Module:
+    (hidden_size,) = cpp.named_parameters(False)["weight"].shape
+    return BertLayerNorm(hidden_size, eps=_C.attributes(cpp)["eps"])
+
+
+register_activations(ACT2FN)
+register_kind("Linear", NodeKind(nn.Linear, _make_linear))
+register_kind(
+    "Embedding",
+    NodeKind(
+        nn.Embedding,
+        _make_embedding,
+        required={"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
+    ),
+)
+register_kind("BertLayerNorm", NodeKind(BertLayerNorm, _make_layer_norm))
+register_kind(
+    "Dropout",
+    NodeKind(
+        nn.Dropout, lambda cpp: nn.Dropout(_C.attributes(cpp)["p"]), required={"inplace": False}
+    ),
+)
+register_kind("Tanh", NodeKind(nn.Tanh, lambda cpp: nn.Tanh()))

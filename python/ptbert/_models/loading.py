@@ -1,0 +1,87 @@
+"""Loading of configurations and weights: one `from_pretrained` for all families."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from torch import Tensor, nn
+
+from .. import _C
+from .._files.checkpoint import read_state_dict
+from .._files.pretrained import Family, resolve_model
+from ..file_utils import StrPath
+from .config import Config
+from .messages import with_article
+
+_Model = TypeVar("_Model", bound="PretrainedModel")
+
+
+class PretrainedModel(nn.Module):
+    """What models of all families share: a configuration, and loading by name or path.
+
+    A family's base class names its configuration and how its files and weights are called.
+    """
+
+    _family: ClassVar[Family]
+    _config_class: ClassVar[type[Config]]
+    _logger: ClassVar[logging.Logger]
+
+    config: Any
+
+    def __init__(self, config: Any, *inputs: Any, **kwargs: Any) -> None:
+        nn.Module.__init__(self)
+        if not isinstance(config, self._config_class):
+            raise ValueError(
+                f"`config` must be a {self._config_class.__name__}, but is {with_article(config)}; "
+                f"use `{type(self).__name__}.from_pretrained` to load by name."
+            )
+        self.config = config
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Model],
+        pretrained_model_name_or_path: StrPath,
+        *inputs: Any,
+        state_dict: Mapping[str, Tensor] | None = None,
+        cache_dir: StrPath | None = None,
+        **kwargs: Any,
+    ) -> _Model:
+        """Makes a model and loads its configuration and weights.
+
+        Args:
+            pretrained_model_name_or_path: A folder with a configuration (config.json, or the
+                family's name for it of 2019) and model.safetensors or pytorch_model.bin; a .tar.gz
+                archive of them, or its URL; a name such as "bert-base-uncased" or an id of the
+                Hugging Face Hub.
+            *inputs: Further arguments of the class, after `config`.
+            state_dict: Weights to load in place of the file's.
+            cache_dir: Where downloads are kept.
+            **kwargs: Further arguments of the class, such as `num_labels`.
+
+        Weights that the checkpoint lacks keep their initial values; those and the weights that the
+        model has no place for are logged as warnings.
+
+        Raises:
+            OSError: The name or path cannot be resolved, or a file is missing.
+            ValueError: A file is damaged, or a weight has another shape than the model's.
+        """
+        with resolve_model(
+            pretrained_model_name_or_path,
+            cache_dir,
+            cls._family,
+            need_weights=state_dict is None,
+        ) as files:
+            model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
+            if state_dict is None:
+                assert files.weights is not None  # asked for by need_weights
+                state_dict = read_state_dict(files.weights)
+            missing, unused = _C.load_weights(model.state_dict(), dict(state_dict), cls._family)
+        for names, what in (
+            (missing, "weights not in the checkpoint, left at their initial values"),
+            (unused, "weights of the checkpoint that were not used"),
+        ):
+            if names:
+                cls._logger.warning("`%s`: %s: %s", cls.__name__, what, ", ".join(names))
+        return model
