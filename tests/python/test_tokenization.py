@@ -277,22 +277,22 @@ def test_copy_is_equal_and_independent(
 ) -> None:
     tokenizer.max_len = 7
     tokenizer.never_split = ["A-b"]
-    twin = copied(tokenizer)
-    assert twin.tokenize("A-b quick") == tokenizer.tokenize("A-b quick") == ["[UNK]", "quick"]
-    assert repr(twin) == repr(tokenizer)
-    assert type(twin.vocab) is Vocabulary
-    assert twin.vocab == tokenizer.vocab
-    assert twin.wordpiece_tokenizer.vocab is twin.vocab
-    del twin.vocab["quick"]
-    assert twin.tokenize("quick") == ["[UNK]"]
+    other = copied(tokenizer)
+    assert other.tokenize("A-b quick") == tokenizer.tokenize("A-b quick") == ["[UNK]", "quick"]
+    assert repr(other) == repr(tokenizer)
+    assert type(other.vocab) is Vocabulary
+    assert other.vocab == tokenizer.vocab
+    assert other.wordpiece_tokenizer.vocab is other.vocab
+    del other.vocab["quick"]
+    assert other.tokenize("quick") == ["[UNK]"]
     assert tokenizer.tokenize("quick") == ["quick"]
 
 
 def test_pickle_keeps_attributes_of_a_subclass() -> None:
     tokenizer = _NamedTokenizer(False)
     tokenizer.name = "harbour"
-    twin = pickle.loads(pickle.dumps(tokenizer))
-    assert (twin.name, twin.do_lower_case, twin.tokenize("Ab")) == ("harbour", False, ["Ab"])
+    other = pickle.loads(pickle.dumps(tokenizer))
+    assert (other.name, other.do_lower_case, other.tokenize("Ab")) == ("harbour", False, ["Ab"])
 
 
 class _NamedTokenizer(BasicTokenizer):

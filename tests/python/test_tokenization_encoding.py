@@ -81,9 +81,9 @@ def test_dicts_are_made_when_asked_for(tokenizer: BertTokenizer) -> None:
     assert tokenizer.ids_to_tokens[QUICK] == "quick"
     assert tokenizer.vocab is tokenizer.wordpiece_tokenizer.vocab is first
     assert len(tokenizer) == 139
-    twin = pickle.loads(pickle.dumps(tokenizer))
-    assert twin.ids_to_tokens == tokenizer.ids_to_tokens
-    assert twin.encode("quick") == tokenizer.encode("quick") == [UNK]
+    other = pickle.loads(pickle.dumps(tokenizer))
+    assert other.ids_to_tokens == tokenizer.ids_to_tokens
+    assert other.encode("quick") == tokenizer.encode("quick") == [UNK]
 
 
 @given(st.lists(TEXTS, max_size=5), st.integers(0, 3))
