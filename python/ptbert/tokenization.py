@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, overload
 from . import _C
 from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary
 from ._text.encoded_batches import ReturnTensors, check_batch, named
+from ._text.native import HasNativeMethods, Source, native_methods
 from ._text.train_vocab import Files, train_wordpiece
 from ._text.vocabulary import LoadedVocabulary, Vocabulary, load_vocab
 from ._text.word_pieces import (
@@ -53,7 +53,8 @@ _NO_LIMIT = int(1e12)
 _Self = TypeVar("_Self", bound="BertTokenizer")
 
 
-class BertTokenizer:
+@native_methods("convert_tokens_to_ids", "tokenize")
+class BertTokenizer(HasNativeMethods):
     """BERT's tokenizer, from text to ids and back: basic tokenization followed by WordPiece.
 
     Args:
@@ -86,10 +87,9 @@ class BertTokenizer:
     """
 
     _ids_to_tokens: OrderedDict[int, str] | None = None
-    _encoder_of: tuple[_C.BasicTokenizer | None, _C.WordpieceTokenizer, _C.TextEncoder] | None = (
-        None
+    _attributes = frozenset(
+        ("_vocab", "basic_tokenizer", "do_basic_tokenize", "wordpiece_tokenizer")
     )
-    _guarded = _C.Guarded()  # the encoder of `_id_encoder` for as long as nothing has changed
 
     def __init__(
         self,
@@ -197,9 +197,7 @@ class BertTokenizer:
         return len(self._vocab)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_ids_to_tokens": self.ids_to_tokens, "_encoder_of": None}
-        state.pop("_guarded", None)
-        return state
+        return {**self.__dict__, "_ids_to_tokens": self.ids_to_tokens}
 
     def __repr__(self) -> str:
         return (
@@ -249,7 +247,7 @@ class BertTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the word pieces of `text`."""
-        encoder = self._guarded.get(self) or self._encoder()
+        encoder = self._native()[0]
         if encoder is not None:
             return encoder.tokenize(text)
         basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
@@ -265,7 +263,7 @@ class BertTokenizer:
         Raises:
             KeyError: A token is not in `vocab`.
         """
-        encoder = self._guarded.get(self) or self._id_encoder()
+        encoder = self._native_methods()
         if encoder is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = encoder.encode(text)
@@ -369,46 +367,32 @@ class BertTokenizer:
         """
         return self._required_encoder("offsets", own_vocab=False).offsets(text)
 
-    def _encoder(self) -> _C.TextEncoder | None:
-        """Returns what does all steps at once, or None where a step is not a native one."""
-        basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
-        if type(wordpiece) is not WordpieceTokenizer:
-            return None
-        native_basic: _C.BasicTokenizer | None = None
-        if self.do_basic_tokenize:
-            if type(basic) is not BasicTokenizer:
-                return None
-            native_basic = basic._native()
-        native_wordpiece = wordpiece._native()
-        if native_wordpiece is None:
-            return None
-        known = self._encoder_of
-        if known is None or known[0] is not native_basic or known[1] is not native_wordpiece:
-            encoder = _C.TextEncoder(native_basic, native_wordpiece)
-            known = self._encoder_of = (native_basic, native_wordpiece, encoder)
-        return known[2]
+    def _sources(self) -> list[Source]:
+        steps = [self.basic_tokenizer] if self.do_basic_tokenize else []
+        return [s for s in (*steps, self.wordpiece_tokenizer) if isinstance(s, Source)]
 
-    def _id_encoder(self) -> _C.TextEncoder | None:
-        """Returns the same, or None where ids are not those of the native steps."""
-        cls, own = type(self), self.__dict__
-        if _methods(cls) != _ORIGINAL_METHODS or any(name in own for name in _METHOD_NAMES):
-            return None
-        encoder = self._encoder()
-        if encoder is None:
-            return None
-        wordpiece_vocab = self.wordpiece_tokenizer._vocab
-        if wordpiece_vocab is not self._vocab and wordpiece_vocab is not self.vocab:
-            return None
-        made_of = self.basic_tokenizer.made_of() if self.do_basic_tokenize else []
-        if made_of is not None:
-            made_of += self.wordpiece_tokenizer.made_of()
-            guarded = _C.Guarded(encoder, self, _OWN_NAMES, _METHOD_NAMES, made_of)
-            if self._encoder() is encoder:  # not changed meanwhile by another thread
-                self._guarded = guarded
-        return encoder
+    def _state(self) -> tuple[Any, ...]:
+        basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
+        is_native = type(basic) is BasicTokenizer or not self.do_basic_tokenize
+        if not is_native or type(wordpiece) is not WordpieceTokenizer:
+            return None, None, False
+        own_vocab = wordpiece._vocab is self._vocab or wordpiece.vocab is self.vocab
+        return (
+            basic._native() if self.do_basic_tokenize else None,
+            wordpiece._native(),
+            own_vocab and not self._has_own_methods(),
+        )
+
+    def _new_native(self, *state: Any) -> tuple[_C.TextEncoder | None, _C.TextEncoder | None]:
+        """Returns what does all steps at once, None where a step is not a native one; and the same
+        for `encode`, None where ids are not those of the native steps.
+        """
+        basic, wordpiece, has_ids = state
+        encoder = None if wordpiece is None else _C.TextEncoder(basic, wordpiece)
+        return encoder, encoder if has_ids else None
 
     def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
-        encoder = self._guarded.get(self) or (self._id_encoder() if own_vocab else self._encoder())
+        encoder = self._native_methods() if own_vocab else self._native()[0]
         if encoder is None:
             raise TypeError(
                 f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the "
@@ -474,20 +458,6 @@ class BertTokenizer:
             )
         native.save(vocab_file)
         return str(vocab_file)
-
-
-# What `encode` stands for, while these are in place.
-_METHOD_NAMES = ("convert_tokens_to_ids", "tokenize")
-_methods = operator.attrgetter(*_METHOD_NAMES)
-_ORIGINAL_METHODS = _methods(BertTokenizer)
-# Of an instance, what the choice of an encoder depends on.
-_OWN_NAMES = (
-    *_METHOD_NAMES,
-    "_vocab",
-    "basic_tokenizer",
-    "do_basic_tokenize",
-    "wordpiece_tokenizer",
-)
 
 
 def _arguments_for(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

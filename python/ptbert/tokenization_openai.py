@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from . import _C
 from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
+from ._text.native import Source
 from ._text.train_vocab import Files, train_bpe
 from .tokenization import BasicTokenizer
 
@@ -88,6 +89,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
     _native_class = _C.OpenAIGPTTokenizer
     _family = "openai-gpt"
     _logger = logger
+    _attributes = BpeTokenizer._attributes | {"fix_text", "nlp"}
     _exceptions: ClassVar[dict[str, str]] = {"\n  </w>": "\n</w>"}  # as in 2019
 
     nlp: Any
@@ -180,27 +182,21 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             return self.nlp.tokenize(text)
         return [word.text.lower() for word in self.nlp(text_standardize(self.fix_text(text)))]
 
-    def _basic(self) -> Any:
-        """Returns the native tokenizer of words, or None where words are made by Python."""
-        if self.fix_text is None and type(self.nlp) is BasicTokenizer:
-            return self.nlp._native()
-        return None
+    def _sources(self) -> list[Source]:
+        return [self.nlp] if isinstance(self.nlp, Source) else []
 
-    def _choose_native(self) -> tuple[Any, tuple[str, ...], list[tuple[Any, str]] | None]:
-        native, basic = self._current(), self._basic()
-        if basic is None or not self._is_plain():
-            return None, (), None
-        key = (native, basic)
-        if self.__dict__.get("_with_basic", (None,))[0] != key:
-            self._with_basic = (key, native.with_basic_tokenizer(basic))
-        words = self.nlp.made_of()
-        made_of = None if words is None else [(self._twin, "native"), *words]
-        return self._with_basic[1], ("fix_text", "nlp"), made_of
+    def _state(self) -> tuple[Any, ...]:
+        has_words = self.fix_text is None and type(self.nlp) is BasicTokenizer
+        return (*super()._state(), self.nlp._native() if has_words else None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "_with_basic"}
+    def _new_native(self, *state: Any) -> tuple[Any, Any]:
+        *tables, basic = state
+        native, methods = super()._new_native(*tables)
+        if basic is None or methods is None:
+            return native, None
+        return native, native.with_basic_tokenizer(basic)
 
     def _tokenize(self, text: str) -> list[str]:
-        if not self._is_plain():
+        if self._replaces_methods():
             return super()._tokenize(text)
         return self._current().tokenize_words(self._words(text))

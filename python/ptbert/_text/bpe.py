@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import itertools
 import logging
-import operator
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from .._files.pretrained import (
 )
 from .bpe_tables import BpeTables
 from .encoded_batches import ReturnTensors, check_batch, named
+from .native import native_methods
 
 VOCAB_NAME = "vocab.json"
 
@@ -37,13 +37,14 @@ def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
     return set(itertools.pairwise(symbols))
 
 
+# The methods that `tokenize`, `encode` and `decode` are made of.
+@native_methods("bpe", "convert_ids_to_tokens", "convert_tokens_to_ids", "encode", "tokenize")
 class BpeTokenizer(BpeTables, abc.ABC):
     """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
 
     _family: ClassVar[Family]
     _exceptions: ClassVar[dict[str, str]] = {}  # what `bpe` returns in the place of something
     _logger: ClassVar[logging.Logger]
-    _guarded = _C.Guarded()  # what `_find_native` gave, for as long as nothing has changed
 
     max_len: int
 
@@ -99,10 +100,6 @@ class BpeTokenizer(BpeTables, abc.ABC):
             f"special_tokens={list(self.special_tokens)})"
         )
 
-    def _is_plain(self) -> bool:
-        """Whether nobody has put another function in the place of a method."""
-        return _methods(type(self)) == _ORIGINAL_METHODS and _METHOD_NAMES.isdisjoint(self.__dict__)
-
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
         """Makes these the special tokens, whose ids follow those of the vocabulary.
 
@@ -120,7 +117,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of `text`."""
-        native = self._native()
+        native = self._native_methods()
         return self._tokenize(text) if native is None else native.tokenize(text)
 
     @abc.abstractmethod
@@ -133,7 +130,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
-        native = self._native()
+        native = self._native_methods()
         if native is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
         ids = native.encode(text)
@@ -180,7 +177,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             ValueError: An argument does not fit the others.
         """
         check_batch(texts, num_threads, return_tensors, max_length=max_length)
-        native = self._native()
+        native = self._native_methods()
         if return_tensors is None:
             if native is None:
                 return [self.encode(text) for text in texts]
@@ -203,7 +200,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             TypeError: Words are not made in C++: a method was replaced, or ftfy and spaCy make
                 them.
         """
-        native = self._native()
+        native = self._native_methods()
         if native is None:
             raise TypeError(
                 "`offsets` must know where words come from, but they are made in Python: by ftfy "
@@ -211,27 +208,13 @@ class BpeTokenizer(BpeTables, abc.ABC):
             )
         return native.offsets(text)
 
-    def _native(self) -> Any:
-        """Returns the native tokenizer of whole texts, or None where Python makes words or has
-        another method.
-        """
-        return self._guarded.get(self) or self._find_native()
+    def _state(self) -> tuple[Any, ...]:
+        return (*super()._state(), self._has_own_methods())
 
-    def _find_native(self) -> Any:
-        native, own_names, others = self._choose_native()
-        if native is not None and others is not None:
-            names = (*_METHOD_NAMES, "_twin", *own_names)
-            guarded = _C.Guarded(native, self, names, _METHOD_NAMES, others)
-            if self._choose_native()[0] is native:  # not changed meanwhile by another thread
-                self._guarded = guarded
-        return native
-
-    def _choose_native(self) -> tuple[Any, tuple[str, ...], list[tuple[Any, str]] | None]:
-        """Returns the native tokenizer of whole texts, or None, and what the choice depends on
-        besides methods: attributes of this object, and of others; None where it depends on more.
-        """
-        native = self._current() if self._is_plain() else None
-        return native, (), [(self._twin, "native")]
+    def _new_native(self, *state: Any) -> tuple[Any, Any]:
+        *tables, has_own_methods = state
+        native = super()._new_native(*tables)
+        return native, None if has_own_methods else native
 
     def _warn_of_length(self, length: int) -> None:
         if length > self.max_len:
@@ -304,7 +287,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             KeyError: An id is neither in the vocabulary nor special.
         """
         native, errors = self._current(), self._utf8_errors()
-        if "decoder" not in self._tables and self._is_plain():
+        if "decoder" not in self._tables and not self._replaces_methods():
             return native.decode(ids, skip_special_tokens, clean_up_tokenization_spaces, errors)
         joined = "".join(self.convert_ids_to_tokens(ids, skip_special_tokens=skip_special_tokens))
         return native.text_of(joined, clean_up_tokenization_spaces, errors)
@@ -346,11 +329,3 @@ class BpeTokenizer(BpeTables, abc.ABC):
                 first,
                 first + 1,
             )
-
-
-# What `tokenize`, `encode` and `decode` are made of: C++ does it while these are in place.
-_METHOD_NAMES = frozenset(
-    ("bpe", "convert_ids_to_tokens", "convert_tokens_to_ids", "encode", "tokenize")
-)
-_methods = operator.attrgetter(*sorted(_METHOD_NAMES))
-_ORIGINAL_METHODS = _methods(BpeTokenizer)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from .tables import ReadOnlyTable, Table, Twin
+from .native import HasNativeMethods, Made
+from .tables import ReadOnlyTable, Table
 
 
-class BpeTables:
+class BpeTables(HasNativeMethods):
     """The vocabulary, merges and special tokens of a tokenizer.
 
     The native tokenizer holds all tables. Those of Python are made when they are first read; when
     one was changed, the next call makes the native tokenizer anew.
     """
 
+    _attributes = frozenset(("_tables",))
     _native_class: ClassVar[Any]
 
     def __init__(self, vocab_file: str, merges_file: str) -> None:
-        # Without special tokens; the native tokenizer of `_twin` also knows those.
+        # Of `encoder` and `bpe_ranks`; special tokens are added to a copy.
         self._plain = self._native_class(vocab_file, merges_file)
-        self._twin = Twin()
         self._tables: dict[str, Table[Any, Any]] = {}
 
     def __len__(self) -> int:
@@ -34,17 +35,14 @@ class BpeTables:
             "bpe_ranks": self.bpe_ranks,
             **self._tables,
         }
-        state = {k: v for k, v in self.__dict__.items() if k not in ("_guarded", "_plain", "_twin")}
+        state = {k: v for k, v in self.__dict__.items() if k != "_plain"}
         return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         tables = state.pop("_tables")
         self.__dict__.update(state)
-        self._twin = Twin()
-        self._tables = {}
-        for name, entries in tables.items():
-            self._table(name, lambda entries=entries: entries)  # type: ignore[misc]
-        self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
+        self._plain = self._native_class.from_tables(tables["encoder"], tables["bpe_ranks"])
+        self._tables = {name: self._new_table(entries) for name, entries in tables.items()}
 
     @property
     def encoder(self) -> dict[str, int]:
@@ -98,38 +96,46 @@ class BpeTables:
 
     def _table(self, name: str, items: Callable[[], Any]) -> Table[Any, Any]:
         if name not in self._tables:
-            self._tables[name] = Table(items())
-            self._tables[name].twin = self._twin
+            return self._tables.setdefault(name, self._new_table(items()))
         return self._tables[name]
+
+    def _new_table(self, entries: Any) -> Table[Any, Any]:
+        """Makes a table of entries that `_plain` has already."""
+        table: Table[Any, Any] = Table(entries)
+        table._made.native = self._plain
+        table._dependents[id(self)] = self
+        return table
 
     def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
         if entries is self._tables.get(name):  # as after `|=`, which has changed it already
             return
         if name == "encoder":
             _ = self.decoder  # which stays as it is
-        if name in self._tables:
-            self._tables[name].twin = None
-        self._tables[name] = table = Table[Any, Any](entries)
-        table.twin = self._twin
+        self._tables[name] = table = self._new_table(entries)
         table._note_change()
 
     def _current(self) -> Any:
         """Returns the native tokenizer of the tables as they are now."""
-        native = self._twin.native
-        return self._renew() if native is None else native
+        return self._native()[0]
 
-    def _renew(self) -> Any:
-        changes = self._twin.changes
-        made_of = [self._tables[n] for n in ("encoder", "bpe_ranks") if n in self._tables]
-        if any(table.changed for table in made_of):
-            for table in made_of:
-                table.changed = False
-            _ = self.decoder  # of the vocabulary as it was
-            self._plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
-        native = self._plain
-        if self.special_tokens or self.special_tokens_decoder:
-            native = native.with_special_tables(self.special_tokens, self.special_tokens_decoder)
-        self._twin.native = native
-        if self._twin.changes != changes:  # by another thread, meanwhile
-            self._twin.native = None
-        return native
+    def _current_plain(self) -> Any:
+        plain = self._plain
+        if any(made.native is not plain for made in self._made_of("encoder", "bpe_ranks")):
+            _ = self.encoder, self.bpe_ranks, self.decoder  # which stays as it is
+            made_of_entries = self._made_of("encoder", "bpe_ranks")
+            self._plain = plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
+            for made in made_of_entries:
+                made.native = plain
+        return plain
+
+    def _made_of(self, *names: str) -> list[Made]:
+        """Returns the `Made` of tables, which are others after a change."""
+        return [self._tables[name]._made for name in names if name in self._tables]
+
+    def _state(self) -> tuple[Any, ...]:
+        special = self._made_of("special_tokens", "special_tokens_decoder")
+        return self._current_plain(), special
+
+    def _new_native(self, *state: Any) -> Any:
+        plain, special = state[0], (self.special_tokens, self.special_tokens_decoder)
+        return plain.with_special_tables(*special) if any(special) else plain

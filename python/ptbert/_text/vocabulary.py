@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import _C
-from .tables import notes_change
+from .native import Source, notes_changes
 
 
-class Vocabulary(OrderedDict[str, int]):
+@notes_changes
+class Vocabulary(Source, OrderedDict[str, int]):
     """The tokens of a model and their ids, in the order of the vocabulary file.
 
-    An ordinary `OrderedDict` to its user. The tokenizers look tokens up in a native copy, which
+    An ordinary `OrderedDict` to its user. The tokenizers look tokens up in a copy in C++, which
     every change of the entries discards.
 
     Example:
@@ -23,56 +25,50 @@ class Vocabulary(OrderedDict[str, int]):
         1
     """
 
-    _native_copy: _C.Vocabulary | None = None
-
-    __setitem__ = notes_change(OrderedDict.__setitem__)
-    __delitem__ = notes_change(OrderedDict.__delitem__)
-    __ior__ = notes_change(OrderedDict.__ior__)
-    clear = notes_change(OrderedDict.clear)
-    pop = notes_change(OrderedDict.pop)
-    popitem = notes_change(OrderedDict.popitem)
-    setdefault = notes_change(OrderedDict.setdefault)
-    update = notes_change(OrderedDict.update)
-
-    def _note_change(self) -> None:
-        self._native_copy = None
+    def __init__(
+        self, entries: Mapping[str, int] | Iterable[tuple[str, int]] = (), /, **more: int
+    ) -> None:
+        # To note a change for each entry would take longer than all else.
+        cls: Any = type(self)
+        own = cls.__setitem__ is not Vocabulary.__setitem__
+        add = cls.__setitem__ if own else OrderedDict.__setitem__
+        for token, index in dict(entries, **more).items():
+            add(self, token, index)
+        self._note_change()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (list(self.items()),)
 
     def native(self) -> _C.Vocabulary:
-        """Returns the native copy of the entries."""
-        native = self._native_copy
-        if native is None:
-            native = self._native_copy = _C.Vocabulary(self)
+        """Returns the copy in C++."""
+        made = self._made
+        if made.native is None:
+            made.native = _C.Vocabulary(self)
+        native: _C.Vocabulary = made.native
         return native
 
-    def made_of(self) -> list[tuple[Any, str]]:
-        """Returns the attributes on which `native` depends, as `_C.Guarded` takes them."""
-        return [(self, "_native_copy")]
 
-
-class LoadedVocabulary:
+class LoadedVocabulary(Source):
     """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
+
+    _vocab: Vocabulary | None = None
 
     def __init__(self, loaded: _C.Vocabulary) -> None:
         self._loaded = loaded
-        self._vocab: Vocabulary | None = None
 
     @property
     def vocab(self) -> Vocabulary:
         if self._vocab is None:
-            self._vocab = Vocabulary(self._loaded.items())
-            self._vocab._native_copy = self._loaded
+            vocab = Vocabulary(self._loaded.items())
+            vocab._made.native = self._loaded
+            vocab._dependents = self._dependents  # what changes from now on is the dict
+            vocab = self.__dict__.setdefault("_vocab", vocab)  # maybe that of another thread
+            return vocab
         return self._vocab
 
     def native(self) -> _C.Vocabulary:
-        """Returns the native form of the entries as they are now."""
+        """Returns the entries as they are now, in C++."""
         return self._loaded if self._vocab is None else self._vocab.native()
-
-    def made_of(self) -> list[tuple[Any, str]]:
-        """Returns the attributes on which `native` depends, as `_C.Guarded` takes them."""
-        return [(self, "_vocab"), *([] if self._vocab is None else self._vocab.made_of())]
 
     def ids_to_tokens(self) -> OrderedDict[int, str]:
         """Returns the tokens of the file by their ids."""
@@ -82,12 +78,12 @@ class LoadedVocabulary:
         return len(self.native())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _with_vocab, (self.vocab,)
+        return _of_dict, (self.vocab,)
 
 
-def _with_vocab(vocab: Vocabulary) -> LoadedVocabulary:
+def _of_dict(vocab: Vocabulary) -> LoadedVocabulary:
     loaded = LoadedVocabulary(vocab.native())
-    loaded._vocab = vocab
+    loaded._vocab, loaded._dependents = vocab, vocab._dependents
     return loaded
 
 

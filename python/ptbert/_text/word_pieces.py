@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Collection, Container
-from typing import Any, ClassVar
+from typing import Any
 
 from .. import _C
+from .native import HasNative, Source
 from .vocabulary import LoadedVocabulary, Vocabulary
 
 SPECIAL_TOKENS = ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]")
@@ -29,37 +29,14 @@ def _is_punctuation(char: str) -> bool:
     return _C.is_punctuation(ord(char))
 
 
-class _NativeTwin(abc.ABC):
-    """Attributes that Python code may change at any time, and a native object made from them.
+class _Step(HasNative):
+    """One of the two halves, of attributes that may be changed at any time.
 
     There are slots only, so that setting a name that is not an attribute of the tokenizer (a
     patched method, say) raises instead of being without effect.
     """
 
-    __slots__ = ("__weakref__", "_twin")
-    _attributes: ClassVar[tuple[str, ...]]
-    _twin: tuple[tuple[Any, ...], Any] | None  # None after a change
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        changes = name in self._attributes and getattr(self, name, self) is not value
-        super().__setattr__(name, value)
-        if changes:
-            super().__setattr__("_twin", None)
-
-    def __delattr__(self, name: str) -> None:
-        super().__delattr__(name)
-        super().__setattr__("_twin", None)
-
-    @abc.abstractmethod
-    def _state(self) -> tuple[Any, ...]:
-        """What the native object is made from."""
-
-    def _make_twin(self, native_type: type[Any]) -> tuple[tuple[Any, ...], Any]:
-        state = self._state()
-        self._twin = twin = (state, native_type(*state))
-        if self._state() != state:  # changed meanwhile by another thread
-            self._twin = None
-        return twin
+    __slots__ = ()
 
     def __getstate__(self) -> dict[str, Any]:
         attributes = {name: getattr(self, name) for name in self._attributes}
@@ -70,7 +47,7 @@ class _NativeTwin(abc.ABC):
             setattr(self, name, value)
 
 
-class BasicTokenizer(_NativeTwin):
+class BasicTokenizer(_Step):
     """Splits text into words and punctuation.
 
     Cleans the text, puts spaces around CJK ideographs, splits on white space, lower-cases and
@@ -88,7 +65,7 @@ class BasicTokenizer(_NativeTwin):
     """
 
     __slots__ = ("do_lower_case", "never_split")
-    _attributes = ("do_lower_case", "never_split")
+    _attributes = frozenset(("do_lower_case", "never_split"))
     _steps = frozenset(
         (
             "_clean_text",
@@ -123,32 +100,25 @@ class BasicTokenizer(_NativeTwin):
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of `text`."""
-        return self._native().tokenize(text)
+        return (self._made.native or self._make_native()).tokenize(text)
 
-    def _native(self) -> _C.BasicTokenizer:
-        twin, never_split = self._twin, self.never_split
-        if twin is not None and type(never_split) is tuple:
-            return twin[1]
+    def _state(self) -> tuple[Any, ...]:
+        never_split = self.never_split
         if isinstance(never_split, str):
             raise TypeError(
                 f'`never_split` must be a collection of tokens, but is the str "{never_split}".'
             )
-        if twin is None or twin[0] != self._state():
-            twin = self._make_twin(_C.BasicTokenizer)
-        return twin[1]
+        return bool(self.do_lower_case), tuple(never_split)
 
-    def _state(self) -> tuple[Any, ...]:
-        # A copy, which notices changes inside a list or set.
-        return bool(self.do_lower_case), tuple(self.never_split)
+    def _new_native(self, *state: Any) -> _C.BasicTokenizer:
+        return _C.BasicTokenizer(*state)
 
-    def made_of(self) -> list[tuple[Any, str]] | None:
-        """Returns the attributes on which the native tokenizer depends, or None where it depends on
-        more: a list can be changed from inside.
-        """
-        return [(self, "_twin")] if type(self.never_split) is tuple else None
+    def _tells_changes(self) -> bool:
+        # A list or set can be changed from inside.
+        return type(self.never_split) is tuple and super()._tells_changes()
 
 
-class WordpieceTokenizer(_NativeTwin):
+class WordpieceTokenizer(_Step):
     """Splits words into the longest pieces that a vocabulary holds, from left to right.
 
     A piece that does not start its word is looked up with "##" before it. All attributes may be
@@ -166,7 +136,7 @@ class WordpieceTokenizer(_NativeTwin):
     """
 
     __slots__ = ("_vocab", "max_input_chars_per_word", "unk_token")
-    _attributes = ("_vocab", "unk_token", "max_input_chars_per_word")
+    _attributes = frozenset(("_vocab", "unk_token", "max_input_chars_per_word"))
 
     def __init__(
         self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 100
@@ -202,20 +172,18 @@ class WordpieceTokenizer(_NativeTwin):
         )
 
     def _native(self) -> _C.WordpieceTokenizer | None:
-        vocab = self._vocab
-        if not isinstance(vocab, (LoadedVocabulary, Vocabulary)):
-            return None
-        native, twin = vocab.native(), self._twin
-        if twin is None or twin[0][0] is not native:
-            twin = self._make_twin(_C.WordpieceTokenizer)
-        return twin[1]
+        """Returns the native tokenizer, or None where pieces are looked up in a Python object."""
+        return super()._native() if isinstance(self._vocab, _WITH_NATIVE) else None
+
+    def _sources(self) -> list[Source]:
+        return [self._vocab] if isinstance(self._vocab, _WITH_NATIVE) else []
 
     def _state(self) -> tuple[Any, ...]:
         vocab: Any = self._vocab
         return vocab.native(), self.unk_token, self.max_input_chars_per_word
 
-    def made_of(self) -> list[tuple[Any, str]]:
-        """Returns the attributes on which the native tokenizer depends, where there is one."""
-        vocab = self._vocab
-        assert isinstance(vocab, (LoadedVocabulary, Vocabulary))
-        return [(self, "_twin"), *vocab.made_of()]
+    def _new_native(self, *state: Any) -> _C.WordpieceTokenizer:
+        return _C.WordpieceTokenizer(*state)
+
+
+_WITH_NATIVE = (LoadedVocabulary, Vocabulary)
