@@ -41,7 +41,6 @@ __all__: list[str] = [
     "Embedding",
     "GPT2Tokenizer",
     "GPT2_PATTERN",
-    "Guarded",
     "IndexedLines",
     "Linear",
     "OpenAIGPTTokenizer",
@@ -324,26 +323,6 @@ class Bridge:
     """
     def __init__(self, node: typing.Any) -> None: ...
     def __reduce__(self) -> tuple[type, tuple]: ...
-
-class Guarded:
-    """
-    A value that is given out while what it was made from is the same.
-    """
-    @typing.overload
-    def __init__(self) -> None:
-        """
-        Makes one that never gives out a value.
-        """
-    @typing.overload
-    def __init__(
-        self,
-        value: typing.Any,
-        owner: typing.Any,
-        instance_names: collections.abc.Iterable[str],
-        type_names: collections.abc.Iterable[str],
-        others: collections.abc.Iterable[tuple[typing.Any, str]],
-    ) -> None: ...
-    def get(self, owner: typing.Any) -> typing.Any: ...
 
 class Vocabulary:
     """

@@ -29,7 +29,6 @@ PYBIND11_MODULE(_C, m) {
   ptbert::python::register_bridge(m);
   ptbert::python::register_checkpoint(m);
   ptbert::python::register_optim(m);
-  ptbert::python::register_guarded(m);
   ptbert::python::register_tokenizers(m);
   ptbert::python::register_bpe_tokenizers(m);
   ptbert::python::register_transfo_xl_tokenizer(m);

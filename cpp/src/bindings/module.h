@@ -10,7 +10,6 @@ void register_bert(pybind11::module_& m);
 void register_bpe_tokenizers(pybind11::module_& m);
 void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
-void register_guarded(pybind11::module_& m);
 void register_layers(pybind11::module_& m);
 void register_node_kinds(pybind11::module_& m);
 void register_optim(pybind11::module_& m);
