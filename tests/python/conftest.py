@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+import plain_bert
 import ptbert
-import twin
 from support import REPOSITORY, TINY_CONFIG
 
 
@@ -26,7 +26,7 @@ def seeded() -> Iterator[None]:
 @pytest.fixture
 def plain_paths() -> Iterator[None]:
     """Keeps the test on the plain paths."""
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         yield
 
 
@@ -39,16 +39,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=twin.CLASSES)
+@pytest.fixture(params=plain_bert.CLASSES)
 def class_name(request: pytest.FixtureRequest) -> str:
-    """One of the models that have a twin in plain PyTorch."""
+    """One of the models that have a counterpart in plain PyTorch."""
     return str(request.param)
 
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: ptbert.BertConfig) -> tuple[Any, Any]:
-    """A tiny model, never called, and its twin in plain PyTorch, in training mode."""
-    return twin.make_pair(class_name, tiny_config)
+    """A tiny model, never called, and its counterpart in plain PyTorch, in training mode."""
+    return plain_bert.make_pair(class_name, tiny_config)
 
 
 @pytest.fixture

@@ -19,19 +19,19 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-import twin
+import plain_bert
 from ptbert import BertConfig
 from support import TINY_CONFIG, assert_close, seeded_ids
 
 PROCESSES = 2
 ROWS = 4
-SEQUENCE, QUESTION = twin.CLASSES
+SEQUENCE, QUESTION = plain_bert.CLASSES
 Batch = dict[str, Tensor]
 
 
 def make_pair(class_name: str, changed: bool = False) -> tuple[Any, Any]:
-    """A model and its twin in plain PyTorch without dropout, the same in every process."""
-    pair = twin.make_pair(class_name, BertConfig.from_dict(TINY_CONFIG))
+    """A model and its counterpart in plain PyTorch without dropout, the same in every process."""
+    pair = plain_bert.make_pair(class_name, BertConfig.from_dict(TINY_CONFIG))
     for tree in pair:
         tree.eval()
         if changed:
@@ -141,7 +141,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "static_graph": {"static_graph": True},
 }
 CHECKS: dict[str, Callable[[], None]] = {}
-for name in twin.CLASSES:
+for name in plain_bert.CLASSES:
     for label, options in OPTIONS.items():
         # Without options there must be no parameter without a gradient, as a pooler without use.
         if name == SEQUENCE or options:

@@ -12,24 +12,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plain_bert
 import ptbert
-import twin
 from model_cases import flat_outputs, probe_loss
+from plain_bert import assert_all_close, gradients
 from ptbert import BertConfig, modeling
 from support import assert_close, assert_equal, seed_weights
-from twin import assert_all_close, gradients
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
-# What classes are called in the twin, but for "Bert" and "For" in front.
+# What classes are called in plain_bert.py, but for "Bert" and "For" in front.
 PLAIN_NAMES = {"Model": "Trunk", "SelfOutput": "AddAndNorm", "Output": "AddAndNorm"}
 
 
 @pytest.fixture
 def model(tiny_config: BertConfig) -> Any:
     """A sequence classifier that has been called."""
-    made = twin.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
+    made = plain_bert.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
     made(IDS)
     return made
 
@@ -49,17 +49,17 @@ def run(tree: Any, *inputs: Any) -> list[Tensor | None]:
 
 
 def assert_agree(model: Any, plain: Any, *inputs: Any) -> None:
-    """As `twin.assert_agree`, for any pair of modules."""
-    with twin.plain_paths():
+    """As `plain_bert.assert_agree`, for any pair of modules."""
+    with plain_bert.plain_paths():
         assert_all_close(run(model, *inputs), run(plain, *inputs))
-    with twin.evaluating(model, plain):
+    with plain_bert.evaluating(model, plain):
         assert_all_close(run(model, *inputs), run(plain, *inputs))
 
 
 def test_model_agrees_with_plain_pytorch(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
-    twin.assert_agree(model, plain, class_name)
-    twin.assert_agree(model.eval(), plain.eval(), class_name)
+    plain_bert.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model.eval(), plain.eval(), class_name)
 
 
 def test_tree_has_the_names_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
@@ -112,16 +112,16 @@ def test_apply_initialises_every_part(pair: tuple[Any, Any], class_name: str) ->
     model.apply(model.init_bert_weights)
     assert_initialised(model)
     plain.load_state_dict(model.state_dict())
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 def test_parameters_stay_the_same_objects(pair: tuple[Any, Any], class_name: str) -> None:
     before = [list(tree.parameters()) for tree in pair]
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     for tree in pair:
         tree.to(torch.float64).float().double().to("cpu", torch.float32)
         tree.load_state_dict({name: 0.5 * tensor for name, tensor in tree.state_dict().items()})
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     for tree, parameters in zip(pair, before, strict=True):
         assert all(a is b for a, b in zip(tree.parameters(), parameters, strict=True))
 
@@ -134,7 +134,7 @@ def inputs_of_parts(plain: nn.Module, class_name: str) -> dict[str, tuple[Any, .
         part.register_forward_pre_hook(lambda _, given, path=path: inputs.update({path: given}))
         for path, part in parts.items()
     ]
-    plain(**twin.batch(class_name))
+    plain(**plain_bert.batch(class_name))
     for handle in handles:
         handle.remove()
     assert set(inputs) == set(parts) - {"bert.encoder.layer"}
@@ -176,31 +176,31 @@ def test_every_part_can_be_called_alone(
 def test_dtype_changes_and_comes_back(
     move: Any, dtype: torch.dtype, atol: float, pair: tuple[Any, Any], class_name: str
 ) -> None:
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     for tree in pair:
         move(tree)
-        assert {output.dtype for output in twin.outputs_of(tree, class_name)} == {dtype}
-    twin.assert_agree(*pair, class_name, atol=atol)
+        assert {output.dtype for output in plain_bert.outputs_of(tree, class_name)} == {dtype}
+    plain_bert.assert_agree(*pair, class_name, atol=atol)
     for tree in pair:
         tree.float()
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 def test_model_computes_on_a_gpu(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = (tree.eval() for tree in pair)
     model.cuda()
-    batch = {name: tensor.cuda() for name, tensor in twin.batch(class_name).items()}
-    labels = {name: tensor.cuda() for name, tensor in twin.labels(class_name).items()}
+    batch = {name: tensor.cuda() for name, tensor in plain_bert.batch(class_name).items()}
+    labels = {name: tensor.cuda() for name, tensor in plain_bert.labels(class_name).items()}
     for output, expected in zip(
-        flat_outputs(model(**batch)), twin.outputs_of(plain, class_name), strict=True
+        flat_outputs(model(**batch)), plain_bert.outputs_of(plain, class_name), strict=True
     ):
         assert output.is_cuda
         assert_close(output, expected, 1e-4)
     model(**batch, **labels).backward()
-    expected_gradients = twin.gradients_of(plain, class_name).values()
+    expected_gradients = plain_bert.gradients_of(plain, class_name).values()
     assert_all_close(gradients(model), expected_gradients, atol=1e-4)
-    twin.assert_agree(model.cpu(), plain, class_name)
+    plain_bert.assert_agree(model.cpu(), plain, class_name)
 
 
 def test_decoder_with_a_bias_of_its_own_uses_it(tiny_config: BertConfig) -> None:
@@ -246,7 +246,7 @@ class OwnHead(modeling.BertPreTrainedModel):
 class PlainHead(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.bert = twin.Trunk(config)
+        self.bert = plain_bert.Trunk(config)
         self.score = nn.Linear(config.hidden_size, 2)
 
     forward: Any = OwnHead.forward
@@ -267,7 +267,7 @@ def test_model_of_the_user_around_bert(tiny_config: BertConfig) -> None:
     assert_initialised(model)
     for tree in (model, plain):
         seed_weights(tree)
-    assert_agree(model, plain, *twin.batch("BertForSequenceClassification").values())
+    assert_agree(model, plain, *plain_bert.batch("BertForSequenceClassification").values())
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_model_of_the_user_around_bert(tiny_config: BertConfig) -> None:
     [
         ((OwnHead, PlainHead), ["bert.embeddings"]),
         ((OwnHead, PlainHead), ["bert"]),
-        ((modeling.BertModel, twin.Trunk), ["embeddings", "encoder.layer.1"]),
+        ((modeling.BertModel, plain_bert.Trunk), ["embeddings", "encoder.layer.1"]),
     ],
 )
 def test_two_models_may_share_parts(
@@ -287,7 +287,7 @@ def test_two_models_may_share_parts(
         for path in shared:
             product.second.set_submodule(path, product.first.get_submodule(path))
         seed_weights(product)
-    batch = twin.batch("BertForSequenceClassification").values()
+    batch = plain_bert.batch("BertForSequenceClassification").values()
     assert_agree(*pair, *batch)
     with torch.no_grad():
         for product in pair:

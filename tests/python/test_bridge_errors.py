@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+import plain_bert
 import ptbert
-import twin
 from ptbert import BertConfig
 from support import assert_close, assert_equal
 
@@ -24,13 +24,13 @@ IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 @pytest.fixture
 def model(tiny_config: BertConfig) -> Any:
     """A sequence classifier that has been called."""
-    made = twin.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
+    made = plain_bert.make_pair("BertForSequenceClassification", tiny_config)[0].eval()
     made(IDS)
     return made
 
 
 def test_deleted_part_is_missed_only_when_called(class_name: str, tiny_config: BertConfig) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
     model(IDS)
     pooler = model.bert.pooler
     for removed in (True, False):
@@ -65,8 +65,8 @@ def test_deleted_part_is_missed_only_when_called(class_name: str, tiny_config: B
 def test_deleted_part_is_named(
     parent: str, name: str, class_name: str, tiny_config: BertConfig
 ) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
-    expected = twin.outputs_of(model.eval(), class_name)
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
+    expected = plain_bert.outputs_of(model.eval(), class_name)
     node = model.get_submodule(parent)
     part = getattr(node, name)
     for deleted in (True, False):
@@ -80,13 +80,13 @@ def test_deleted_part_is_named(
             path = f"{parent}.{name}" if parent else name
             assert str(error.value) == f"The model has no module `{path}`."
         setattr(node, name, part)
-        assert_equal(twin.outputs_of(model, class_name)[0], expected[0])
+        assert_equal(plain_bert.outputs_of(model, class_name)[0], expected[0])
 
 
 @pytest.mark.parametrize("path", ["bert.pooler.dense", "bert.encoder.layer.0.output.LayerNorm"])
 def test_deleted_parameter_is_named(path: str, class_name: str, tiny_config: BertConfig) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
-    expected = twin.outputs_of(model.eval(), class_name)
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
+    expected = plain_bert.outputs_of(model.eval(), class_name)
     node = model.get_submodule(path)
     weight = node.weight
     del node.weight
@@ -96,25 +96,25 @@ def test_deleted_parameter_is_named(path: str, class_name: str, tiny_config: Ber
         ):
             model(IDS)
     node.weight = weight
-    assert_equal(twin.outputs_of(model, class_name)[0], expected[0])
+    assert_equal(plain_bert.outputs_of(model, class_name)[0], expected[0])
 
 
 def test_missing_parameter_may_be_made_good(class_name: str, tiny_config: BertConfig) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
-    expected = twin.outputs_of(model.eval(), class_name)[0]
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
+    expected = plain_bert.outputs_of(model.eval(), class_name)[0]
     dense = model.bert.pooler.dense if hasattr(model, "classifier") else model.qa_outputs
     weight, bias = dense.weight.detach(), dense.bias
     del dense.weight
     with pytest.raises(AttributeError, match=r"^The model has no parameter `.*\.?weight`\.$"):
         model(IDS)
     dense.forward = lambda x: nn.functional.linear(x, weight, bias)
-    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    assert_close(plain_bert.outputs_of(model, class_name)[0], expected)
     del dense.forward
     dense.weight = weight
-    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    assert_close(plain_bert.outputs_of(model, class_name)[0], expected)
     del dense.weight
     hook = dense.register_forward_pre_hook(lambda node, _: setattr(node, "weight", weight))
-    assert_close(twin.outputs_of(model, class_name)[0], expected)
+    assert_close(plain_bert.outputs_of(model, class_name)[0], expected)
     hook.remove()
 
 
@@ -166,10 +166,10 @@ def test_part_that_does_not_fit_is_named(
     class_name: str,
     tiny_config: BertConfig,
 ) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
     model.eval()(IDS)
     change(model)
-    with nullcontext() if fast else twin.plain_paths():
+    with nullcontext() if fast else plain_bert.plain_paths():
         for _ in range(2):
             with pytest.raises(RuntimeError, match=rf"\(in `{re.escape(path)}`\)$"):
                 model(IDS)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plain_bert
 import ptbert
-import twin
 from model_cases import flat_outputs, probe_loss
 from ptbert import BertConfig
 from support import assert_close
@@ -116,7 +116,7 @@ def results(tree: Any, class_name: str) -> Tensor:
     """Outputs, and gradients of a function of them, in one vector."""
     tree.zero_grad()
     torch.manual_seed(1)
-    outputs = flat_outputs(tree(**twin.batch(class_name)))
+    outputs = flat_outputs(tree(**plain_bert.batch(class_name)))
     probe_loss(outputs).backward()
     gradients = [parameter.grad for parameter in tree.parameters() if parameter.grad is not None]
     return torch.cat([tensor.detach().flatten() for tensor in outputs + gradients])
@@ -136,24 +136,24 @@ class ByPosition(nn.Module):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
     ("class_name", "path"),
-    [(name, path) for name in twin.CLASSES for path in TRUNK + HEADS[name]],
+    [(name, path) for name in plain_bert.CLASSES for path in TRUNK + HEADS[name]],
 )
 def test_hook_changes_what_it_sees_until_removed(
     class_name: str, path: str, kind: Kind, pair: tuple[Any, Any]
 ) -> None:
     model, plain = (ByPosition(tree) for tree in pair)
-    with twin.evaluating(model, plain):
+    with plain_bert.evaluating(model, plain):
         before = results(plain, class_name)
         assert_close(results(model, class_name), before, atol=1e-4)
         handles = [kind(tree.get_submodule(path)) for tree in pair]
         after = results(plain, class_name)
         assert torch.allclose(after, before, atol=0.1) != has_effect(class_name, path, kind)
         assert_close(results(model, class_name), after, atol=1e-4)
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         assert_close(results(model, class_name), results(plain, class_name), atol=1e-4)
     for handle in handles:
         handle.remove()
-    with twin.evaluating(model):
+    with plain_bert.evaluating(model):
         assert_close(results(model, class_name), before, atol=1e-4)
 
 
@@ -168,9 +168,11 @@ def test_hooks_see_and_change_keyword_arguments(pair: tuple[Any, Any], class_nam
             with_kwargs=True,
         )
         logs.append(log)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     assert_alike(*logs)
-    assert list(logs[0][-1][1]) == list(twin.batch(class_name) | twin.labels(class_name))
+    assert list(logs[0][-1][1]) == list(
+        plain_bert.batch(class_name) | plain_bert.labels(class_name)
+    )
     assert not torch.allclose(results(pair[1], class_name), before, atol=0.1)
 
 
@@ -240,7 +242,7 @@ def test_hooks_fire_once_in_the_order_of_the_pass(
         if not hooks_before:
             tree(IDS)
         log = listen(tree)
-        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
         logs.append([event for event, _ in log])
     assert logs[0] == logs[1]
     assert len(logs[0]) == len(set(logs[0]))
@@ -254,7 +256,7 @@ def test_hooks_see_what_those_of_plain_pytorch_see(pair: tuple[Any, Any], class_
     logs = [listen(tree) for tree in pair]
     for tree in pair:
         torch.manual_seed(1)
-        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
     for (event, seen), (_, expected) in zip(*logs, strict=True):
         try:
             assert_alike(seen, expected)
@@ -293,10 +295,10 @@ def test_global_hook_sees_every_node(kind: str, pair: tuple[Any, Any]) -> None:
 
 def test_global_hook_changes_outputs(pair: tuple[Any, Any], class_name: str) -> None:
     with global_hook("forward_hook", lambda node, inputs, output: changed(output)):
-        twin.assert_agree(*pair, class_name)
+        plain_bert.assert_agree(*pair, class_name)
     with global_hook("full_backward_pre_hook", lambda node, gradients: changed(gradients)):
-        twin.assert_agree(*pair, class_name)
-    twin.assert_agree(*pair, class_name)
+        plain_bert.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("path", ["bert", "bert.encoder.layer.1", "bert.pooler.dense"])
@@ -314,7 +316,7 @@ def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
             with pytest.raises(LookupError, match=r"^'?of the user'?$"):
                 model(IDS)
         handle.remove()
-        twin.assert_agree(model, plain, class_name)
+        plain_bert.assert_agree(model, plain, class_name)
 
 
 @pytest.mark.parametrize("path", ["bert.encoder.layer.0.intermediate.dense", "bert.pooler.dense"])
@@ -354,12 +356,12 @@ def test_hook_may_call_the_model_itself(inner: str, pair: tuple[Any, Any], class
             return output + flat_outputs(other)[-1].mean()
 
         tree.bert.encoder.layer[1].register_forward_hook(again)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 def test_hook_may_change_the_model_during_the_pass(tiny_config: BertConfig) -> None:
     """The pass under way goes on as it began; the next one sees the change."""
-    model, _ = twin.make_pair("BertForSequenceClassification", tiny_config)
+    model, _ = plain_bert.make_pair("BertForSequenceClassification", tiny_config)
     model.eval()
     before = model(IDS)
 
@@ -382,11 +384,11 @@ def test_user_attributes_set_by_hooks_do_not_hide_changes(
 
     for tree in pair:
         tree.bert.encoder.layer[0].register_forward_hook(remember)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     assert isinstance(pair[0].bert.encoder.layer[0].seen, Tensor)
     for tree in pair:
         tree.bert.encoder.layer[0].output.dropout.p = 0.9
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: BertConfig) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import twin
+import plain_bert
 from ptbert import BertConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,13 +29,13 @@ HOOKS = ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backwar
 
 @pytest.fixture
 def model(class_name: str, tiny_config: BertConfig) -> Any:
-    return twin.make_pair(class_name, tiny_config)[0]
+    return plain_bert.make_pair(class_name, tiny_config)[0]
 
 
 @pytest.fixture
 def batch(class_name: str) -> dict[str, Tensor]:
     """Padded rows and their labels."""
-    return twin.batch_and_labels(class_name)
+    return plain_bert.batch_and_labels(class_name)
 
 
 def resident_bytes() -> int:
@@ -89,7 +89,7 @@ def test_replaced_parts_leave_nothing_behind(model: Any, batch: dict[str, Tensor
 def test_model_that_a_hook_refers_to_is_collected(
     path: str, class_name: str, tiny_config: BertConfig, batch: dict[str, Tensor]
 ) -> None:
-    model, _ = twin.make_pair(class_name, tiny_config)
+    model, _ = plain_bert.make_pair(class_name, tiny_config)
     model.get_submodule(path).register_forward_hook(lambda *_, model=model: None)
     model.bert.encoder.layer[1].root = [model]
     model.bert.encoder.layer[1].intermediate.intermediate_act_fn = lambda x, model=model: x
@@ -129,7 +129,7 @@ def test_model_is_freed_at_once(
 ) -> None:
     gc.disable()
     try:
-        model, _ = twin.make_pair(class_name, tiny_config)
+        model, _ = plain_bert.make_pair(class_name, tiny_config)
         model(**batch).backward()
         model.bert.encoder.layer[0](torch.zeros(1, 2, 32))
         model.bert.pooler.dense = nn.Linear(32, 32)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plain_bert
 import ptbert
-import twin
 from model_cases import CASES_BY_KEY, flat_outputs
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seed_weights
@@ -25,8 +25,8 @@ IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    """A model that has been called, and its twin."""
-    model, plain = twin.make_pair(class_name, tiny_config)
+    """A model that has been called, and its counterpart in plain PyTorch."""
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     model(IDS)
     return model, plain
 
@@ -52,9 +52,9 @@ def halved_state(tree: nn.Module) -> dict[str, Tensor]:
 def train(tree: Any, class_name: str) -> None:
     """One step of SGD, in which dropout draws alike in both trees."""
     optimizer = torch.optim.SGD(tree.parameters(), lr=0.1)
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         torch.manual_seed(2)
-        tree(**twin.batch(class_name), **twin.labels(class_name)).backward()
+        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
     optimizer.step()
 
 
@@ -63,7 +63,7 @@ def test_meta_model_is_filled_by_loading(
 ) -> None:
     empty = meta_model(class_name, tiny_config)
     empty.to_empty(device="cpu").load_state_dict(pair[1].state_dict())
-    twin.assert_agree(empty, pair[1], class_name)
+    plain_bert.assert_agree(empty, pair[1], class_name)
 
 
 def test_meta_model_takes_assigned_tensors(
@@ -72,7 +72,7 @@ def test_meta_model_takes_assigned_tensors(
     empty = meta_model(class_name, tiny_config)
     state = pair[1].state_dict()
     empty.load_state_dict(state, assign=True)
-    twin.assert_agree(empty, pair[1], class_name)
+    plain_bert.assert_agree(empty, pair[1], class_name)
     for name, tensor in empty.state_dict().items():
         assert tensor.data_ptr() == state[name].data_ptr()
 
@@ -105,7 +105,7 @@ def test_copy_is_equal_and_independent(way: str, pair: tuple[Any, Any], class_na
         tree.bert.encoder.layer[0].register_forward_hook(doubled)
         tree.bert.encoder.layer[1].eval()
     other, plain_other = COPIES[way](model), COPIES[way](plain)
-    twin.assert_agree(other, plain, class_name)
+    plain_bert.assert_agree(other, plain, class_name)
     assert other.bert.note == "kept"
     for mine, copied in zip(model.parameters(), other.parameters(), strict=True):
         assert mine is not copied
@@ -113,8 +113,8 @@ def test_copy_is_equal_and_independent(way: str, pair: tuple[Any, Any], class_na
     for tree in (other, plain_other):
         tree.load_state_dict(halved_state(tree))
         tree.bert.encoder.layer[0].output.dropout = nn.Dropout(0.5)
-    twin.assert_agree(other, plain_other, class_name)
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(other, plain_other, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 def test_shallow_copy_shares_parts(pair: tuple[Any, Any], class_name: str) -> None:
@@ -123,8 +123,8 @@ def test_shallow_copy_shares_parts(pair: tuple[Any, Any], class_name: str) -> No
     assert other.bert is model.bert
     for tree in (other, plain):
         train(tree, class_name)
-    twin.assert_agree(other, plain, class_name)
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(other, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 def test_state_dict_round_trip(pair: tuple[Any, Any], class_name: str) -> None:
@@ -134,10 +134,10 @@ def test_state_dict_round_trip(pair: tuple[Any, Any], class_name: str) -> None:
             parameter.zero_()
     model(IDS)
     assert str(model.load_state_dict(plain.state_dict())) == "<All keys matched successfully>"
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
     plain.load_state_dict(halved_state(model))
     model.load_state_dict(plain.state_dict())
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 def test_state_dict_has_the_metadata_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
@@ -181,7 +181,7 @@ def test_loading_names_what_does_not_fit(
     for text, line in zip(("Missing", "Unexpected", "size mismatch"), messages[0], strict=True):
         assert text in line
     # What fits is loaded, as in plain PyTorch.
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("assign", [False, True])
@@ -194,10 +194,10 @@ def test_partly_loaded_model_trains(assign: bool, pair: tuple[Any, Any], class_n
         assert (missing, unexpected) == ([bias], ["stranger"])
         name, parameter = next(tree.named_parameters())
         assert (parameter.data_ptr() == state[name].data_ptr()) == assign
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     for tree in pair:
         train(tree, class_name)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.fixture
@@ -220,13 +220,13 @@ def test_parameters_can_be_swapped(pair: tuple[Any, Any], class_name: str) -> No
         lambda tree: tree.float(),
     ]
     for change in changes:
-        twin.assert_agree(model, plain, class_name)
+        plain_bert.assert_agree(model, plain, class_name)
         for tree in pair:
             train(tree, class_name)
             change(tree)
         for before, after in zip(parameters, model.parameters(), strict=True):
             assert before is after
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 DECODER = "cls.predictions.decoder.weight"
@@ -276,7 +276,7 @@ def test_tied_weights_stay_tied(class_name: str, way: str, tiny_config: BertConf
     for tree in (model, untouched):
         train(tree, class_name)
     assert_tied(model)
-    twin.assert_agree(model, untouched, class_name)
+    plain_bert.assert_agree(model, untouched, class_name)
 
 
 @pytest.mark.parametrize("assign", [False, True])

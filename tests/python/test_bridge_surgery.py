@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
-import twin
+import plain_bert
 from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, seeded_values
@@ -412,22 +412,22 @@ TOLERANCES = {"to_half": 2e-3, "to_bfloat16": 2e-2}
 
 @pytest.mark.parametrize("called_before", [False, True])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-@pytest.mark.parametrize("class_name", twin.CLASSES)
+@pytest.mark.parametrize("class_name", plain_bert.CLASSES)
 def test_change_takes_effect(
     class_name: str, change: Change, called_before: bool, tiny_config: BertConfig
 ) -> None:
-    model, plain = twin.make_pair(class_name, tiny_config)
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     if called_before:
-        twin.assert_agree(model, plain, class_name)
+        plain_bert.assert_agree(model, plain, class_name)
     change(model)
     change(plain)
-    twin.assert_agree(model, plain, class_name, TOLERANCES.get(change.__name__, 1e-5))
+    plain_bert.assert_agree(model, plain, class_name, TOLERANCES.get(change.__name__, 1e-5))
 
 
-@pytest.mark.parametrize("class_name", twin.CLASSES)
+@pytest.mark.parametrize("class_name", plain_bert.CLASSES)
 def test_larger_embeddings_take_larger_inputs(class_name: str, tiny_config: BertConfig) -> None:
     """Ids, token types and lengths past those of the configuration."""
-    model, plain = twin.make_pair(class_name, tiny_config)
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     batch = {
         "input_ids": torch.tensor([[119, 99, 3, 118] * 150]),
         "token_type_ids": torch.tensor([[4, 0, 2, 3] * 150]),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import twin
+import plain_bert
 from model_cases import flat_outputs, probe_loss
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seeded_ids
@@ -24,8 +24,8 @@ THREADS = 8
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    """A model and its twin in plain PyTorch, in evaluation mode."""
-    model, plain = twin.make_pair(class_name, tiny_config)
+    """A model and its counterpart in plain PyTorch, in evaluation mode."""
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     return model.eval(), plain.eval()
 
 
@@ -84,7 +84,7 @@ def test_eight_threads_share_a_model(hooked: bool, pair: tuple[Any, Any]) -> Non
 
 
 def test_threads_may_call_different_models(tiny_config: BertConfig) -> None:
-    models = [twin.make_pair(name, tiny_config)[0].eval() for name in twin.CLASSES]
+    models = [plain_bert.make_pair(name, tiny_config)[0].eval() for name in plain_bert.CLASSES]
     calls = [(models[index % 2], *padded_batch(index)) for index in range(THREADS)]
     expected = [scores(*call) for call in calls]
     assert_threads_get(expected, lambda index: scores(*calls[index]))

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plain_bert
 import ptbert
-import twin
+from plain_bert import assert_all_close, batch_and_labels, gradients
 from ptbert import BertConfig, modeling
 from support import seed_weights
-from twin import assert_all_close, batch_and_labels, gradients
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def train(tree: Any, optimizer_name: str, *inputs: Any, **named: Any) -> list[fl
 
 
 def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_name: str) -> None:
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         for tree in pair:
             for seed in range(2):
                 torch.manual_seed(seed)
@@ -54,7 +54,7 @@ def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_n
     assert_all_close(gradients(model), gradients(plain), atol=0)
     assert all(new is old for new, old in zip(gradients(model), before, strict=True))
     assert not any(gradient.any() for gradient in gradients(model) if gradient is not None)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -62,10 +62,10 @@ def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_n
 def test_optimizer_steps_are_seen(
     optimizer: str, fast: bool, pair: tuple[Any, Any], class_name: str
 ) -> None:
-    with twin.evaluating(*pair) if fast else twin.plain_paths():
+    with plain_bert.evaluating(*pair) if fast else plain_bert.plain_paths():
         logs = [train(tree, optimizer, **batch_and_labels(class_name)) for tree in pair]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
-    twin.assert_agree(*pair, class_name, atol=1e-4)
+    plain_bert.assert_agree(*pair, class_name, atol=1e-4)
 
 
 class MaskedLM(nn.Module):
@@ -73,7 +73,7 @@ class MaskedLM(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.bert = twin.Trunk(config)
+        self.bert = plain_bert.Trunk(config)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         self.decoder.weight = self.bert.embeddings.word_embeddings.weight
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
@@ -97,7 +97,7 @@ def test_tied_weight_is_one_parameter_with_the_gradients_of_both_uses(
     with torch.no_grad():
         for own, other in zip(model.parameters(), plain.parameters(), strict=True):
             other.copy_(own)
-    with twin.evaluating(model, plain) if fast else twin.plain_paths():
+    with plain_bert.evaluating(model, plain) if fast else plain_bert.plain_paths():
         logs = [
             train(tree, optimizer, **batch_and_labels("BertForMaskedLM")) for tree in (model, plain)
         ]
@@ -127,11 +127,11 @@ class ModelOfParts(nn.Module):
 def test_parts_learn_in_a_model_of_the_user(optimizer: str, tiny_config: BertConfig) -> None:
     c = tiny_config
     model = ModelOfParts([modeling.BertLayer(c), modeling.BertLayer(c)], modeling.BertEncoder(c))
-    plain = ModelOfParts([twin.Layer(c), twin.Layer(c)], twin.Encoder(c))
+    plain = ModelOfParts([plain_bert.Layer(c), plain_bert.Layer(c)], plain_bert.Encoder(c))
     for tree in (model, plain):
         seed_weights(tree)
     features = torch.randn(2, 4, 5)
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         logs = [train(tree, optimizer, features) for tree in (model, plain)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
     assert_all_close(model.parameters(), plain.parameters())
@@ -140,7 +140,7 @@ def test_parts_learn_in_a_model_of_the_user(optimizer: str, tiny_config: BertCon
 @pytest.mark.parametrize("fast", [False, True])
 def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: str) -> None:
     losses = []
-    with twin.evaluating(*pair) if fast else twin.plain_paths():
+    with plain_bert.evaluating(*pair) if fast else plain_bert.plain_paths():
         for tree in pair:
             torch.manual_seed(1)
             with torch.autocast("cpu", torch.bfloat16):
@@ -148,7 +148,7 @@ def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: 
             losses[-1].backward()
     assert_all_close(losses[:1], losses[1:], atol=0.01)
     assert_all_close(gradients(pair[0]), gradients(pair[1]), atol=0.03)
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 def test_fast_paths_follow_dropout_of_every_part(
@@ -156,18 +156,18 @@ def test_fast_paths_follow_dropout_of_every_part(
 ) -> None:
     """Probabilities of zero and one make training repeatable."""
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    pair = twin.make_pair(class_name, BertConfig.from_dict(tiny_fields | none))
+    pair = plain_bert.make_pair(class_name, BertConfig.from_dict(tiny_fields | none))
     for path in [path for path, part in pair[1].named_modules() if isinstance(part, nn.Dropout)]:
         dropouts = [tree.get_submodule(path) for tree in pair]
         for whole, part in [(True, True), (True, False), (False, True)]:
             for tree, dropout in zip(pair, dropouts, strict=True):
                 tree.train(whole)
                 dropout.train(part).p = 1.0
-            twin.assert_same(*pair, class_name, 1e-5, relative=True)
+            plain_bert.assert_same(*pair, class_name, 1e-5, relative=True)
         for tree, dropout in zip(pair, dropouts, strict=True):
             tree.train()
             dropout.p = 0.0
     for tree in pair:
         layer = tree.bert.encoder.layer[0].eval()
         layer.output.dropout.p = layer.attention.self.dropout.p = 0.5
-    twin.assert_same(*pair, class_name, 1e-5, relative=True)
+    plain_bert.assert_same(*pair, class_name, 1e-5, relative=True)

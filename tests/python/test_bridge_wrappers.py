@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-import twin
+import plain_bert
 from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seeded_ids
@@ -26,7 +26,7 @@ IDS = seeded_ids("ids", (4, 6), 1, 99)
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    model, plain = twin.make_pair(class_name, tiny_config)
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     model(IDS)
     return model.eval(), plain.eval()
 
@@ -57,7 +57,7 @@ def test_grad_over_functional_call(pair: tuple[Any, Any], class_name: str) -> No
     for tree in pair:
 
         def loss(parameters: dict[str, Tensor], tree: Any = tree) -> Tensor:
-            named = twin.batch_and_labels(class_name)
+            named = plain_bert.batch_and_labels(class_name)
             return functional_call(tree, parameters, (), named)
 
         results.append(grad(loss)(dict(tree.named_parameters())))
@@ -104,12 +104,12 @@ def test_parametrization_can_be_removed(pair: tuple[Any, Any], class_name: str) 
         parametrize.register_parametrization(
             tree.bert.encoder.layer[0].attention.self.value, "weight", nn.Identity()
         )
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
     for tree in pair:
         parametrize.remove_parametrizations(
             tree.bert.encoder.layer[0].attention.self.value, "weight"
         )
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -126,8 +126,8 @@ def test_no_graph_is_made_on_request(mode: Any, pair: tuple[Any, Any]) -> None:
 def test_autocast_is_that_of_plain_pytorch(pair: tuple[Any, Any], class_name: str) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert scores(pair[0]).dtype == torch.bfloat16
-        twin.assert_agree(*pair, class_name, atol=3e-2)
-    twin.assert_agree(*pair, class_name)
+        plain_bert.assert_agree(*pair, class_name, atol=3e-2)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
@@ -140,7 +140,7 @@ def test_checkpointed_layers_give_the_same_gradients(
             forward, *inputs, use_reentrant=use_reentrant
         )
     pair[1].train()
-    twin.assert_agree(*pair, class_name)
+    plain_bert.assert_agree(*pair, class_name)
 
 
 def test_averaged_model_follows(pair: tuple[Any, Any], class_name: str) -> None:
@@ -150,7 +150,7 @@ def test_averaged_model_follows(pair: tuple[Any, Any], class_name: str) -> None:
         averaged.update_parameters(tree)
         averaged.update_parameters(halved(tree))
         averages.append(averaged)
-    twin.assert_agree(averages[0], averages[1], class_name)
+    plain_bert.assert_agree(averages[0], averages[1], class_name)
 
 
 def replica_of(model: Any) -> Any:
@@ -168,11 +168,11 @@ def replica_of(model: Any) -> Any:
 def test_replica_of_data_parallel(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
     replica = replica_of(model)
-    named = twin.batch_and_labels(class_name)
+    named = plain_bert.batch_and_labels(class_name)
     for _ in range(2):
         assert_close(scores(replica), scores(model))
         replica(**named).backward()
-    expected = twin.gradients_of(plain, class_name)
+    expected = plain_bert.gradients_of(plain, class_name)
     for name, parameter in model.named_parameters():
         gradient = expected[name]
         assert (parameter.grad is None) == (gradient is None), name
@@ -197,14 +197,14 @@ def test_distributed_data_parallel(
 ) -> None:
     model, plain = pair
     wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=find_unused)
-    named = twin.batch_and_labels(class_name)
+    named = plain_bert.batch_and_labels(class_name)
     with wrapped.no_sync():
         wrapped(**named).backward()
     if class_name == "BertForSequenceClassification" or find_unused:
         wrapped(**named).backward()
     else:
         model(**named).backward()
-    for name, gradient in twin.gradients_of(plain, class_name).items():
+    for name, gradient in plain_bert.gradients_of(plain, class_name).items():
         mine = model.get_parameter(name).grad
         if gradient is not None:
             assert_close(mine, 2 * gradient)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-import twin
+import plain_bert
 from model_cases import flat_outputs
 from support import assert_close
 
@@ -43,16 +43,18 @@ def test_compiled_model_breaks_its_graph_once_and_gives_equal_results(
 ) -> None:
     model, plain = pair
     compiled: Any = torch.compile(model, backend=backend)
-    with twin.evaluating(model, plain):
+    with plain_bert.evaluating(model, plain):
         for _ in range(2):
-            outputs = flat_outputs(compiled(**twin.batch(class_name)))
-            for output, expected in zip(outputs, twin.outputs_of(plain, class_name), strict=True):
+            outputs = flat_outputs(compiled(**plain_bert.batch(class_name)))
+            for output, expected in zip(
+                outputs, plain_bert.outputs_of(plain, class_name), strict=True
+            ):
                 assert_close(output, expected)
     assert sum(counters["graph_break"].values()) == 1
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         torch.manual_seed(1)
-        compiled(**twin.batch(class_name), **twin.labels(class_name)).backward()
-        expected_gradients = twin.gradients_of(plain, class_name)
+        compiled(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
+        expected_gradients = plain_bert.gradients_of(plain, class_name)
     for name, gradient in expected_gradients.items():
         if gradient is not None:
             assert_close(model.get_parameter(name).grad, gradient)
@@ -75,9 +77,11 @@ def test_changes_take_effect_in_a_compiled_model(pair: tuple[Any, Any], class_na
     compiled: Any = torch.compile(model, backend="eager")
 
     def assert_agree() -> None:
-        with twin.evaluating(model, plain):
-            outputs = flat_outputs(compiled(**twin.batch(class_name)))
-            for output, expected in zip(outputs, twin.outputs_of(plain, class_name), strict=True):
+        with plain_bert.evaluating(model, plain):
+            outputs = flat_outputs(compiled(**plain_bert.batch(class_name)))
+            for output, expected in zip(
+                outputs, plain_bert.outputs_of(plain, class_name), strict=True
+            ):
                 assert_close(output, expected)
 
     assert_agree()
@@ -112,8 +116,8 @@ def test_parts_of_the_user_are_compiled(pair: tuple[Any, Any], class_name: str) 
     for tree in pair:
         tree.bert.encoder.layer[0].output.dense = part
     compiled: Any = torch.compile(model, backend=remember)
-    outputs = flat_outputs(compiled(**twin.batch(class_name)))
-    assert_close(outputs[0], twin.outputs_of(plain, class_name)[0])
+    outputs = flat_outputs(compiled(**plain_bert.batch(class_name)))
+    assert_close(outputs[0], plain_bert.outputs_of(plain, class_name)[0])
     assert any("tanh" in str(node.target) for graph in graphs for node in graph.graph.nodes)
 
 
@@ -122,10 +126,10 @@ def test_compiled_parts_are_used(pair: tuple[Any, Any], class_name: str) -> None
     model, plain = pair
     model.bert.encoder.layer[0].compile(backend="eager")
     model.bert.encoder.layer[1].output.dense.compile(backend="eager")
-    twin.assert_agree(model, plain, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
 
 
 def test_graph_without_breaks_is_refused(pair: tuple[Any, Any], class_name: str) -> None:
     compiled: Any = torch.compile(pair[0], backend="eager", fullgraph=True)
     with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):
-        compiled(**twin.batch(class_name))
+        compiled(**plain_bert.batch(class_name))

@@ -173,9 +173,9 @@ def test_attributes_may_be_set_and_added() -> None:
 
 def test_config_survives_copy_and_pickle() -> None:
     config = BertConfig.from_dict({"vocab_size": 99, "extra": 1})
-    for twin in (copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
-        assert type(twin) is BertConfig
-        assert twin.to_dict() == config.to_dict()
+    for copied in (copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
+        assert type(copied) is BertConfig
+        assert copied.to_dict() == config.to_dict()
 
 
 def test_hidden_act_may_be_a_callable() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import plain_bert
 import ptbert
-import twin
 from fast_path_support import LENGTHS, make_model, padded_batch
 from ptbert.utils import Explanation, PathChoice, explain
 from support import assert_equal
@@ -74,7 +74,7 @@ def test_reasons_to_compute_padding(model: Any) -> None:
     handle = model.bert.pooler.register_forward_hook(lambda *_: None)
     assert reasons(ids, types, mask) == ["something outside of the core sees into the model"]
     handle.remove()
-    with twin.plain_paths():
+    with plain_bert.plain_paths():
         assert reasons(ids, types, mask) == ["enable_fast_paths(False)"]
 
 
@@ -112,7 +112,7 @@ def test_reasons_for_the_operations_of_attention(model: Any) -> None:
         found = choices(model, (ids, types, mask), "attention")
         assert ("one operation after the other", "dropout is called in Python") in found
         handle.remove()
-        with twin.plain_paths():
+        with plain_bert.plain_paths():
             assert reason(model, ids, types, mask) == "enable_fast_paths(False)"
 
 

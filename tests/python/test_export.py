@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+import plain_bert
 import ptbert
-import twin
 from model_cases import flat_outputs
 from ptbert import BertConfig
 from support import assert_close, import_or_skip, seeded_ids
@@ -19,7 +19,7 @@ from support import assert_close, import_or_skip, seeded_ids
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    model, plain = twin.make_pair(class_name, tiny_config)
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
     return model.eval(), plain.eval()
 
 

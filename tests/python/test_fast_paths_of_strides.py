@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import twin
+import plain_bert
 from fast_path_support import (
     CLASSES,
     TOKEN_CLASSES,
@@ -67,5 +67,5 @@ def test_paths_agree_for_any_strides(
     assert_paths_agree(model, *inputs, atol=2e-5)
     with torch.no_grad():
         result = model(*inputs)
-        with twin.plain_paths():
+        with plain_bert.plain_paths():
             assert_close(result, model(*inputs), 2e-5)

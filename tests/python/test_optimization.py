@@ -356,9 +356,9 @@ def test_training_resumed_from_a_saved_state_goes_on_as_if_never_stopped(
 @pytest.mark.parametrize("class_name", ["ConstantLR", "WarmupConstantSchedule", *DECAYING])
 def test_schedule_survives_copy_and_pickle(class_name: str) -> None:
     schedule = getattr(optimization, class_name)(warmup=0.1, t_total=10)
-    for twin in (copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule))):
-        assert type(twin) is type(schedule)
-        assert [twin.get_lr(step) for step in range(10)] == [
+    for copied in (copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule))):
+        assert type(copied) is type(schedule)
+        assert [copied.get_lr(step) for step in range(10)] == [
             schedule.get_lr(step) for step in range(10)
         ]
 

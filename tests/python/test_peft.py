@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-import twin
+import plain_bert
 from ptbert import BertConfig
 from support import assert_close, import_or_skip, seeded_values
 
@@ -28,15 +28,15 @@ def with_lora(model: Any) -> Any:
 
 @pytest.fixture
 def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    model, plain = twin.make_pair(class_name, tiny_config)
-    twin.outputs_of(model, class_name)
+    model, plain = plain_bert.make_pair(class_name, tiny_config)
+    plain_bert.outputs_of(model, class_name)
     return with_lora(model), with_lora(plain)
 
 
 def test_lora_takes_effect(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
-    twin.assert_agree(model, plain, class_name)
-    gradients = twin.gradients_of(model, class_name)
+    plain_bert.assert_agree(model, plain, class_name)
+    gradients = plain_bert.gradients_of(model, class_name)
     trained = [name for name, gradient in gradients.items() if gradient is not None]
     assert len(trained) == 8
     assert all("lora_" in name for name in trained)
@@ -49,7 +49,7 @@ def test_lora_trains(pair: tuple[Any, Any], class_name: str) -> None:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
         for _ in range(5):
             optimizer.zero_grad()
-            loss = model(**twin.batch(class_name), **twin.labels(class_name))
+            loss = model(**plain_bert.batch(class_name), **plain_bert.labels(class_name))
             loss.backward()
             optimizer.step()
         losses.append(loss)
@@ -58,9 +58,9 @@ def test_lora_trains(pair: tuple[Any, Any], class_name: str) -> None:
 
 def test_lora_is_turned_off_and_merged(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair[0].eval(), pair[1].eval()
-    adapted = twin.outputs_of(model, class_name)
+    adapted = plain_bert.outputs_of(model, class_name)
     with model.disable_adapter(), plain.disable_adapter():
-        without = twin.outputs_of(model, class_name)
+        without = plain_bert.outputs_of(model, class_name)
         assert not torch.equal(without[0], adapted[0])
-        assert_close(without[0], twin.outputs_of(plain, class_name)[0])
-    assert_close(twin.outputs_of(model.merge_and_unload(), class_name)[0], adapted[0])
+        assert_close(without[0], plain_bert.outputs_of(plain, class_name)[0])
+    assert_close(plain_bert.outputs_of(model.merge_and_unload(), class_name)[0], adapted[0])

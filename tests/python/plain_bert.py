@@ -203,7 +203,7 @@ CLASSES = ["BertForSequenceClassification", "BertForQuestionAnswering"]
 
 
 def make_pair(class_name: str, config: BertConfig) -> tuple[Any, Any]:
-    """A model and its twin in plain PyTorch, of the same seeded weights, in training mode."""
+    """A model and its counterpart in plain PyTorch, of equal weights, in training mode."""
     model: Any
     plain: nn.Module
     if class_name == "BertForSequenceClassification":
