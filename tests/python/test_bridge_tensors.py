@@ -58,7 +58,8 @@ class PlainAdaptive(nn.Module):
         )
 
     def forward(self, inp: Tensor) -> Tensor:
-        embedded = torch.zeros(*inp.shape, self.d_proj, dtype=self.emb_layers[0].weight.dtype)
+        dtype = next(self.parameters()).dtype
+        embedded = torch.zeros(*inp.shape, self.d_proj, dtype=dtype)
         for i, table in enumerate(self.emb_layers):
             inside = (inp >= self.ends[i]) & (inp < self.ends[i + 1])
             vectors = table(inp[inside] - self.ends[i])
@@ -113,6 +114,23 @@ def assert_agree(model: Any, plain: Any, *inputs: Any, tolerance: float = 1e-6) 
         assert_equal(state[name], tensor)
 
 
+def both(first: Change, second: Change) -> Change:
+    def change(module: Any) -> None:
+        first(module)
+        second(module)
+
+    return change
+
+
+def delete_inv_freq(module: Any) -> None:
+    del module.inv_freq
+
+
+def learn_inv_freq(module: Any) -> None:
+    del module.inv_freq
+    module.inv_freq = nn.Parameter(values("learned", 3))
+
+
 # Buffers
 
 BUFFER_CHANGES: dict[str, Change] = {
@@ -124,25 +142,20 @@ BUFFER_CHANGES: dict[str, Change] = {
     "made non-persistent": lambda m: m.register_buffer(
         "inv_freq", values("temporary", 3), persistent=False
     ),
-    "made a parameter": lambda m: (
-        delattr(m, "inv_freq"),
-        m.register_parameter("inv_freq", nn.Parameter(values("learned", 3))),
-    )[0],
-    "made an attribute": lambda m: (
-        delattr(m, "inv_freq"),
-        setattr(m, "inv_freq", values("plain", 3)),
-    )[0],
+    "made a parameter": learn_inv_freq,
+    "made an attribute": both(
+        delete_inv_freq, lambda m: setattr(m, "inv_freq", values("plain", 3))
+    ),
     "double": lambda m: m.double(),
     "half": lambda m: m.half(),
     "loaded": lambda m: m.load_state_dict({"inv_freq": values("loaded", 3)}),
     "assigned": lambda m: m.load_state_dict({"inv_freq": values("assigned", 3)}, assign=True),
     "moved to meta and back": lambda m: m.to("meta").to_empty(device="cpu").inv_freq.fill_(0.5),
     "another buffer besides": lambda m: m.register_buffer("more", torch.ones(2)),
-    "parametrized": lambda m: (
-        delattr(m, "inv_freq"),
-        m.register_parameter("inv_freq", nn.Parameter(values("learned", 3))),
-        parametrize.register_parametrization(m, "inv_freq", nn.Softplus()),
-    )[0],
+    "parametrized": both(
+        learn_inv_freq,
+        lambda m: parametrize.register_parametrization(m, "inv_freq", nn.Softplus()),
+    ),
 }
 
 
@@ -218,10 +231,10 @@ def test_loader_fills_buffers_and_lists() -> None:
 
 LIST_CHANGES: dict[str, Change] = {
     "an item replaced": lambda m: m.emb_projs.__setitem__(1, nn.Parameter(values("item", 6, 4))),
-    "an item of another width": lambda m: (
-        m.emb_projs.__setitem__(2, nn.Parameter(values("item", 6, 3))),
-        setattr(m.emb_layers[2], "weight", nn.Parameter(values("table", 9, 3))),
-    )[0],
+    "an item of another width": both(
+        lambda m: m.emb_projs.__setitem__(2, nn.Parameter(values("item", 6, 3))),
+        lambda m: setattr(m.emb_layers[2], "weight", nn.Parameter(values("table", 9, 3))),
+    ),
     "changed in place": lambda m: m.emb_projs[0].detach().mul_(2),
     "data assigned": lambda m: setattr(m.emb_projs[0], "data", values("data", 6, 8)),
     "the list replaced": lambda m: setattr(
@@ -277,7 +290,7 @@ def test_none_in_a_list_stands_for_no_parameter() -> None:
 def test_sparse_gradients_are_those_of_the_table() -> None:
     model = AdaptiveEmbedding(20, 8, 8, [], sample_softmax=5)
     model(IDS).sum().backward()
-    assert model.emb_layers[0].weight.grad.is_sparse  # type: ignore[union-attr, operator]
+    assert model.emb_layers[0].weight.grad.is_sparse  # type: ignore[union-attr]
 
 
 def test_list_that_the_core_cannot_follow_is_refused() -> None:
