@@ -16,7 +16,7 @@ from ptbert import _C
 from ptbert._models.transfo_xl_modules import AdaptiveEmbedding, PositionalEmbedding
 from support import assert_close, assert_equal, seeded_values
 
-Change = Callable[[Any], None]
+Change = Callable[[Any], object]
 
 POSITIONS = torch.arange(5.0).flip(0)
 IDS = torch.tensor([[0, 3, 4, 19], [11, 10, 5, 0]])
