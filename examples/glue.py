@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import feature_cache
+import progress
 from inputs import Batch, join, model_inputs, read_lines
 from ptbert import BertTokenizer
 
@@ -160,7 +160,7 @@ def make_features(
     tokenizer.max_len = sys.maxsize  # `join` cuts: no text is too long
     cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
     features = []
-    with tqdm(total=len(examples), desc="Features", unit="example") as progress:
+    with progress.track(total=len(examples), desc="Features", unit="example") as bar:
         for start in range(0, len(examples), EXAMPLES_AT_ONCE):
             part = examples[start : start + EXAMPLES_AT_ONCE]
             ids_a = tokenizer.encode_batch([example.text_a for example in part])
@@ -168,7 +168,7 @@ def make_features(
             for example, a, b in zip(part, ids_a, ids_b, strict=True):
                 input_ids, segment_ids = join(a, b, cls, sep, max_seq_length)
                 features.append(Features(input_ids, segment_ids, example.label))
-            progress.update(len(part))
+            bar.update(len(part))
     return features
 
 

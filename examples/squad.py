@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import feature_cache
+import progress
 from inputs import Batch, model_inputs
 from ptbert import BertTokenizer
 
@@ -266,8 +266,8 @@ def make_windows(
 ) -> list[Window]:
     """The windows of all examples."""
     make = WindowMaker(tokenizer, options)
-    progress = tqdm(examples, desc="Features", unit="question")
-    return [window for index, example in enumerate(progress) for window in make(index, example)]
+    questions = progress.track(examples, desc="Features", unit="question")
+    return [window for index, example in enumerate(questions) for window in make(index, example)]
 
 
 def load(

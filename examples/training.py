@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import inputs
+import progress
 from inputs import Batch
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
 
@@ -139,7 +139,7 @@ def predict(
 ) -> Iterator[tuple[Batch, tuple[torch.Tensor, ...]]]:
     """Yield each batch with the model's outputs, on the CPU; no gradients, no dropout."""
     model.eval()
-    for batch in tqdm(batches, desc=label, unit="batch"):
+    for batch in progress.track(batches, desc=label, unit="batch"):
         with torch.no_grad():
             outputs = forward(model, to_device(batch, model))
         yield batch, tuple(output.float().cpu() for output in outputs)
@@ -252,7 +252,7 @@ def fit(
     for epoch in range(1, epochs + 1):
         log.last_epoch_start = log.global_step
         steps = min(steps_per_epoch, total_steps - log.global_step)
-        with tqdm(total=steps, desc=f"Epoch {epoch}/{epochs}", unit="step") as bar:
+        with progress.track(total=steps, desc=f"Epoch {epoch}/{epochs}", unit="step") as bar:
             step_loss = 0.0
             for number, batch in enumerate(itertools.islice(batches, steps * parts), start=1):
                 loss = batch_loss(model, to_device(batch, model)) / parts

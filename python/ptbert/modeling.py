@@ -314,8 +314,9 @@ class BertForNextSentencePrediction(_CppModelWithTrunk):
         keep_multihead_output: Keep what the heads give.
 
     Example:
-        >>> BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2,
-        3]])).shape torch.Size([1, 2])
+        >>> model = BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 2])
     """
 
     _cpp_type = _C.BertForNextSentencePrediction

@@ -81,13 +81,12 @@ def explain(
     The pass happens as it would without this: in training or evaluation, with or without gradients,
     as the caller has it. The default generator of random numbers is put back afterwards.
 
-    >>> print(ptbert.utils.explain(model, (input_ids, token_type_ids, attention_mask)))
-    padding        left out (1x): 1762 of 2496 positions are tokens, of 22 different lengths
-    last layer     where it is used (1x): 32 of 1762 tokens
-    linear layers  ATen (32x): too many rows to gain from another product
-    attention      one kernel (132x): no gradient is wanted and no weight is dropped
-    linear layers  ptbert (5x): few rows
-    linear layers  ATen (1x): too few features
+    Printed, the result is a table, such as this one of a batch of MRPC:
+
+        padding        left out (1x): 1762 of 2496 positions are tokens, of 22 different lengths
+        last layer     where it is used (1x): 32 of 1762 tokens
+        linear layers  ATen (32x): too many rows to gain from another product
+        attention      one kernel (132x): no gradient is wanted and no weight is dropped
 
     Args:
         model: One of this package's models, or a module that holds one.
@@ -96,6 +95,14 @@ def explain(
     Returns:
         A choice for each step, path and reason, with the times it was made. Empty where the core
         had none, as for a module of other packages, or a model that another thread computes.
+
+    Example:
+        >>> from ptbert import BertConfig, BertForSequenceClassification
+        >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37)).eval()
+        >>> input_ids = torch.tensor([[1, 2, 3], [4, 0, 0]])
+        >>> choices = explain(model, {"input_ids": input_ids, "attention_mask": input_ids.gt(0)})
+        >>> choices[0].path, choices[0].reason
+        ('left out', '4 of 6 positions are tokens, of 2 different lengths')
     """
 
     def forward() -> None:

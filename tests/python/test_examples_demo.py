@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import io
 import json
+import logging
 import re
 import subprocess
 import tarfile
@@ -149,7 +151,10 @@ def test_demo_trains_saves_reloads_and_classifies(
     tiny_demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demo.main(["--output_dir", str(tiny_demo)])
-    printed = capsys.readouterr().out
+    printed, logged = capsys.readouterr()
+    assert "WARNING" not in logged
+    assert "\r" not in logged  # bars are for terminals
+    assert printed.count("The classifier on top is new") == 1
     results = json.loads((tiny_demo / "results.json").read_text())
     assert results["majority"] >= 0.5
     assert "140 snippets to train on, 20 held out (dev)." in printed
@@ -167,6 +172,16 @@ def test_demo_trains_saves_reloads_and_classifies(
     printed = capsys.readouterr().out
     assert "Using the model trained before" in printed
     assert re.search(r"% +a good film\n(negative|positive) +\d+\.\d% +bad\n", printed)
+
+
+def test_demo_shows_unexpected_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("ptbert.modeling")
+    for inside in (True, False):
+        with demo.classifier_is_new() if inside else contextlib.nullcontext():
+            logger.warning("weights %s", demo.NEW_CLASSIFIER)
+            logger.warning("weights %s, classifier.more", demo.NEW_CLASSIFIER)
+    ends = [message.rpartition(".")[2] for message in caplog.messages]
+    assert ends == ["more", "bias", "more"]
 
 
 def test_demo_trains_again_when_asked(tiny_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:

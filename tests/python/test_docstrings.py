@@ -1,0 +1,42 @@
+"""The examples of all docstrings run and give what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import ptbert
+
+
+def examples() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for module in pkgutil.walk_packages(ptbert.__path__, "ptbert."):
+        if module.name in ("ptbert._C", "ptbert.__main__"):
+            continue
+        yield from finder.find(
+            importlib.import_module(module.name), extraglobs={"torch": torch, "nn": nn}
+        )
+
+
+EXAMPLES = {test.name: test for test in examples() if test.examples}
+
+
+def test_there_are_examples() -> None:
+    names = "ptbert.modeling.BertModel", "ptbert.tokenization_gpt2.GPT2Tokenizer"
+    assert EXAMPLES.keys() >= set(names)
+    assert len(EXAMPLES) > 20
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_example_gives_what_it_shows(name: str) -> None:
+    test = EXAMPLES[name]
+    failures: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(test, out=failures.append, clear_globs=False)
+    assert not failures, "".join(failures)
