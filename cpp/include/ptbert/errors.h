@@ -4,8 +4,7 @@
 
 namespace ptbert {
 
-/// A name that a table does not hold, such as a token that is not in the vocabulary. KeyError in
-/// Python.
+/// A look-up of an unknown name, such as a token that is not in the vocabulary. KeyError in Python.
 class KeyError : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;
@@ -17,8 +16,8 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// A file whose content breaks its format: truncated, inconsistent or not what its name says.
-/// ValueError in Python.
+/// A file whose content is invalid: truncated, inconsistent or of another format than its name
+/// says. ValueError in Python.
 class FormatError : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;

@@ -11,8 +11,8 @@
 namespace ptbert {
 namespace {
 
-/// In 2019 the layers of an encoder started as copies of the first and drew no random numbers of
-/// their own; done alike here, so that equal seeds give equal models.
+/// In the 2019 library the layers of an encoder are deep copies of the first and draw no random
+/// numbers; copied here too, so that equal seeds give equal models.
 BertLayer copy_without_drawing(const BertLayer& layer, AttentionOptions options) {
   const DefaultDevice meta(torch::kMeta);
   BertLayer copy(layer->config, options);
@@ -27,10 +27,10 @@ BertLayer copy_without_drawing(const BertLayer& layer, AttentionOptions options)
   return copy;
 }
 
-/// Whether the attention kernel does with a mask what adding it to the scores does. In half
-/// precision, scores drown in -10000 where they are added; the kernel would keep them. A row of
-/// -infinity is NaN there, not here.
-bool means_the_same_to_kernel(const Tensor& mask, const Tensor& queries) {
+/// Whether the fused kernel gives the same result as adding the mask to the scores. Not in half
+/// precision, where score + -10000 rounds the score away but the kernel keeps it; nor with
+/// infinities: a row of -infinity is NaN when added, but not in the kernel.
+bool kernel_adds_mask_alike(const Tensor& mask, const Tensor& queries) {
   return mask.scalar_type() == queries.scalar_type() &&
          !at::isReducedFloatingType(queries.scalar_type()) && mask.dim() == 4 &&
          mask.size(0) == queries.size(0) && mask.size(1) == 1 && mask.size(2) == 1 &&
@@ -42,7 +42,7 @@ std::nullopt_t note_padding_is_computed(const char* reason) {
   return std::nullopt;
 }
 
-/// Notes how much a batch leaves out; `rows` are those that the last layer is computed for.
+/// Notes how many positions are skipped; the last layer is computed for `rows` only.
 void note_packing(const Packing& packing, const Tensor& rows) {
   if (!PathRecorder::is_listening())
     return;
@@ -101,7 +101,7 @@ void BertEmbeddingsImpl::check_inputs(const Tensor& input_ids, const Tensor& tok
 Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position_ids,
                                  const Tensor& token_type_ids) {
   return locate_errors([&] {
-    // One statement each: hooks fire in this order.
+    // Separate statements fix the order in which hooks fire.
     const auto words = word_embeddings(input_ids); // [*] -> [*, hidden]
     const auto positions = position_embeddings(position_ids);
     const auto segments = token_type_embeddings(token_type_ids);
@@ -168,7 +168,7 @@ const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Te
     if (x->requires_grad() || x->_fw_grad(/*level=*/0).defined())
       return "a gradient may be wanted, and the kernel has no second one";
   }
-  if (attention_mask.defined() && !means_the_same_to_kernel(attention_mask, queries))
+  if (attention_mask.defined() && !kernel_adds_mask_alike(attention_mask, queries))
     return "the kernel would read this mask differently (its dtype, shape or infinities)";
   return nullptr;
 }
@@ -189,7 +189,7 @@ std::pair<BertAttentionOutput, Tensor>
 BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Tensor& attention_mask,
                                           const Tensor& head_mask) {
   check_layer_head_mask(head_mask, num_attention_heads);
-  // One statement each: hooks fire in this order.
+  // Separate statements fix the order in which hooks fire.
   const auto queries = query(hidden_states);
   const auto keys = key(hidden_states);
   const auto values = value(hidden_states);
@@ -221,11 +221,13 @@ BertAttentionOutput BertSelfAttentionImpl::forward(const Tensor& hidden_states,
 Tensor BertSelfAttentionImpl::forward_packed(const Tensor& hidden_states, const Packing& packing,
                                              const Tensor& rows) {
   return locate_errors([&] {
-    // One query for each sequence keeps its blocks; other choices of rows are made at the end.
+    // One query per sequence still splits into blocks, so only those queries are computed; any
+    // other `rows` are selected at the end.
     const bool first_tokens_only = rows.is_same(packing.first_tokens);
-    const auto asking = first_tokens_only ? hidden_states.index_select(0, rows) : hidden_states;
+    const auto query_input =
+        first_tokens_only ? hidden_states.index_select(0, rows) : hidden_states;
     // [tokens, hidden] -> for each block [sequences, length, hidden]
-    const auto queries = packing.split(query(asking));
+    const auto queries = packing.split(query(query_input));
     const auto keys = packing.split(key(hidden_states));
     const auto values = packing.split(value(hidden_states));
     std::vector<Tensor> contexts;
@@ -347,7 +349,7 @@ std::vector<Tensor> BertEncoderImpl::forward_packed(Tensor hidden_states, const 
   for (size_t i = 0; i < layers.size(); ++i) {
     const bool is_last = i + 1 == layers.size();
     hidden_states = layers[i]->forward_packed(hidden_states, packing,
-                                              is_last ? rows : Tensor()); // Tensor(): all
+                                              is_last ? rows : Tensor()); // undefined: all rows
     if (is_last || output_all_encoded_layers)
       encoded_layers.push_back(hidden_states);
   }
@@ -382,14 +384,14 @@ BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& to
   if (skip_padding && attention_mask.defined()) {
     if (const auto packing = try_packing(input_ids, attention_mask, head_mask))
       return forward_unpadded(input_ids, token_type_ids, *packing, output_all_encoded_layers);
-  } else if (attention_mask.defined() && !PathRecorder::knows("padding")) { // or a head told why
+  } else if (attention_mask.defined() && !PathRecorder::knows("padding")) { // no head noted it yet
     note_padding_is_computed("BertModel returns the states of padding, as `skip_padding` is False");
   }
   const auto embedded = embeddings(input_ids, token_type_ids);
   Tensor additive_mask;
   if (attention_mask.defined()) {
-    // -10000 rather than -infinity, as in the original: a row without any token attends to all
-    // positions alike.
+    // -10000 rather than -infinity, as in the 2019 library: a row without any token then attends to
+    // all positions equally.
     additive_mask = (1 - attention_mask.to(embedded.scalar_type())) * -10000.0;
     additive_mask = additive_mask.unsqueeze(1).unsqueeze(2); // [batch, seq] -> [batch, 1, 1, seq]
   }

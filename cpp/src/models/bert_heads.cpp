@@ -7,7 +7,7 @@
 namespace ptbert {
 namespace {
 
-// torch's own default, which the 2019 classifiers used; its language-model heads ignore -1 instead.
+// The default of torch, used by the 2019 classifiers; the 2019 language-model heads ignore -1.
 constexpr int64_t kIgnoredClass = -100;
 constexpr int64_t kIgnoredToken = -1;
 
@@ -30,8 +30,8 @@ struct LabelledTokens {
   Tensor labels; // [count]
 };
 
-/// The trunk's output at the tokens whose label counts; nothing where all of it must be computed,
-/// or no label counts.
+/// Runs the trunk for the tokens whose label is not `ignored`. Returns std::nullopt if there are
+/// none or the fast path cannot be taken; call the whole trunk then.
 std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input_ids,
                                             const Tensor& token_type_ids,
                                             const Tensor& attention_mask, const Tensor& head_mask,
@@ -313,8 +313,7 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
   Tensor targets;
   if (labels.defined()) {
     check_token_labels("labels", labels, input_ids);
-    // Positions that do not count become ignored ones, which keeps every shape independent of the
-    // mask's values.
+    // Masked positions get the ignored label, so that no shape depends on the mask's values.
     targets =
         attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
     check_classes("labels", targets, num_labels, kIgnoredClass);
@@ -369,8 +368,7 @@ BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& tok
   output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
   output.end_logits = logits.select(-1, 1);
   if (start_positions.defined() && end_positions.defined()) {
-    // An answer outside of a window of the text has its positions at or past the end, and does not
-    // count.
+    // Answers outside of the text window have positions >= seq and are ignored.
     const auto ignored = input_ids.sym_size(1);
     const auto loss = [ignored](const Tensor& logits, const Tensor& positions) {
       return cross_entropy(logits, positions.reshape({-1}).clamp(0, ignored), ignored);

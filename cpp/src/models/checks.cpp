@@ -11,8 +11,7 @@ std::string dtype_name(const Tensor& tensor) {
   return std::string(c10::getDtypeNames(tensor.scalar_type()).first);
 }
 
-/// The value that best shows what is wrong with a range: the smallest when it is negative, else the
-/// largest.
+/// The value to name in the message: the smallest if it is negative, else the largest.
 int64_t offending(int64_t smallest, int64_t largest) { return smallest < 0 ? smallest : largest; }
 
 std::pair<int64_t, int64_t> value_range(const Tensor& tensor) {

@@ -4,36 +4,35 @@
 
 #include "ptbert/models/layers.h"
 
-/// Checks of what users give. Each throws the exception and the text that docs and tests name.
-/// Values are checked on the CPU only: reading them on a GPU would wait for the device, and under
-/// export or vmap there are none. Shapes may be symbolic, as in an export with dynamic ones.
+/// Checks of user input: ValueError for values and shapes, TypeError for dtypes, IndexError for ids
+/// out of range. Values are checked on the CPU only: reading them on a GPU would force a sync, and
+/// under export or vmap tensors have none. Shapes may be symbolic (export with dynamic shapes).
 
 namespace ptbert {
 
-/// `value` >= 1, for sizes and counts.
+/// `value` >= 1; for sizes and counts.
 void check_count(const char* name, int64_t value);
 /// `value` in [0, 1].
 void check_probability(const char* name, double value);
 
-/// Token ids [batch, seq]: integers, at least one.
+/// Token ids [batch, seq], integers, not empty.
 void check_ids(const char* name, const Tensor& ids);
-/// Choices' token ids [batch, num_choices, seq].
+/// Token ids of choices [batch, num_choices, seq], integers, not empty.
 void check_choices(const Tensor& input_ids, int64_t num_choices);
 void check_ids_dtype(const char* name, const Tensor& ids);
 
 /// `ids` in [0, count).
 void check_range(const char* name, const Tensor& ids, int64_t count);
-/// `ids` within the rows of `table`; nothing where the table was replaced by a module of the user's
-/// own.
+/// `ids` in [0, rows of `table`); skipped if the table has an override, whose rows are unknown.
 void check_range(const char* name, const Tensor& ids, Embedding& table);
-/// A row of `input_ids` within the rows of `positions`.
+/// seq of `input_ids` <= rows of `positions`; skipped if the table has an override.
 void check_length(const Tensor& input_ids, Embedding& positions);
 
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids);
-/// A mask of any real dtype and of the shape of `input_ids`.
+/// A mask of any real dtype with the shape of `input_ids`.
 void check_mask(const Tensor& attention_mask, const Tensor& input_ids);
 
-/// `scores` of the head `name`, `classes` of them in the last dimension.
+/// `scores` [*, classes], the output of the head `name`.
 void check_scores(const char* name, const Tensor& scores, int64_t classes);
 
 /// int64 labels, one for each of `batch` sequences, [batch] or [batch, 1].

@@ -7,8 +7,8 @@
 
 #include "ptbert/errors.h"
 
-/// Configurations as JSON. `Config` is a struct with a map `unknown_keys`; `for_each_field(config,
-/// visit)` calls visit(name, field) for each other field: the one list of its JSON keys.
+/// Configurations as JSON. `Config` is a struct with a map `unknown_keys`. `for_each_field(config,
+/// visit)` calls visit(name, field) for every other field; its names are the JSON keys.
 
 namespace ptbert {
 
@@ -43,7 +43,7 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
   return config;
 }
 
-/// Throws FileError when there is no such file, and as config_from_json().
+/// Throws FileError when there is no such file, and FormatError as config_from_json() does.
 template <typename Config, typename Fields>
 Config config_from_json_file(const std::string& path, Fields for_each_field) {
   std::ifstream file(path);

@@ -38,7 +38,7 @@ LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias
     own_parameter("bias", bias, new_parameter({out_features}));
   if (weight.is_meta())
     return;
-  // The default of torch.nn.Linear, so that equal seeds give the weights that PyTorch gives.
+  // As torch.nn.Linear initialises, so that equal seeds give equal weights.
   torch::nn::init::kaiming_uniform_(weight, std::sqrt(5.0));
   if (with_bias) {
     const double bound = 1 / std::sqrt(static_cast<double>(in_features));
@@ -81,7 +81,7 @@ Tensor BertLayerNormImpl::forward(const Tensor& x) {
 DropoutImpl::DropoutImpl(double p) : p(p) { own_attribute("p", this->p); }
 
 Tensor DropoutImpl::forward(const Tensor& x) {
-  if (!is_training() || !(p > 0 && p < 1)) // nothing is drawn
+  if (!is_training() || !(p > 0 && p < 1)) // no random numbers are needed
     return torch::dropout(x, p, is_training());
   const auto* why_not = !fast_paths_enabled()               ? kSwitchedOff
                         : !has_readable_values(x)           ? kUnreadable

@@ -11,11 +11,11 @@ const KeyMap& key_map_of(const torch::nn::Module& model) {
     if (node != nullptr && !node->family().empty())
       return key_map(node->family());
   }
-  static const KeyMap names_as_they_are;
-  return names_as_they_are;
+  static const KeyMap no_renames;
+  return no_renames;
 }
 
-/// What a checkpoint holds of `model`.
+/// The tensors of `model` that checkpoints store: parameters and persistent buffers.
 NamedTensors saved_tensors(const torch::nn::Module& model) {
   NamedTensors tensors;
   for (const auto& parameter : model.named_parameters()) {

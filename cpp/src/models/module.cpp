@@ -54,7 +54,7 @@ void ParameterListImpl::bind(const std::string& name, Tensor tensor) {
 }
 
 void add_origin(c10::Error& error, const torch::nn::Module& module) {
-  // Errors of other types are ours, and name what they are about.
+  // Subclasses such as ValueError come from our own checks, whose messages name the argument.
   if (typeid(error) != typeid(c10::Error) || !error.context().empty())
     return;
   const auto& path = dynamic_cast<const Node&>(module).path();

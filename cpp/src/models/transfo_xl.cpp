@@ -54,7 +54,7 @@ AdaptiveEmbeddingImpl::AdaptiveEmbeddingImpl(int64_t n_token, int64_t d_embed, i
       }));
   std::vector<Tensor> projections;
   for (size_t i = 0; (div_val != 1 || d_proj != d_embed) && i < shapes.size(); ++i) {
-    // No random numbers are drawn, as in the original: a model initialises projections.
+    // Zeros draw no random numbers; as in the 2019 library the model initialises them later.
     const auto options = torch::dtype(torch::kFloat).device(DefaultDevice::current());
     projections.push_back(torch::zeros({d_proj, shapes[i].second}, options).requires_grad_());
   }

@@ -24,10 +24,10 @@ void check_options(const BertAdamOptions& options) {
   TORCH_CHECK_VALUE(options.e() >= 0, "`e` must be at least 0, but is ", options.e(), ".");
 }
 
-/// Optimizer::add_param_group() merges the options of torch's own optimizers; for others it puts
-/// the defaults in the place of what the group came with.
-void keep_own_options(torch::optim::OptimizerParamGroup& group,
-                      const torch::optim::OptimizerParamGroup& given) {
+/// Optimizer::add_param_group() merges the options of torch's own optimizers, but overwrites those
+/// of other optimizers with the defaults; this restores the options that were given.
+void restore_given_options(torch::optim::OptimizerParamGroup& group,
+                           const torch::optim::OptimizerParamGroup& given) {
   if (given.has_options())
     group.set_options(given.options().clone());
   check_options(static_cast<const BertAdamOptions&>(group.options()));
@@ -42,20 +42,20 @@ bool is_dense_float(const torch::Tensor& tensor) {
          !at::isTensorSubclassLike(tensor);
 }
 
-/// Elements that are computed at a time; four arrays of them fit into the L2 cache.
+/// Elements that are updated at a time; four arrays of this size fit into the L2 cache.
 constexpr int64_t kBlock = 4096;
-constexpr int64_t kBlocksWorthAThread = 4;
+constexpr int64_t kMinBlocksPerThread = 4;
 
 /// Calls `work(begin, end)` for each block of `count` elements.
 template <typename Work> void for_each_block(int64_t count, const Work& work) {
   const auto blocks = (count + kBlock - 1) / kBlock;
-  at::parallel_for(0, blocks, kBlocksWorthAThread, [&](int64_t first, int64_t last) {
+  at::parallel_for(0, blocks, kMinBlocksPerThread, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; ++block)
       work(block * kBlock, std::min((block + 1) * kBlock, count));
   });
 }
 
-/// Several sums at a time, for vector instructions.
+/// Keeps kLanes partial sums, so that the compiler can use vector instructions.
 PTBERT_VECTORIZED double sum_of_squares(const float* values, int64_t count) {
   constexpr int64_t kLanes = 32;
   float sums[kLanes] = {};
@@ -89,7 +89,7 @@ PTBERT_VECTORIZED void update(const Coefficients& c, float* __restrict p, const 
   }
 }
 
-/// The 2-norm, from sums of blocks in their order: the same on any number of threads.
+/// The L2 norm. Block sums are added in order, so the result does not depend on the threads.
 double norm(const float* values, int64_t count) {
   std::vector<double> sums((count + kBlock - 1) / kBlock);
   for_each_block(count, [&](int64_t begin, int64_t end) {
@@ -98,8 +98,8 @@ double norm(const float* values, int64_t count) {
   return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
-/// bert_adam_update() with moments and parameters read and written once: memory is what it waits
-/// for.
+/// bert_adam_update() that reads and writes moments and parameters once, since memory bandwidth is
+/// the bottleneck.
 void update_in_one_pass(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
                         torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v) {
   auto* p = parameter.mutable_data_ptr<float>();
@@ -120,7 +120,7 @@ void update_in_one_pass(const BertAdamOptions& options, double lr, torch::Tensor
       .decay = to_float(std::max(options.weight_decay(), 0.0)),
   };
   for_each_block(count, [=](int64_t begin, int64_t end) {
-    if (!(clip >= 1)) // a gradient that is no number spreads, as clamp_max() lets it
+    if (!(clip >= 1)) // true for NaN too, which then spreads as with clamp_max()
       scale(clip, g + begin, end - begin);
     update(coefficients, p + begin, g + begin, m + begin, v + begin, end - begin);
   });
@@ -152,7 +152,7 @@ BertAdam::BertAdam(const std::vector<torch::optim::OptimizerParamGroup>& groups,
     : Optimizer(groups, std::make_unique<BertAdamOptions>(std::move(defaults))) {
   check_options(static_cast<BertAdamOptions&>(*defaults_));
   for (size_t i = 0; i < groups.size(); ++i)
-    keep_own_options(param_groups_[i], groups[i]);
+    restore_given_options(param_groups_[i], groups[i]);
 }
 
 BertAdam::BertAdam(std::vector<torch::Tensor> parameters, BertAdamOptions defaults)
@@ -161,7 +161,7 @@ BertAdam::BertAdam(std::vector<torch::Tensor> parameters, BertAdamOptions defaul
 
 void BertAdam::add_param_group(const torch::optim::OptimizerParamGroup& group) {
   Optimizer::add_param_group(group);
-  keep_own_options(param_groups_.back(), group);
+  restore_given_options(param_groups_.back(), group);
 }
 
 torch::Tensor BertAdam::step(LossClosure closure) {

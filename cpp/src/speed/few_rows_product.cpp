@@ -18,19 +18,19 @@ namespace {
 
 #define PTBERT_AVX2 __attribute__((target("avx2,fma")))
 
-/// Floats of a vector.
+/// Floats per vector register.
 constexpr int64_t kLanes = 8;
 /// Rows of `x` that are multiplied at once, in two vectors: a panel.
 constexpr int64_t kPanel = 2 * kLanes;
-/// Features that are multiplied at once. Their sums, two vectors each, the two vectors of a panel
-/// and a weight are in the processor's 16 registers.
+/// Features that are multiplied at once: their sums (two vectors each), the two vectors of a panel
+/// and one broadcast weight fit into the processor's 16 vector registers.
 constexpr int64_t kStrip = 6;
-/// Inputs that are multiplied before others are: those of a panel stay in the first cache.
+/// Inputs that are multiplied at once, so that the part of a panel in use stays in the L1 cache.
 constexpr int64_t kDepth = 384;
 /// Features that a thread takes at a time.
 constexpr int64_t kBlock = 4 * kStrip;
 
-/// `matrix` [8, 8] with rows `stride` apart -> its transpose, rows `to_stride` apart.
+/// Transposes `matrix` [8, 8], rows `stride` apart, into `to`, rows `to_stride` apart.
 PTBERT_AVX2 void transpose(const float* matrix, int64_t stride, float* to, int64_t to_stride) {
   __m256 rows[kLanes], pairs[kLanes], fours[kLanes];
   for (int64_t i = 0; i < kLanes; ++i)
@@ -52,7 +52,7 @@ PTBERT_AVX2 void transpose(const float* matrix, int64_t stride, float* to, int64
   }
 }
 
-/// `matrix` [rows, columns] with rows `stride` apart -> its transpose, rows `to_stride` apart.
+/// Transposes `matrix` [rows, columns], rows `stride` apart, into `to`, rows `to_stride` apart.
 void transpose(const float* matrix, int64_t rows, int64_t columns, int64_t stride, float* to,
                int64_t to_stride) {
   for (int64_t i = 0; i < rows; i += kLanes) {
@@ -68,8 +68,8 @@ void transpose(const float* matrix, int64_t rows, int64_t columns, int64_t strid
   }
 }
 
-/// Adds to `sums` [features, kPanel], rows `sums_stride` apart, the product of `weight`
-/// [features, depth], rows `stride` apart, and `panel` [depth, kPanel].
+/// sums += weight panel: `sums` [features, kPanel] with rows `sums_stride` apart, `weight`
+/// [features, depth] with rows `stride` apart, `panel` [depth, kPanel].
 template <int kFeatures>
 PTBERT_AVX2 void add_product(const float* weight, int64_t stride, const float* panel, int64_t depth,
                              float* sums, int64_t sums_stride) {
@@ -95,12 +95,12 @@ PTBERT_AVX2 void add_product(const float* weight, int64_t stride, const float* p
   }
 }
 
-/// By the number of features.
+/// Indexed by the number of features - 1.
 constexpr std::array kAddProduct{add_product<1>, add_product<2>, add_product<3>,
                                  add_product<4>, add_product<5>, add_product<6>};
 
-/// work(i) for all i in [0, count), each by the thread that is free next.
-template <typename Work> void share_out(int64_t count, const Work& work) {
+/// Calls work(i) for all i in [0, count); threads take the next i when they are free.
+template <typename Work> void for_each_in_parallel(int64_t count, const Work& work) {
   std::atomic<int64_t> next{0};
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
     for (int64_t i = 0; (i = next++) < count;)
@@ -120,19 +120,19 @@ Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bi
   TORCH_INTERNAL_ASSERT(rows <= kMostRows);
   const auto panels = (rows + kPanel - 1) / kPanel, padded = panels * kPanel;
   auto result = torch::empty({rows, features}, x.options());
-  const auto packed = torch::empty({panels, inputs, kPanel}, x.options());
+  const auto x_panels = torch::empty({panels, inputs, kPanel}, x.options());
   const auto *x_data = x.const_data_ptr<float>(), *weight_data = weight.const_data_ptr<float>();
   const auto* bias_data = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  auto *result_data = result.data_ptr<float>(), *packed_data = packed.data_ptr<float>();
+  auto *result_data = result.data_ptr<float>(), *panels_data = x_panels.data_ptr<float>();
 
-  share_out(panels, [&](int64_t p) {
+  for_each_in_parallel(panels, [&](int64_t p) {
     const auto count = std::min(kPanel, rows - p * kPanel);
-    auto* panel = packed_data + p * inputs * kPanel;
+    auto* panel = panels_data + p * inputs * kPanel;
     if (count < kPanel)
       std::fill_n(panel, inputs * kPanel, 0.F);
     transpose(x_data + p * kPanel * x.stride(0), count, inputs, x.stride(0), panel, kPanel);
   });
-  share_out((features + kBlock - 1) / kBlock, [&](int64_t block) {
+  for_each_in_parallel((features + kBlock - 1) / kBlock, [&](int64_t block) {
     const auto first = block * kBlock, count = std::min(kBlock, features - first);
     std::array<float, kBlock * kMostRows> sums; // [kBlock, kMostRows]
     for (int64_t i = 0; i < count; ++i)
@@ -140,7 +140,7 @@ Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bi
     for (int64_t k = 0; k < inputs; k += kDepth) {
       const auto depth = std::min(kDepth, inputs - k);
       for (int64_t row = 0; row < padded; row += kPanel) {
-        const auto* panel = packed_data + row * inputs + k * kPanel;
+        const auto* panel = panels_data + row * inputs + k * kPanel;
         for (int64_t i = 0; i < count; i += kStrip) {
           const auto* strip = weight_data + (first + i) * weight.stride(0) + k;
           kAddProduct[std::min(kStrip, count - i) - 1](strip, weight.stride(0), panel, depth,
@@ -153,7 +153,7 @@ Tensor multiply_few_rows(const Tensor& x, const Tensor& weight, const Tensor& bi
   return result;
 }
 
-#else // written for x86
+#else // not x86
 
 bool can_multiply_few_rows() { return false; }
 

@@ -21,12 +21,13 @@ using torch::autograd::variable_list;
 
 std::atomic<ProductLibrary> library_in_use{ProductLibrary::kMeasured};
 
-/// torch hands strides to oneDNN that are right only for matrices without gaps and repetitions.
+/// mkldnn::_linear_pointwise passes wrong strides to oneDNN unless the matrix, or its transpose, is
+/// contiguous.
 Tensor without_gaps(const Tensor& x) {
   return x.dim() == 2 && x.t().is_contiguous() ? x : x.contiguous();
 }
 
-/// x W^T + b by oneDNN; no gradient can follow it.
+/// x W^T + b by oneDNN; not differentiable.
 Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
                             const std::optional<Tensor>& bias = std::nullopt) {
   using Multiply =
@@ -42,16 +43,16 @@ Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
 
 Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
-/// x W^T + b by the core itself; no gradient can follow it.
+/// x W^T + b by multiply_few_rows(); not differentiable.
 Tensor multiply_with_ptbert(const Tensor& x, const Tensor& weight,
                             const std::optional<Tensor>& bias) {
-  const auto with_whole_rows = [](const Tensor& matrix) {
+  const auto with_contiguous_rows = [](const Tensor& matrix) {
     return matrix.stride(1) == 1 ? matrix : matrix.contiguous();
   };
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   auto shape = x.sizes().vec();
   shape.back() = weight.size(0);
-  return multiply_few_rows(with_whole_rows(as_matrix(x)), with_whole_rows(weight),
+  return multiply_few_rows(with_contiguous_rows(as_matrix(x)), with_contiguous_rows(weight),
                            bias.value_or(Tensor()))
       .view(shape);
 }
@@ -76,7 +77,7 @@ Tensor multiply(ProductLibrary library, const Tensor& x, const Tensor& weight,
                                             : multiply_with_ptbert(x, weight, bias);
 }
 
-/// The three products of a layer, each by ATen and by oneDNN. All are of two dimensions.
+/// The three products of a linear layer, each by ATen and by oneDNN, on matrices.
 struct Forward {
   static Tensor with_aten(const Tensor& x, const Tensor& weight) { return x.mm(weight.t()); }
   static Tensor with_onednn(const Tensor& x, const Tensor& weight) {
@@ -106,25 +107,25 @@ template <typename Work> double seconds_of(const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// So much faster that runs on one machine hardly ever find the opposite: equal runs are to give
-/// equal results.
-constexpr double kClearlyFaster = 1.3;
+/// A margin, so that repeated runs on one machine nearly always choose the same library and give
+/// the same results.
+constexpr double kRequiredSpeedup = 1.3;
 
 template <typename Product> bool is_faster_with_onednn() {
   const torch::InferenceMode no_gradients;
   const auto a = torch::ones({768, 768}, torch::kFloat), b = a.clone();
   auto best_aten = std::numeric_limits<double>::max(), best_onednn = best_aten;
-  for (int turn = 0; turn < 6; ++turn) { // the first one warms up
+  for (int turn = 0; turn < 6; ++turn) { // the first turn warms up
     best_aten = std::min(best_aten, seconds_of([&] { Product::with_aten(a, b); }));
     best_onednn = std::min(best_onednn, seconds_of([&] { Product::with_onednn(a, b); }));
   }
-  return best_aten > kClearlyFaster * best_onednn;
+  return best_aten > kRequiredSpeedup * best_onednn;
 }
 
-/// What multiplies, and why.
+/// Which library computes each product of a layer, and why.
 struct Choice {
   ProductLibrary forward = ProductLibrary::kAten;
-  /// Whether oneDNN computes the gradient of the input, and of the weight; else torch does.
+  /// Whether oneDNN computes the gradient of the input, and of the weight; otherwise ATen does.
   bool input_gradient = false, weight_gradient = false;
   const char* reason = "";
 };
@@ -142,7 +143,7 @@ Choice measure_onednn() {
 Choice choose_onednn(bool measured, int64_t rows) {
   if (!at::globalContext().userEnabledMkldnn())
     return {.reason = "torch.backends.mkldnn is off"};
-  if (rows < 16) // a product of each row rather than one of matrices
+  if (rows < 16) // so few rows are closer to matrix-vector products
     return {.reason = "too few rows"};
   if (!measured)
     return {ProductLibrary::kOneDnn, true, true, kForced};
@@ -160,7 +161,7 @@ Choice choose_ptbert(const char* reason, int64_t rows, int64_t features) {
   return {.forward = ProductLibrary::kPtbert, .reason = reason};
 }
 
-/// For a layer with so many `features` that is applied to so many `rows`.
+/// The choice for a layer with `features` outputs that is applied to `rows` rows.
 Choice choose(int64_t rows, int64_t features) {
   switch (library_in_use.load()) {
   case ProductLibrary::kAten:
@@ -184,7 +185,7 @@ class FastLinear : public torch::autograd::Function<FastLinear> {
 public:
   static Tensor forward(AutogradContext* context, const Choice& choice, const Tensor& x,
                         const Tensor& weight, const std::optional<Tensor>& bias) {
-    // Each for the gradient of the other.
+    // The gradient of the weight needs x, that of x needs the weight.
     context->save_for_backward(
         {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor()});
     context->saved_data["has_bias"] = bias.has_value();
@@ -197,12 +198,12 @@ public:
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1];
     const auto output_gradient = as_matrix(gradients[0]); // [*, out] -> [rows, out]
-    // oneDNN has neither gradients of its own nor a rule for many gradients computed as one.
+    // The oneDNN operator is neither differentiable (double backward) nor has a vmap rule.
     const bool only_aten = torch::GradMode::is_enabled() || !has_readable_values(gradients[0]);
     const auto with_onednn = [&](const char* gradient) {
       return !only_aten && context->saved_data[gradient].toBool();
     };
-    variable_list result(4); // none for the choice
+    variable_list result(4); // result[0], for `choice`, stays undefined
     if (context->needs_input_grad(0)) {
       const auto product = with_onednn("input_gradient")
                                ? InputGradient::with_onednn(output_gradient, weight)
@@ -223,7 +224,7 @@ public:
   }
 };
 
-/// Why only torch's own product will do; nullptr where another would, too.
+/// The reason why only ATen can compute this product, or nullptr if another library can, too.
 const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!fast_paths_enabled())
     return kSwitchedOff;

@@ -79,7 +79,7 @@ Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
   const auto real = attention_mask.eq(1);
   // [batch, seq] -> [batch]
   const auto [lengths, rows] = real.sum(1).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
-  // Row in the order of lengths, and column, of each token: [batch, seq] -> [tokens, 2]
+  // (row in order of length, column) of each token: [batch, seq] -> [tokens, 2]
   const auto tokens = real.index_select(0, rows).nonzero();
   return {.blocks = blocks_of(lengths),
           .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),

@@ -4,12 +4,11 @@
 
 namespace ptbert {
 
-/// Whether the values of `tensor` can be read without waiting for a device: false on a GPU, under
-/// export, tracing and the transforms of torch.func, where a tensor stands for others, and for a
-/// tensor without elements.
+/// Whether the values of `tensor` can be read without a sync: it is on the CPU, not empty, and
+/// concrete (not under export, tracing or a transform of torch.func).
 bool has_readable_values(const torch::Tensor& tensor);
 
-/// Reasons for the plain path that several fast paths give.
+/// Reasons for taking the plain path that several fast paths share.
 inline constexpr auto kUnreadable =
     "values cannot be read (another device, export, tracing, torch.func, or none at all)";
 inline constexpr auto kSwitchedOff = "enable_fast_paths(False)";

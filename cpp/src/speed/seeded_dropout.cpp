@@ -16,13 +16,13 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Elements whose draws have a subsequence of the generator's to themselves.
+/// Number of consecutive elements that use one subsequence of the generator.
 constexpr int64_t kRun = 1024;
 using Draws = std::array<uint32_t, kRun>;
 
 /// Philox4x32-10 (Salmon et al., 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): the first
-/// `kRun` numbers of the subsequence `run`, in another order than that of their counters, so that
-/// lanes of a vector have counters of their own.
+/// `kRun` numbers of the subsequence `run`. They are not in counter order: each vector lane works
+/// on another counter.
 PTBERT_VECTORIZED void draw(uint64_t seed, uint64_t run, Draws& draws) {
   constexpr int64_t kLanes = 8, kRounds = 10, kWords = 4;
   constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier2 = 0xCD9E8D57;
@@ -62,18 +62,18 @@ PTBERT_VECTORIZED void multiply(const float* x, const uint32_t* draws, uint32_t 
     result[i] = x[i] * (draws[i] < dropped ? 0.0f : kept);
 }
 
-/// `given` times 0 with probability `p`, else 1 / (1 - p); element by element in their logical
-/// order, whatever the strides.
-Tensor times_factors(const Tensor& given, double p, uint64_t seed) {
-  const auto x = given.contiguous();
+/// Multiplies each element by 0 with probability `p`, else by 1 / (1 - p). Numbers are drawn in the
+/// logical order of elements, whatever the strides.
+Tensor drop_and_scale(const Tensor& input, double p, uint64_t seed) {
+  const auto x = input.contiguous();
   auto result = torch::empty_like(x);
-  const auto dropped = static_cast<uint32_t>(p * 0x1p32); // draws below it are dropped
+  const auto dropped = static_cast<uint32_t>(p * 0x1p32); // drop where the draw is below this
   const auto kept = static_cast<float>(1 / (1 - p));
   const auto* from = x.const_data_ptr<float>();
   auto* to = result.mutable_data_ptr<float>();
   const auto count = x.numel();
-  constexpr int64_t kRunsWorthAThread = 16;
-  at::parallel_for(0, (count + kRun - 1) / kRun, kRunsWorthAThread,
+  constexpr int64_t kMinRunsPerThread = 16;
+  at::parallel_for(0, (count + kRun - 1) / kRun, kMinRunsPerThread,
                    [=](int64_t first, int64_t last) {
                      Draws draws;
                      for (int64_t run = first; run < last; ++run) {
@@ -91,7 +91,7 @@ public:
   static Tensor forward(AutogradContext* context, const Tensor& x, double p, int64_t seed) {
     context->saved_data["p"] = p;
     context->saved_data["seed"] = seed;
-    return times_factors(x, p, static_cast<uint64_t>(seed));
+    return drop_and_scale(x, p, static_cast<uint64_t>(seed));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -100,9 +100,9 @@ public:
     const auto& gradient = gradients[0];
     if (has_readable_values(gradient))
       return {apply(gradient, p, seed), {}, {}};
-    // Many gradients computed as one, each with the same factors.
+    // A batch of gradients (vmap): all share the same dropped elements.
     const auto ones = torch::ones(gradient.sizes(), torch::kFloat);
-    return {gradient * times_factors(ones, p, static_cast<uint64_t>(seed)), {}, {}};
+    return {gradient * drop_and_scale(ones, p, static_cast<uint64_t>(seed)), {}, {}};
   }
 };
 

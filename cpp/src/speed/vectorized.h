@@ -8,10 +8,10 @@
 #define PTBERT_SANITIZED
 #endif
 
-/// Before a function whose loops gain from wide vectors: it is compiled for AVX2 as well, which
-/// runs where the processor has it. Without fused multiply-add, so that all processors round alike.
+/// Put before a function to compile it for AVX2 too; the loader chooses the version that the
+/// processor can run. Not for fused multiply-add, so that all processors round alike.
 #if defined(__x86_64__) && !defined(PTBERT_SANITIZED)
 #define PTBERT_VECTORIZED __attribute__((target_clones("avx2", "default")))
-#else // a sanitizer is not up yet when the loader chooses
+#else // the loader would choose before a sanitizer is initialised
 #define PTBERT_VECTORIZED
 #endif

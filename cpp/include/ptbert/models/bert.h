@@ -14,19 +14,19 @@
 /// Shapes: batch = sequences, seq = tokens in the longest of them, hidden = config.hidden_size,
 /// heads = config.num_attention_heads, head_size = hidden / heads.
 ///
-/// `attention_mask` of the sub-modules is the additive one, [batch, 1, 1, seq]: 0 for a position
-/// that may be attended to, -10000 for one that may not. BertModel makes it from the 0/1 mask that
-/// users give. An undefined one masks nothing.
+/// `attention_mask` of the sub-modules is additive, [batch, 1, 1, seq]: 0 for a position that may
+/// be attended to, -10000 for one that may not; undefined masks nothing. BertModel computes it from
+/// the user's 0/1 mask.
 ///
-/// `head_mask` multiplies the attention weights: 1 keeps a head, 0 removes it. That of a layer and
-/// its parts broadcasts to [batch, heads, query, key], that of the encoder has such a one for each
-/// layer, or one for all, in its first dimension; BertModel makes it from the one that users give,
-/// [heads] or [layers, heads]. An undefined one keeps all. Michel et al., 2019 (arXiv 1905.10650).
+/// `head_mask` multiplies the attention weights: 1 keeps a head, 0 removes it; undefined keeps all.
+/// For a layer and its parts it broadcasts to [batch, heads, query, key]; for the encoder it has a
+/// first dimension of size layers, or 1 to use one mask in all layers. BertModel computes it from
+/// the user's mask, [heads] or [layers, heads]. Michel et al., 2019 (arXiv 1905.10650).
 ///
 /// forward_packed() of a sub-module computes real tokens only: hidden states are [tokens, hidden],
-/// laid out by a Packing, which stands for the mask. Outputs, [rows, hidden], are computed for the
-/// tokens that `rows` [rows] names, for all where it is undefined. It passes overrides by, so its
-/// callers see to it that there are none.
+/// laid out by a Packing, which takes the place of the mask. Outputs are [rows, hidden]: the tokens
+/// that `rows` [rows] selects, or all if it is undefined. It bypasses overrides; call it only when
+/// exposes_internals() is false.
 
 namespace ptbert {
 
@@ -35,8 +35,7 @@ class BertEmbeddingsImpl : public Module<BertEmbeddingsImpl, Tensor(const Tensor
 public:
   explicit BertEmbeddingsImpl(const BertConfig& config);
   /// `input_ids` [batch, seq], `token_type_ids` [batch, seq] or undefined (zeros) -> [batch, seq,
-  /// hidden]. On the CPU an id out of range is an IndexError; elsewhere the device reports it in
-  /// its own way.
+  /// hidden]. On the CPU an id out of range is an IndexError; on a GPU it is a device-side assert.
   Tensor forward(const Tensor& input_ids, const Tensor& token_type_ids = {});
   /// [batch, seq] twice -> [tokens, hidden]
   Tensor forward_packed(const Tensor& input_ids, const Tensor& token_type_ids,
@@ -61,7 +60,7 @@ struct BertAttentionOutput {
   Tensor attentions;
 };
 
-/// A module that takes hidden states, attention mask and head mask.
+/// Base of modules that take hidden states, attention mask and head mask.
 template <typename Derived>
 using BertAttentionModule =
     Module<Derived, BertAttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
@@ -70,11 +69,13 @@ using BertAttentionModule =
 class BertSelfAttentionImpl : public BertAttentionModule<BertSelfAttentionImpl> {
 public:
   explicit BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options = {});
-  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]. In inference on the
-  /// CPU, where nobody asks for the weights, these are never stored.
+  /// [batch, seq, hidden], mask, head mask -> [batch, seq, heads * head_size]. A fused kernel that
+  /// does not store the weights is used on the CPU in inference, unless `output_attentions` or a
+  /// head mask needs them.
   BertAttentionOutput forward(const Tensor& hidden_states, const Tensor& attention_mask = {},
                               const Tensor& head_mask = {});
-  /// forward(), and what the heads gave, not yet merged, [batch, heads, seq, head_size].
+  /// The result of forward(), and the outputs of the heads before they are merged, [batch, heads,
+  /// seq, head_size].
   std::pair<BertAttentionOutput, Tensor> forward_with_heads(const Tensor& hidden_states,
                                                             const Tensor& attention_mask,
                                                             const Tensor& head_mask);
@@ -90,19 +91,18 @@ public:
   Dropout dropout{nullptr};
   int64_t num_attention_heads, attention_head_size, all_head_size;
   bool output_attentions, keep_multihead_output;
-  /// With `keep_multihead_output`: what the heads gave in the last forward(), not yet merged,
-  /// [batch, heads, seq, head_size]. Its gradient is retained. For one thread at a time.
+  /// With `keep_multihead_output`: the outputs of the heads in the last forward() before they were
+  /// merged, [batch, heads, seq, head_size], with retain_grad(). Not thread-safe.
   Tensor multihead_output;
 
 private:
   Tensor split_heads(const Tensor& x) const;
   Tensor merge_heads(const Tensor& x) const;
   Tensor attention_weights(const Tensor& queries, const Tensor& keys, const Tensor& attention_mask);
-  /// Why `queries` and so on must not be handed to a kernel that does all of the attention at once;
-  /// nullptr where they may.
+  /// The reason why attention cannot run as one fused kernel, or nullptr if it can.
   const char* why_not_fused(const Tensor& queries, const Tensor& keys, const Tensor& values,
                             const Tensor& attention_mask);
-  /// What the heads give, [batch, heads, query, head_size].
+  /// The outputs of the heads, [batch, heads, query, head_size].
   Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values,
                 const Tensor& attention_mask);
 };
@@ -122,7 +122,7 @@ public:
 };
 PTBERT_MODULE(BertSelfOutput);
 
-/// Self-attention and its output.
+/// Self-attention, then BertSelfOutput.
 class BertAttentionImpl : public BertAttentionModule<BertAttentionImpl> {
 public:
   explicit BertAttentionImpl(const BertConfig& config, AttentionOptions options = {});
@@ -138,7 +138,7 @@ public:
 };
 PTBERT_MODULE(BertAttention);
 
-/// First half of the feed-forward layer.
+/// First half of the feed-forward layer: dense layer and activation.
 class BertIntermediateImpl : public Module<BertIntermediateImpl, Tensor(const Tensor&)> {
 public:
   explicit BertIntermediateImpl(const BertConfig& config);
@@ -183,10 +183,10 @@ public:
 PTBERT_MODULE(BertLayer);
 
 struct BertEncoderOutput {
-  /// Outputs of all layers or of the last alone, each [batch, seq, hidden].
+  /// Outputs of all layers or of the last only, each [batch, seq, hidden].
   std::vector<Tensor> encoded_layers;
-  /// The attention weights of every layer, [batch, heads, query, key]; empty when no layer gives
-  /// any, undefined for one that does not.
+  /// The attention weights of every layer, [batch, heads, query, key]. A layer that returned none
+  /// has an undefined tensor here; empty if no layer returned any.
   std::vector<Tensor> attentions;
 };
 
@@ -196,12 +196,12 @@ class BertEncoderImpl
                     BertEncoderOutput(const Tensor&, const Tensor&, bool, const Tensor&)> {
 public:
   explicit BertEncoderImpl(const BertConfig& config, AttentionOptions options = {});
-  /// [batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the outputs of every
-  /// layer, or with `output_all_encoded_layers` false of the last.
+  /// [batch, seq, hidden], mask, head mask [layers or 1, 1, heads, 1, 1] -> the outputs of all
+  /// layers, or only the last one's if `output_all_encoded_layers` is false.
   BertEncoderOutput forward(Tensor hidden_states, const Tensor& attention_mask = {},
                             bool output_all_encoded_layers = true, const Tensor& head_mask = {});
-  /// [tokens, hidden] -> the outputs of every layer, or with `output_all_encoded_layers` false of
-  /// the last, which is [rows, hidden].
+  /// [tokens, hidden] -> the outputs of all layers, [tokens, hidden], or only the last one's if
+  /// `output_all_encoded_layers` is false; the last one's is [rows, hidden].
   std::vector<Tensor> forward_packed(Tensor hidden_states, const Packing& packing,
                                      const Tensor& rows, bool output_all_encoded_layers = false);
 
@@ -225,8 +225,7 @@ public:
 PTBERT_MODULE(BertPooler);
 
 struct BertModelOutput {
-  /// Outputs of the layers asked for, each [batch, seq, hidden]; the last one is the top of the
-  /// model.
+  /// Outputs of all layers or of the last only, each [batch, seq, hidden].
   std::vector<Tensor> encoded_layers;
   /// [batch, hidden]
   Tensor pooled_output;
@@ -242,9 +241,9 @@ struct BertPooledOutput {
 };
 
 struct BertOutputAtPositions {
-  /// The last layer's output, [count, hidden].
+  /// The last layer's output at the given positions, [count, hidden].
   Tensor hidden_states;
-  /// [batch, hidden]; undefined unless asked for.
+  /// [batch, hidden]; undefined unless `with_pooled_output` was true.
   Tensor pooled_output;
 };
 
@@ -257,22 +256,20 @@ public:
   /// `input_ids` [batch, seq], int64 or int32. `token_type_ids` the same shape, or undefined
   /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
   /// (ones). `head_mask` [heads] or [layers, heads], or undefined (ones). Throws ValueError,
-  /// TypeError or IndexError naming the argument that breaks its rule.
-  /// With `skip_padding` work is done for real tokens only where fast_paths_enabled(), no head mask
-  /// is given and nothing is observed.
+  /// TypeError or IndexError whose message names the invalid argument.
+  /// With `skip_padding` only real tokens are computed, if the batch can be packed: fast paths are
+  /// enabled, there is no head mask, exposes_internals() is false and why_not_packed() is nullptr.
   BertModelOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                           const Tensor& attention_mask = {}, bool output_all_encoded_layers = true,
                           const Tensor& head_mask = {});
-  /// `pooled_output` of forward(), for the heads that use no other. Works on real tokens only, and
-  /// in the last layer on the first of each sequence, where fast_paths_enabled() and nothing is
-  /// observed.
+  /// `pooled_output` of forward(), for heads that need nothing else. If the batch can be packed,
+  /// only real tokens are computed, and in the last layer only the first token of each sequence.
   BertPooledOutput forward_pooled(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                   const Tensor& attention_mask = {}, const Tensor& head_mask = {});
-  /// What a loss needs that counts some tokens only: forward() at `positions` [count] of the
-  /// flattened batch, and the pooled output if `with_pooled_output`. Works on real tokens only, and
-  /// behind the attention of the last layer on those that are needed. Nothing where forward() must
-  /// do it: without fast_paths_enabled(), with a head mask, where something is observed, or where a
-  /// position is padding.
+  /// The last layer's output at `positions` [count] of the flattened batch, and the pooled output
+  /// if `with_pooled_output`; for losses that count some tokens only. Computes real tokens only,
+  /// and after the attention of the last layer only the needed ones. Returns std::nullopt if the
+  /// batch cannot be packed or a position is padding; call forward() then.
   std::optional<BertOutputAtPositions>
   forward_at_positions(const Tensor& input_ids, const Tensor& token_type_ids,
                        const Tensor& attention_mask, const Tensor& head_mask,
@@ -281,18 +278,18 @@ public:
   std::string family() const override { return "bert"; }
 
   BertConfig config;
-  /// Whether hidden states of padding may be 0 in place of what the original computes for it.
+  /// Whether the hidden states of padded positions may be zeros instead of what the 2019 library
+  /// computes for them.
   bool skip_padding = false;
   BertEmbeddings embeddings{nullptr};
   BertEncoder encoder{nullptr};
   BertPooler pooler{nullptr};
 
 private:
-  /// The packing of a batch, or nothing where the plain path must be taken.
+  /// The packing of a batch, or std::nullopt if it cannot be packed; notes the reason.
   std::optional<Packing> try_packing(const Tensor& input_ids, const Tensor& attention_mask,
                                      const Tensor& head_mask);
-  /// `first_tokens` [batch, hidden] in the order of the packed sequences -> [batch, hidden] in that
-  /// of the batch
+  /// `first_tokens` [batch, hidden] in packed order -> pooled output [batch, hidden] in batch order
   Tensor pool_packed(const Tensor& first_tokens, const Packing& packing);
   BertModelOutput forward_unpadded(const Tensor& input_ids, const Tensor& token_type_ids,
                                    const Packing& packing, bool output_all_encoded_layers);

@@ -6,8 +6,8 @@
 
 namespace ptbert {
 
-/// Configuration of a BERT model, as it stands in config.json: every field has the name of its JSON
-/// key. A key that a file lacks keeps the default given here.
+/// Configuration of a BERT model. Fields are named like their keys in config.json; a field whose
+/// key is missing from the file keeps its default.
 struct BertConfig {
   /// Number of tokens in the vocabulary.
   int64_t vocab_size = 30522;
@@ -34,18 +34,19 @@ struct BertConfig {
   /// Epsilon of every LayerNorm.
   double layer_norm_eps = 1e-12;
 
-  /// Keys of the file that have no field here, with their values as JSON text; written back by
-  /// to_json().
+  /// Keys of the file without a field here, and their values as JSON text; to_json() writes them
+  /// back.
   std::map<std::string, std::string> unknown_keys;
 
   /// Throws FormatError when `text` is not a JSON object or a field has the wrong type.
   static BertConfig from_json(const std::string& text);
-  /// Throws FileError when there is no such file, and as from_json().
+  /// Throws FileError when there is no such file, and FormatError as from_json() does.
   static BertConfig from_json_file(const std::string& path);
   /// Two-space indent, sorted keys, final newline.
   std::string to_json() const;
 
-  /// Throws ValueError naming a size below 1 or a probability outside of [0, 1].
+  /// Throws ValueError if a size is below 1 or a probability outside of [0, 1]; the message names
+  /// the field.
   void check() const;
 };
 

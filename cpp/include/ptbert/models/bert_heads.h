@@ -4,11 +4,11 @@
 
 /// The heads on BERT's trunk. Shapes and masks as in bert.h; vocab = config.vocab_size.
 ///
-/// `forward` of every model takes the inputs of BertModel, its labels and `head_mask`; without
-/// labels (undefined) `loss` of its result is undefined. Losses are means of cross-entropies.
+/// `forward` of every model takes the inputs of BertModel, its labels and `head_mask`; `loss` of
+/// the result is undefined without labels. Losses are means of cross-entropies.
 ///
-/// Scores for every token are what a model with labels need not compute: where there is a loss that
-/// counts some tokens only (pre-training, masked LM, token classification), they are undefined.
+/// Models whose loss counts some tokens only (pre-training, masked LM, token classification) leave
+/// the scores undefined when labels are given, so that they need not compute them for all tokens.
 
 namespace ptbert {
 
@@ -27,7 +27,7 @@ public:
 };
 PTBERT_MODULE(BertPredictionHeadTransform);
 
-/// Scores of every token of the vocabulary; the decoder's weight is the word embedding.
+/// Scores of every token of the vocabulary; the decoder's weight is tied to the word embeddings.
 class BertLMPredictionHeadImpl : public Module<BertLMPredictionHeadImpl, Tensor(const Tensor&)> {
 public:
   /// `embedding_weights` [vocab, hidden] is shared, not copied.
@@ -42,7 +42,7 @@ public:
 };
 PTBERT_MODULE(BertLMPredictionHead);
 
-/// The masked-LM head under the name that checkpoints give it.
+/// Wraps BertLMPredictionHead as `predictions`, so that keys are those of checkpoints.
 class BertOnlyMLMHeadImpl : public Module<BertOnlyMLMHeadImpl, Tensor(const Tensor&)> {
 public:
   BertOnlyMLMHeadImpl(const BertConfig& config, const Tensor& embedding_weights);
@@ -90,7 +90,7 @@ PTBERT_MODULE(BertPreTrainingHeads);
 struct BertForPreTrainingOutput {
   /// Sum of both losses; undefined unless both labels are given.
   Tensor loss;
-  /// Undefined with a loss.
+  /// Undefined when there is a loss.
   BertPreTrainingScores scores;
   /// As in BertModelOutput.
   std::vector<Tensor> attentions;
@@ -118,14 +118,15 @@ public:
 PTBERT_MODULE(BertForPreTraining);
 
 struct BertHeadOutput {
+  /// Undefined without labels.
   Tensor loss;
-  /// Undefined with a loss, where they are for each token.
+  /// Scores per token (masked LM, token classification) are undefined when there is a loss.
   Tensor logits;
   /// As in BertModelOutput.
   std::vector<Tensor> attentions;
 };
 
-/// A model that takes one tensor of labels.
+/// Base of models that take one tensor of labels.
 template <typename Derived>
 using LabelledModule = Module<Derived, BertHeadOutput(const Tensor&, const Tensor&, const Tensor&,
                                                       const Tensor&, const Tensor&)>;
@@ -179,7 +180,7 @@ public:
 };
 PTBERT_MODULE(BertForSequenceClassification);
 
-/// BERT with one score for each of several choices.
+/// BERT with a score for each of several choices.
 class BertForMultipleChoiceImpl : public LabelledModule<BertForMultipleChoiceImpl> {
 public:
   explicit BertForMultipleChoiceImpl(const BertConfig& config, int64_t num_choices = 2,
@@ -202,8 +203,8 @@ class BertForTokenClassificationImpl : public LabelledModule<BertForTokenClassif
 public:
   explicit BertForTokenClassificationImpl(const BertConfig& config, int64_t num_labels = 2,
                                           AttentionOptions options = {});
-  /// `labels` [batch, seq] in [0, num_labels); with an `attention_mask` only positions where it is
-  /// 1 count. Logits [batch, seq, num_labels].
+  /// `labels` [batch, seq] in [0, num_labels); positions where `attention_mask` is not 1 are not
+  /// counted. Logits [batch, seq, num_labels].
   BertHeadOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                          const Tensor& attention_mask = {}, const Tensor& labels = {},
                          const Tensor& head_mask = {});
@@ -232,7 +233,7 @@ class BertForQuestionAnsweringImpl
                                                    const Tensor&, const Tensor&, const Tensor&)> {
 public:
   explicit BertForQuestionAnsweringImpl(const BertConfig& config, AttentionOptions options = {});
-  /// `start_positions`, `end_positions` [batch]: clamped to [0, seq]; those equal to seq are not
+  /// `start_positions`, `end_positions` [batch]: clamped to [0, seq]; a position of seq is not
   /// counted.
   BertForQuestionAnsweringOutput forward(const Tensor& input_ids, const Tensor& token_type_ids = {},
                                          const Tensor& attention_mask = {},

@@ -12,8 +12,7 @@ namespace ptbert {
 Tensor gelu(const Tensor& x);
 /// x * sigmoid(x). Ramachandran et al., 2017 (arXiv 1710.05941).
 Tensor swish(const Tensor& x);
-/// The activation of a configuration: "gelu", "relu" or "swish"; throws KeyError for any other
-/// name.
+/// The activation function named "gelu", "relu" or "swish"; KeyError for any other name.
 Activation activation(const std::string& name);
 
 /// y = x W^T + b; weight [out, in], bias [out].
@@ -27,8 +26,7 @@ public:
 };
 PTBERT_MODULE(Linear);
 
-/// A table of vectors, weight [rows, width]; `padding_idx` names a row whose look-ups get no
-/// gradient.
+/// A table of vectors, weight [rows, width]; the row `padding_idx` gets no gradient.
 class EmbeddingImpl : public Module<EmbeddingImpl, Tensor(const Tensor&)> {
 public:
   EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t> padding_idx = std::nullopt);
@@ -36,7 +34,7 @@ public:
   Tensor forward(const Tensor& ids);
 
   Tensor weight;
-  /// -1 for none.
+  /// -1 if no row is for padding.
   int64_t padding_idx;
 };
 PTBERT_MODULE(Embedding);

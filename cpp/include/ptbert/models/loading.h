@@ -6,8 +6,8 @@ namespace ptbert {
 
 /// Loads the checkpoint of `directory` (model.safetensors, or else pytorch_model.bin) into the
 /// parameters and persistent buffers of `model`: a model of this library, or a torch::nn::Module
-/// that holds one, whose family then decides over the names of the checkpoint. Throws FileError
-/// when there is no checkpoint, and FormatError as load_weights().
+/// that holds one. The family of the first trunk found selects the key map. Throws FileError when
+/// there is no checkpoint, and FormatError as load_weights() does.
 LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory);
 
 } // namespace ptbert

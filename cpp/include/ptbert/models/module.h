@@ -17,17 +17,17 @@ using torch::Tensor;
 /// Elementwise function on hidden states, shape kept.
 using Activation = std::function<Tensor(const Tensor&)>;
 
-/// A plain member of a module that may be set from outside between two calls.
+/// A pointer to a member that is not a tensor; the bridge sets it between two calls.
 using Attribute = std::variant<double*, int64_t*, bool*, Activation*>;
 
-/// A member tensor that is not trained. A persistent one belongs to checkpoints.
+/// A member tensor that is not trained. A persistent one is saved in checkpoints.
 struct Buffer {
   Tensor* tensor;
   bool persistent;
 };
 
-/// The device on which modules allocate their parameters within a scope and thread; the CPU outside
-/// of any scope. On `meta` parameters have shapes only and initialisation is skipped.
+/// While an instance lives, modules made in its thread allocate their parameters on `device`; the
+/// default is the CPU. On `meta` parameters have shapes only and initialisation is skipped.
 class DefaultDevice {
 public:
   explicit DefaultDevice(torch::Device device);
@@ -41,32 +41,30 @@ private:
   torch::Device previous_;
 };
 
-/// What may be done to any module of ours from outside: point its tensors at others and set its
-/// attributes. The Python bridge is built on it.
+/// The interface through which the Python bridge handles any module of this library: it replaces
+/// tensors, sets attributes and clears overrides.
 class Node {
 public:
   Node() = default;
   virtual ~Node() = default;
 
   /// Makes `tensor` the parameter or buffer `name`; an undefined tensor removes an optional one.
-  /// torch's named_buffers() goes on to show the buffer that was registered.
+  /// torch's named_parameters() follows, but named_buffers() keeps returning the registered buffer.
   virtual void bind(const std::string& name, Tensor tensor) = 0;
 
   /// Removes the override of this module, if any.
   virtual void clear_override() {}
 
-  /// Whether user code can see intermediate tensors of this module or of one below it: by an
-  /// override, by an activation of the user's, or because some are kept. Fast paths, which do not
-  /// compute all of them, need false.
+  /// Whether user code (an override, a Python activation, kept outputs) can see intermediate
+  /// tensors of this module or of one below it. Fast paths need false: they skip some of them.
   virtual bool exposes_internals() const;
   void set_has_user_activation(bool value) { has_user_activation_ = value; }
 
-  /// The family that a trunk belongs to, as "bert", by which its checkpoints are read; empty for
-  /// other modules.
+  /// For a trunk the name of its family, such as "bert", which selects the key map for its
+  /// checkpoints; empty for other modules.
   virtual std::string family() const { return ""; }
 
-  /// Where the module stands in a larger tree, as "encoder.layer.0"; empty if that is not known.
-  /// Errors name it.
+  /// Path in a larger tree for error messages, such as "encoder.layer.0"; empty if unknown.
   const std::string& path() const { return path_; }
   void set_path(std::string path) { path_ = std::move(path); }
 
@@ -85,15 +83,15 @@ private:
   std::string path_;
 };
 
-/// A list of modules, registered as "0", "1", ..., whose length may be set from outside. Nobody
-/// calls the list itself.
+/// A list of modules, registered as "0", "1", ..., whose length the bridge may set. The list itself
+/// is never called.
 class ListNode : public Node {
 public:
   virtual void resize(size_t length) = 0;
   void bind(const std::string& name, Tensor tensor) override;
 };
 
-/// The call of one signature that may be replaced from outside.
+/// A call that an override replaces: a function that the bridge sets to call a Python node instead.
 template <typename Signature> class Overridable {
 public:
   void set_override(std::function<Signature> function) { override_ = std::move(function); }
@@ -103,15 +101,14 @@ protected:
   std::function<Signature> override_;
 };
 
-/// Adds to an error of torch's own that it came from `module`, unless a module further inside is
-/// named already.
+/// Adds the path of `module` to an error raised inside torch, unless the error already names a
+/// module below it.
 void add_origin(c10::Error& error, const torch::nn::Module& module);
 
 template <typename Derived, typename Signature> class Module;
 
-/// Base of every module: a torch::nn::Module (not a Cloneable, since a clone would tear tied
-/// weights apart) whose parents reach it through call(), which runs the override where there is one
-/// and Derived::forward otherwise.
+/// Base of every module: a torch::nn::Module whose parents use call(), which runs the override if
+/// one is set and Derived::forward otherwise. Not a Cloneable, since clone() would untie weights.
 template <typename Derived, typename R, typename... Args>
 class Module<Derived, R(Args...)>
     : public torch::nn::Module, public Node, public Overridable<R(Args...)> {
@@ -137,7 +134,7 @@ public:
   }
 
 protected:
-  /// What `arithmetic` returns; an error of torch in it tells that it came from this module.
+  /// Returns arithmetic(); errors that torch raises in it get the path of this module.
   template <typename Function> auto locate_errors(Function arithmetic) {
     try {
       return arithmetic();
@@ -147,7 +144,7 @@ protected:
     }
   }
 
-  /// As torch's, of a module of ours, which exposes_internals() asks from then on.
+  /// As torch's register_module(); exposes_internals() also asks the children registered here.
   template <typename Child>
   std::shared_ptr<Child> register_module(const std::string& name,
                                          torch::nn::ModuleHolder<Child> child) {
@@ -172,7 +169,7 @@ protected:
   }
 };
 
-/// Shared ownership of a module, as torch::nn::ModuleHolder, calling it through Module::call.
+/// A torch::nn::ModuleHolder whose operator() goes through Module::call and so honours overrides.
 template <typename Impl> class Holder : public torch::nn::ModuleHolder<Impl> {
 public:
   using torch::nn::ModuleHolder<Impl>::ModuleHolder;
@@ -211,8 +208,8 @@ private:
 };
 template <typename Item> using ModuleList = torch::nn::ModuleHolder<ModuleListImpl<Item>>;
 
-/// A list of parameters, registered as "0", "1", ..., nn.ParameterList in Python. An undefined
-/// tensor stands for None.
+/// A list of parameters, registered as "0", "1", ..., nn.ParameterList in Python. None in Python is
+/// an undefined tensor here.
 class ParameterListImpl : public torch::nn::Module, public ListNode {
 public:
   explicit ParameterListImpl(std::vector<Tensor> parameters = {});
@@ -224,7 +221,7 @@ public:
   const Tensor& operator[](size_t index) const { return *tensors_.at(index); }
 
 private:
-  std::vector<std::unique_ptr<Tensor>> tensors_; // in places that stay, as own_parameters() names
+  std::vector<std::unique_ptr<Tensor>> tensors_; // stable addresses, for own_parameters()
 };
 TORCH_MODULE(ParameterList);
 

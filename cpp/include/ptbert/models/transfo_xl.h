@@ -15,7 +15,7 @@ namespace ptbert {
 class PositionalEmbeddingImpl
     : public Module<PositionalEmbeddingImpl, Tensor(const Tensor&, const std::optional<int64_t>&)> {
 public:
-  /// `demb`: Width of an embedding, even.
+  /// `demb`: width of an embedding, even. Throws ValueError if it is odd or below 2.
   explicit PositionalEmbeddingImpl(int64_t demb);
   /// `pos_seq` [len] -> [len, 1, demb], or with `bsz` [len, bsz, demb], a view.
   Tensor forward(const Tensor& pos_seq, const std::optional<int64_t>& bsz = std::nullopt);
@@ -30,8 +30,9 @@ PTBERT_MODULE(PositionalEmbedding);
 /// each projected to the same width. Baevski and Auli, 2018 (arXiv 1809.10853).
 class AdaptiveEmbeddingImpl : public Module<AdaptiveEmbeddingImpl, Tensor(const Tensor&)> {
 public:
-  /// `cutoffs`: The first token of every cluster but the first. `div_val`: By how much vectors are
-  /// shorter from cluster to cluster; with 1 there is one table for all.
+  /// `cutoffs`: the first id of every cluster but the first. `div_val`: each cluster's vectors are
+  /// shorter than those of the one before by this factor; 1 means one table for all ids. Throws
+  /// ValueError if `cutoffs` do not increase within the vocabulary or a width would be 0.
   AdaptiveEmbeddingImpl(int64_t n_token, int64_t d_embed, int64_t d_proj,
                         const std::vector<int64_t>& cutoffs, int64_t div_val = 1);
   /// [*] -> [*, d_proj]. On the CPU an id out of range is an IndexError.
@@ -41,7 +42,7 @@ public:
   /// 0, the cutoffs and `n_token`.
   std::vector<int64_t> cutoff_ends;
   ModuleList<Embedding> emb_layers{nullptr};
-  /// [d_proj, width of the cluster] for each cluster; none where widths are equal.
+  /// [d_proj, width of the cluster] for each cluster; empty where no projection is needed.
   ParameterList emb_projs{nullptr};
 };
 PTBERT_MODULE(AdaptiveEmbedding);

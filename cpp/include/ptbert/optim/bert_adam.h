@@ -10,7 +10,7 @@
 
 namespace ptbert {
 
-/// Options of BertAdam; the defaults are those of 2019.
+/// Options of BertAdam; the defaults are those of the 2019 library.
 struct BertAdamOptions : public torch::optim::OptimizerCloneableOptions<BertAdamOptions> {
   explicit BertAdamOptions(double lr) : lr_(lr) {}
   /// Learning rate, before the schedule.
@@ -21,7 +21,7 @@ struct BertAdamOptions : public torch::optim::OptimizerCloneableOptions<BertAdam
   TORCH_ARG(double, b2) = 0.999;
   TORCH_ARG(double, e) = 1e-6;
   TORCH_ARG(double, weight_decay) = 0.01;
-  /// Largest L2 norm of a parameter's gradient; none where it is not positive.
+  /// Gradients are clipped to this L2 norm, each parameter's on its own; no clipping if <= 0.
   TORCH_ARG(double, max_grad_norm) = 1.0;
 
 public:
@@ -36,22 +36,22 @@ struct BertAdamParamState : public torch::optim::OptimizerCloneableParamState<Be
   TORCH_ARG(torch::Tensor, next_v);
 };
 
-/// The update of one parameter, in place, with g its gradient:
+/// Updates one parameter in place; g is its gradient:
 ///   g      *= min(1, max_grad_norm / (|g| + 1e-6))    where max_grad_norm > 0
 ///   next_m  = b1 next_m + (1 - b1) g
 ///   next_v  = b2 next_v + (1 - b2) g^2
 ///   p      -= lr (next_m / (sqrt(next_v) + e) + weight_decay p)
 /// `lr` is the scheduled rate. Adam (arXiv 1412.6980) without bias correction, as in BERT's
-/// TensorFlow code, and with weight decay apart from the gradient (arXiv 1711.05101).
+/// TensorFlow code, with decoupled weight decay (arXiv 1711.05101).
 void bert_adam_update(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
                       torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v);
 
-/// BERT's optimizer.
+/// Adam as BERT was trained with it; the update is bert_adam_update().
 class BertAdam : public torch::optim::Optimizer {
 public:
   BertAdam(const std::vector<torch::optim::OptimizerParamGroup>& groups, BertAdamOptions defaults);
   BertAdam(std::vector<torch::Tensor> parameters, BertAdamOptions defaults);
-  /// Adds a group; its options, where it has any, take the place of the defaults as a whole.
+  /// Adds a group. If the group has options, they replace all defaults.
   void add_param_group(const torch::optim::OptimizerParamGroup& group);
   torch::Tensor step(LossClosure closure = nullptr) override;
 };

@@ -7,26 +7,26 @@
 
 namespace ptbert {
 
-/// Whether modules may save work on the CPU: none on padding, in the last layer and the heads none
-/// for tokens that nothing depends on, attention as one kernel in inference, dropout of float32
-/// drawn in parallel, products by the faster library. Results differ from those of the plain path
-/// by rounding, and dropout draws other elements from the same distribution. True unless changed,
-/// for the whole process.
+/// Whether modules may take fast paths on the CPU: skip padding; skip, in the last layer and the
+/// heads, tokens that no output depends on; run attention as one fused kernel in inference; draw
+/// float32 dropout in parallel; multiply with the faster library. Results differ from those of the
+/// plain path by rounding, and dropout drops other elements, with the same probability. The default
+/// is true; the setting is per process.
 bool fast_paths_enabled();
 
-/// With `enabled` false every forward pass takes the plain path: the operations and the random
-/// draws of the original, in its order.
+/// With `enabled` false every forward pass takes the plain path: the operations and random draws of
+/// the 2019 library, in its order.
 void enable_fast_paths(bool enabled);
 
-/// How a step of a forward pass was computed, and why so.
+/// How a step of a forward pass was computed, and why.
 struct PathChoice {
   std::string step, path, reason;
-  /// How often it was computed so.
+  /// How often this choice was made.
   int64_t times = 1;
 };
 
-/// While one lives, the choices of forward passes in its thread are kept in it. The innermost one
-/// counts: recorders end in the thread and the scope that they began in.
+/// While an instance lives, it records the choices of forward passes in its thread. Of nested
+/// recorders only the innermost records; destroy them in reverse order and in the same thread.
 class PathRecorder {
 public:
   PathRecorder();
@@ -34,13 +34,14 @@ public:
   PathRecorder(const PathRecorder&) = delete;
   PathRecorder& operator=(const PathRecorder&) = delete;
 
-  /// In the order in which they were made first.
+  /// In the order in which each was first made.
   const std::vector<PathChoice>& choices() const { return choices_; }
 
-  /// For the core, which tells its choices; nothing where no recorder lives.
+  /// Called by the library to record a choice; does nothing without a recorder in this thread.
   static void note(const char* step, const char* path, std::string_view reason);
+  /// Whether this thread has a recorder.
   static bool is_listening();
-  /// Whether a choice of this step was told to it.
+  /// Whether the current recorder has a choice for `step`.
   static bool knows(std::string_view step);
 
 private:
