@@ -69,7 +69,7 @@ torch::ScalarType safetensors_dtype(const std::string& name) {
   return found->second;
 }
 
-/// One entry of the header -> a view of `file`, whose tensors start at `begin`.
+/// Returns the tensor of one header `entry` as a view of `file`, whose data start at `begin`.
 torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
                           const nlohmann::json& entry) {
   const auto dtype = safetensors_dtype(entry.at("dtype").get<std::string>());
@@ -103,8 +103,8 @@ bool is_ignored(const std::string& name, const KeyMap& keys) {
                      [&name](const auto& ending) { return name.ends_with(ending); });
 }
 
-/// An entry of a checkpoint under the name that models have for it, laid out as theirs.
-std::pair<std::string, torch::Tensor> current_entry(std::string name, torch::Tensor tensor,
+/// Returns a checkpoint entry under its name in the model, transposed if `keys` says so.
+std::pair<std::string, torch::Tensor> renamed_entry(std::string name, torch::Tensor tensor,
                                                     const KeyMap& keys) {
   for (const auto& [from, to, transposed] : keys.renames) {
     if (name.ends_with(from)) {
@@ -168,7 +168,7 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   std::map<std::string, size_t> index_of;
   std::vector<torch::Tensor> tensors;
   for (const auto& [key, value] : checkpoint) {
-    const auto [name, tensor] = current_entry(key, value, keys);
+    const auto [name, tensor] = renamed_entry(key, value, keys);
     index_of[name] = tensors.size();
     tensors.push_back(tensor);
   }

@@ -10,9 +10,9 @@ const KeyMap& key_map(const std::string& family) {
   static const std::map<std::string, KeyMap> key_maps = {
       {"bert",
        {.prefix = "bert.",
-        // TensorFlow's names, which the first converted checkpoints kept.
+        // TensorFlow's names, kept by the first converted checkpoints.
         .renames = {{"LayerNorm.gamma", "LayerNorm.weight"}, {"LayerNorm.beta", "LayerNorm.bias"}},
-        // The numbers 0 to 511, which transformers saved until version 4.30.
+        // The constant numbers 0 to 511, saved by transformers until version 4.30.
         .ignored = {"embeddings.position_ids"}}},
   };
   const auto found = key_maps.find(family);

@@ -57,7 +57,7 @@ NamedTensors load_pytorch_bin(const std::string& path) {
   } catch (const c10::Error& error) {
     throw fail("is truncated or damaged (" + std::string(error.what_without_backtrace()) +
                "). Download or save it again");
-  } catch (const std::exception& error) { // what the archive's version number may raise
+  } catch (const std::exception& error) { // such as a version number that is not a number
     throw fail("is damaged (" + std::string(error.what()) + "). Download or save it again");
   }
 }

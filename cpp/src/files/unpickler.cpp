@@ -33,7 +33,7 @@ struct Dictionary {
   std::vector<std::pair<Value, Value>> items;
 };
 
-/// What a pickle may name. Anything else is refused, and nothing of Python is ever imported or run.
+/// The only Python names that a pickle may refer to. They are never imported or called.
 const std::map<std::string, Value>& known_names() {
   static const std::map<std::string, Value> names = {
       {"collections.OrderedDict", Function::kOrderedDict},
@@ -53,8 +53,8 @@ const std::map<std::string, Value>& known_names() {
   return names;
 }
 
-/// The stack machine of Python's pickle format (Lib/pickletools.py describes it), as far as
-/// torch.save needs it for dictionaries of tensors and numbers: protocol 2.
+/// The stack machine of Python's pickle format (described in Lib/pickletools.py), limited to what
+/// torch.save writes for dictionaries of tensors and numbers in protocol 2.
 class Unpickler {
 public:
   Unpickler(std::string_view program, const LoadStorage& load) : program_(program), load_(load) {}
@@ -98,7 +98,7 @@ private:
       break;
     case 'G': // BINFLOAT
       take(8);
-      push(std::monostate()); // of no use in a dictionary of tensors
+      push(std::monostate()); // not needed in a dictionary of tensors
       break;
     case 'X': // BINUNICODE
       push(take(number<uint32_t>()));
@@ -235,14 +235,14 @@ private:
     return value;
   }
 
-  template <typename Kind> static Kind as(const Value& value, const char* expected) {
-    const auto* held = std::get_if<Kind>(&value);
+  template <typename T> static T as(const Value& value, const char* expected) {
+    const auto* held = std::get_if<T>(&value);
     if (held == nullptr)
       throw FormatError(std::string("its pickle has another value where ") + expected + " belongs");
     return *held;
   }
 
-  template <typename Kind> Kind top(const char* expected) { return as<Kind>(top(), expected); }
+  template <typename T> T top(const char* expected) { return as<T>(top(), expected); }
 
   std::vector<Value> pop_last(size_t count) {
     if (count > stack_.size())
@@ -301,7 +301,7 @@ private:
     TORCH_INTERNAL_ASSERT(false);
   }
 
-  /// (storage, offset, sizes, strides, requires_grad, hooks); the last two have no meaning here.
+  /// (storage, offset, sizes, strides, requires_grad, hooks); the last two are ignored.
   static torch::Tensor rebuild_tensor(const std::vector<Value>& arguments) {
     if (arguments.size() < 4)
       throw FormatError("its pickle makes a tensor of too few values");
@@ -320,7 +320,7 @@ private:
     return result;
   }
 
-  /// Every element of the tensor within the bytes of its storage.
+  /// Throws unless every element of the tensor lies within its storage.
   static void check_extent(const TypedStorage& storage, int64_t offset,
                            const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
     const auto not_negative = [](int64_t value) { return value >= 0; };
@@ -348,7 +348,7 @@ private:
   std::vector<Value> stack_;
   std::unordered_map<uint32_t, Value> memo_;
   std::map<std::string, torch::Storage> storages_;
-  // Owners of all containers, which may hold each other in any way.
+  // Own all containers: pickled containers may refer to each other in cycles.
   std::deque<Sequence> sequences_;
   std::deque<Dictionary> dictionaries_;
 };

@@ -10,13 +10,13 @@
 
 namespace ptbert {
 
-/// Returns the bytes of an archive's record. Called once for each name.
+/// Returns the bytes of the archive's record `name`. Called once for each name.
 using LoadStorage = std::function<torch::Storage(const std::string& name)>;
 
-/// Returns the dictionary of tensors, in its order, that torch.save wrote as `program` (pickle
-/// protocol 2) and records of bytes. Nothing of Python is imported or run: a pickle that names
-/// anything but tensors, or is damaged, is a FormatError, whose text completes "the file must hold
-/// a dictionary of tensors, but ...".
+/// Returns the entries of a dictionary of tensors that torch.save wrote as the pickle `program`
+/// (protocol 2) and records of bytes. No Python is imported or run. Throws FormatError if the
+/// pickle is damaged or refers to anything but tensors; the message completes "the file must hold a
+/// dictionary of tensors, but ...".
 std::vector<std::pair<std::string, torch::Tensor>> unpickle_tensors(std::string_view program,
                                                                     const LoadStorage& load);
 

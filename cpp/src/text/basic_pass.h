@@ -14,23 +14,23 @@
 
 namespace ptbert::detail {
 
-/// Basic tokenization in one pass over UTF-8 text: what clean_text, tokenize_chinese_chars,
-/// split_whitespace, to_lower, strip_accents and split_on_punctuation make of it one after the
-/// other.
+/// Basic tokenization in one pass over UTF-8 text. Equivalent to clean_text,
+/// tokenize_chinese_chars, split_whitespace, to_lower, strip_accents and split_on_punctuation in
+/// turn (BasicTokenizer::tokenize_by_steps).
 ///
 /// The sink has
 ///   word(const WordBuffer&), called for each token;
-///   mark() and back_to(mark), which forgets the tokens since that mark().
-/// `with_sources` has the buffer name the code points that each byte comes from.
-/// std::invalid_argument for a text that is not UTF-8.
+///   mark() and back_to(mark), which removes the tokens added since that mark().
+/// `with_sources`: also fill WordBuffer::sources. Throws std::invalid_argument if the text is not
+/// UTF-8.
 template <bool with_sources, typename Sink>
 void basic_pass(std::string_view text, bool do_lower_case, const NeverSplit& never_split,
                 WordBuffer& token, Sink& sink) {
   CodePointTable& table = CodePointTable::of(do_lower_case);
   const std::array<char, 256>& kept_ascii = table.kept_ascii(); // zero for all other bytes
 
-  // A white-space word starts at byte `word_start`, the code point number `word_source` of the
-  // text, and has tokens from `word_mark`. It is untouched until something of it is kept.
+  // The current white-space separated word starts at byte `word_start`, code point `word_source`;
+  // its tokens follow `word_mark`. `untouched`: none of its characters has been kept so far.
   std::size_t position = 0, word_start = 0;
   std::uint32_t source = 0, word_source = 0;
   auto word_mark = sink.mark();
@@ -76,16 +76,16 @@ void basic_pass(std::string_view text, bool do_lower_case, const NeverSplit& nev
     position += length;
     source += static_cast<std::uint32_t>(length);
   };
-  /// Does the white-space word around `position` again, as a whole.
+  /// Tokenizes the word around `position` again as a whole, by WordInContext.
   const auto take_word_in_context = [&] {
     std::size_t end = position;
     for (Utf8CodePoint next; end < text.size(); end += next.length) {
       next = decode_utf8_at(text, end);
-      const CodeKind kind = table[next.code].kind;
-      if (kind == CodeKind::kSpace || (kind == CodeKind::kChinese && end > word_start)) {
+      const CodePointRole role = table[next.code].role;
+      if (role == CodePointRole::kSpace || (role == CodePointRole::kChinese && end > word_start)) {
         break;
       }
-      if (kind == CodeKind::kChinese) {
+      if (role == CodePointRole::kChinese) {
         end += next.length;
         break;
       }
@@ -111,40 +111,40 @@ void basic_pass(std::string_view text, bool do_lower_case, const NeverSplit& nev
     }
     const Utf8CodePoint next = decode_utf8_at(text, position);
     const CodePoint& row = table[next.code];
-    if (row.kind == CodeKind::kChinese) {
+    if (row.role == CodePointRole::kChinese) {
       end_token();
       begin_word();
     }
-    if (row.kind == CodeKind::kInContext ||
-        (untouched && row.kind != CodeKind::kSpace &&
+    if (row.role == CodePointRole::kInContext ||
+        (untouched && row.role != CodePointRole::kSpace &&
          (never_split.may_start_with(lead) ||
           (row.length > 0 && never_split.may_start_with(row.bytes[0]))))) {
       token.length = 0;
       take_word_in_context();
       continue;
     }
-    switch (row.kind) {
-    case CodeKind::kKept:
+    switch (row.role) {
+    case CodePointRole::kKept:
       append(row);
       untouched = false;
       break;
-    case CodeKind::kPunctuation:
-    case CodeKind::kChinese:
+    case CodePointRole::kPunctuation:
+    case CodePointRole::kChinese:
       end_token();
       append(row);
       end_token();
       untouched = false;
       break;
-    case CodeKind::kSpace:
+    case CodePointRole::kSpace:
       end_token();
       break;
-    case CodeKind::kDropped:
-    case CodeKind::kInContext:
+    case CodePointRole::kDropped:
+    case CodePointRole::kInContext:
       break;
     }
     position += next.length;
     source += 1;
-    if (row.kind == CodeKind::kSpace || row.kind == CodeKind::kChinese) {
+    if (row.role == CodePointRole::kSpace || row.role == CodePointRole::kChinese) {
       begin_word();
     }
   }

@@ -67,7 +67,7 @@ std::vector<std::u32string_view> split_on_punctuation(std::u32string_view word) 
 
 namespace {
 
-/// Takes tokens from basic_pass as strings.
+/// A sink for basic_pass that collects tokens as strings.
 struct StringSink {
   std::vector<std::string> tokens;
 
@@ -100,7 +100,7 @@ std::vector<std::string> BasicTokenizer::tokenize_by_steps(std::string_view text
       normalized = strip_accents(to_lower(word));
       word = normalized;
     }
-    // Asked again: lower-casing may have made the word equal to an entry.
+    // Checked again: lower-casing may have made the word equal to an entry.
     if (never_split_->contains(word)) {
       tokens.push_back(encode_utf8(word));
       continue;

@@ -15,7 +15,7 @@
 namespace ptbert {
 namespace {
 
-/// Gives the white-space separated words of a text to a sink, as basic_pass gives its tokens.
+/// Passes the white-space separated words of a text to a sink, in place of basic_pass.
 template <bool with_sources, typename Sink>
 void whitespace_pass(std::string_view text, detail::WordBuffer& word, Sink& sink) {
   std::uint32_t source = 0;
@@ -54,7 +54,7 @@ void run_pass(const std::optional<BasicTokenizer>& basic, std::string_view text,
   }
 }
 
-/// _truncate_seq_pair of run_classifier.py, 2019.
+/// As _truncate_seq_pair() of run_classifier.py, 2019.
 void truncate_pair(std::vector<Piece>& a, std::vector<Piece>& b, std::size_t max_length) {
   while (a.size() + b.size() > max_length) {
     (a.size() > b.size() ? a : b).pop_back();
@@ -105,7 +105,7 @@ void BertTextEncoder::find_pieces_of_all(const std::vector<std::string_view>& te
       [&](std::size_t first, std::size_t last) {
         use(first, last, rows);
         for (std::size_t i = first; i < last; ++i) {
-          rows[i] = std::vector<Piece>(); // gives its memory back
+          rows[i] = std::vector<Piece>(); // frees its memory
         }
       });
 }

@@ -14,8 +14,8 @@
 namespace ptbert {
 namespace {
 
-// Words of up to this many pieces are searched for the lowest rank after each merge, which is
-// faster than a heap as long as they are short.
+// Words of up to this many pieces are scanned for the lowest rank after each merge, which for short
+// words is faster than a heap.
 constexpr std::size_t kShortWord = 96;
 
 constexpr std::size_t kFilterBitsPerSlot = 8;
@@ -55,8 +55,8 @@ Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>&
   add_merges(merges);
 }
 
-/// Merge by merge would wait for memory again and again: the tables are too large for the
-/// processor's nearer caches. Several at a time wait together.
+/// The tables do not fit into the L1 and L2 caches, so merges are added in groups: prefetches of a
+/// group overlap instead of each merge waiting for memory.
 void Bpe::add_merges(const std::vector<Merge>& merges) {
   constexpr std::size_t kTogether = 32;
   std::array<std::uint64_t, kTogether> left_hashes, right_hashes;
@@ -76,7 +76,7 @@ void Bpe::add_merges(const std::vector<Merge>& merges) {
       const Symbol left = intern(some[i].left, left_hashes[i]);
       const Symbol right = intern(some[i].right, right_hashes[i]);
       text_of_merged.assign(some[i].left).append(some[i].right);
-      // Vocabularies mostly list what merges make in their order.
+      // Vocabularies mostly list merged tokens in the order of merges.
       const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
       merged = is_next ? merged + 1 : intern(text_of_merged, detail::hash_bytes(text_of_merged));
       pairs[i] = {left, right, {some[i].rank, merged}};
@@ -105,7 +105,7 @@ Bpe::Symbol Bpe::intern(std::string_view text, std::uint64_t hash) {
   return symbol;
 }
 
-/// Returns the slot that holds the text, or the empty one where it belongs.
+/// Returns the slot of the text, or the free slot to insert it in.
 std::size_t Bpe::slot_of(std::string_view wanted, std::uint64_t hash) const {
   const std::size_t mask = slots_.size() - 1;
   std::size_t slot = first_slot_of(hash);
@@ -145,7 +145,7 @@ void Bpe::index_ids() {
   for (const Symbol token : tokens_) {
     sparse_ids_.emplace_back(ids_[token], token);
   }
-  std::sort(sparse_ids_.begin(), sparse_ids_.end()); // symbols rise in the order of the vocabulary
+  std::sort(sparse_ids_.begin(), sparse_ids_.end()); // equal ids: in the order of the vocabulary
 }
 
 Bpe::Symbol Bpe::find(std::string_view text) const {
@@ -220,17 +220,18 @@ void Bpe::merge(std::vector<Piece>& pieces) const {
   }
 }
 
-// One place after the other, the lowest rank first and then the leftmost place. The same as every
-// place of a pair before the next pair, unless a merge makes a pair of a lower rank than its own.
+// Merges one position at a time: the lowest rank, then the leftmost position. The 2019 library
+// merges all positions of a pair before the next pair; that is the same unless a merge creates a
+// pair of a lower rank than its own, which merge_long() must then handle.
 bool Bpe::merge_short(std::vector<Piece>& pieces) const {
-  // Rank and place of each pair in one number below 2**24, which a float holds exactly: every
-  // processor has an instruction for the least of several floats.
+  // Rank and position of each pair in one number below 2**24, which a float holds exactly: unlike
+  // for integers, every processor has a vector minimum for floats.
   using Key = float;
-  constexpr int kPlaceBits = 7;
+  constexpr int kPositionBits = 7;
   constexpr Key kNone = std::numeric_limits<Key>::infinity();
-  constexpr std::uint32_t kMaxRank = (1 << 24) >> kPlaceBits;
+  constexpr std::uint32_t kMaxRank = (1 << 24) >> kPositionBits;
   constexpr std::size_t kLanes = 8;
-  static_assert(kShortWord < 1 << kPlaceBits && kShortWord % kLanes == 0);
+  static_assert(kShortWord < 1 << kPositionBits && kShortWord % kLanes == 0);
 
   const std::size_t count = pieces.size();
   std::array<Key, kShortWord> keys;
@@ -241,11 +242,11 @@ bool Bpe::merge_short(std::vector<Piece>& pieces) const {
     previous[i] = static_cast<std::uint8_t>(i - 1);
     next[i] = static_cast<std::uint8_t>(i + 1);
   }
-  /// Returns the rank of the pair that begins at a place.
+  /// Looks up the pair that begins at a position; returns its rank.
   const auto look_up = [&](std::size_t i) {
     const Merged pair = next[i] < count ? find_pair(symbols[i], symbols[next[i]]) : Merged();
     merged[i] = pair.symbol;
-    keys[i] = pair.symbol == kUnknown ? kNone : static_cast<Key>(pair.rank << kPlaceBits | i);
+    keys[i] = pair.symbol == kUnknown ? kNone : static_cast<Key>(pair.rank << kPositionBits | i);
     return pair.rank;
   };
   for (std::size_t i = 0; i < count; ++i) {
@@ -268,17 +269,18 @@ bool Bpe::merge_short(std::vector<Piece>& pieces) const {
     if (lowest == kNone) {
       break;
     }
-    const auto rank_and_place = static_cast<std::uint32_t>(lowest);
-    const std::size_t place = rank_and_place & ((1 << kPlaceBits) - 1), absorbed = next[place];
-    symbols[place] = merged[place];
+    const auto rank_and_position = static_cast<std::uint32_t>(lowest);
+    const std::size_t position = rank_and_position & ((1 << kPositionBits) - 1);
+    const std::size_t absorbed = next[position];
+    symbols[position] = merged[position];
     keys[absorbed] = kNone;
-    next[place] = next[absorbed];
-    if (next[place] < count) {
-      previous[next[place]] = static_cast<std::uint8_t>(place);
+    next[position] = next[absorbed];
+    if (next[position] < count) {
+      previous[next[position]] = static_cast<std::uint8_t>(position);
     }
-    const std::uint32_t after = look_up(place);
-    const std::uint32_t before = place > 0 ? look_up(previous[place]) : kNoRank;
-    const std::uint32_t rank = rank_and_place >> kPlaceBits;
+    const std::uint32_t after = look_up(position);
+    const std::uint32_t before = position > 0 ? look_up(previous[position]) : kNoRank;
+    const std::uint32_t rank = rank_and_position >> kPositionBits;
     const auto is_fine = [&](std::uint32_t new_rank) {
       return new_rank == kNoRank || (new_rank > rank && new_rank < kMaxRank);
     };
@@ -301,7 +303,7 @@ bool Bpe::merge_short(std::vector<Piece>& pieces) const {
 void Bpe::merge_long(std::vector<Piece>& pieces) const {
   using Position = std::uint32_t;
   constexpr std::uint32_t kRemoved = kNoRank;
-  struct Node {
+  struct Link { // of a doubly linked list of pieces
     Position previous, next;
     std::uint32_t rank; // of the pair that begins here
   };
@@ -310,24 +312,24 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
                             std::to_string(pieces.size()) + ".");
   }
   const Position count = static_cast<Position>(pieces.size());
-  std::vector<Node> nodes(count);
-  // Rank and position of pairs, the position in the lower half; entries outdated by other merges
-  // stay until they come up.
+  std::vector<Link> links(count);
+  // Rank (upper half) and position (lower half) of pairs. Entries that other merges made invalid
+  // are skipped when they come up.
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue;
   const auto look_up = [&](Position i) {
-    const Position next = nodes[i].next;
-    nodes[i].rank = next < count ? find_pair(pieces[i].symbol, pieces[next].symbol).rank : kNoRank;
-    if (nodes[i].rank != kNoRank) {
-      queue.push(static_cast<std::uint64_t>(nodes[i].rank) << 32 | i);
+    const Position next = links[i].next;
+    links[i].rank = next < count ? find_pair(pieces[i].symbol, pieces[next].symbol).rank : kNoRank;
+    if (links[i].rank != kNoRank) {
+      queue.push(static_cast<std::uint64_t>(links[i].rank) << 32 | i);
     }
   };
   for (Position i = 0; i < count; ++i) {
-    nodes[i] = {i - 1, i + 1, kNoRank};
+    links[i] = {i - 1, i + 1, kNoRank};
   }
   for (Position i = 0; i < count; ++i) {
     look_up(i);
   }
-  std::vector<Position> round; // every place of the pair with the lowest rank, from left to right
+  std::vector<Position> round; // positions of the pair with the lowest rank, from left to right
   while (!queue.empty()) {
     const std::uint32_t rank = static_cast<std::uint32_t>(queue.top() >> 32);
     round.clear();
@@ -335,21 +337,21 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
       round.push_back(static_cast<Position>(queue.top()));
     }
     for (const Position i : round) {
-      if (nodes[i].rank != rank) {
+      if (links[i].rank != rank) {
         continue;
       }
-      const Position next = nodes[i].next;
+      const Position next = links[i].next;
       const Symbol merged = find_pair(pieces[i].symbol, pieces[next].symbol).symbol;
       pieces[i] = {merged, pieces[i].bytes + pieces[next].bytes};
       pieces[next].bytes = 0;
-      nodes[next].rank = kRemoved;
-      nodes[i].next = nodes[next].next;
-      if (nodes[i].next < count) {
-        nodes[nodes[i].next].previous = i;
+      links[next].rank = kRemoved;
+      links[i].next = links[next].next;
+      if (links[i].next < count) {
+        links[links[i].next].previous = i;
       }
       look_up(i);
-      if (nodes[i].previous < count) {
-        look_up(nodes[i].previous);
+      if (links[i].previous < count) {
+        look_up(links[i].previous);
       }
     }
   }

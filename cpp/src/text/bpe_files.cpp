@@ -20,7 +20,7 @@ void check_utf8(std::string_view text, const char* name, const std::string& file
   }
 }
 
-/// Reads one flat object of strings and integers (RFC 8259).
+/// Parses a flat JSON object of strings and integers (RFC 8259).
 class VocabularyReader {
 public:
   VocabularyReader(std::string_view json, const std::string& file) : json_(json), file_(file) {}
@@ -165,8 +165,8 @@ private:
   std::size_t position_ = 0;
 };
 
-/// Takes the first line off a text, with its end: "\n", "\r\n" or a lone "\r", as in a text file in
-/// Python. Returns false, and leaves the text, where no line ends.
+/// Removes the first line, with its end ("\n", "\r\n" or a lone "\r", as in Python's text mode),
+/// from a text. Returns false, leaving the text unchanged, if it contains no line end.
 bool take_line(std::string_view& text, std::string_view& line) {
   std::size_t end = 0;
   while (end < text.size() && text[end] != '\n' && text[end] != '\r') {
@@ -180,8 +180,8 @@ bool take_line(std::string_view& text, std::string_view& line) {
   return true;
 }
 
-/// Returns the two words of a line, or an empty first one where there are not two. Words are
-/// separated as by str.split.
+/// Returns the two words of a line, separated as by str.split; the first is empty if the line does
+/// not have exactly two.
 std::pair<std::string_view, std::string_view> two_words(std::string_view line) {
   const std::size_t space = line.find(' ');
   const auto is_plain = [](std::string_view word) {
@@ -204,7 +204,7 @@ std::pair<std::string_view, std::string_view> two_words(std::string_view line) {
   if (words.size() != 2) {
     return {};
   }
-  // Positions in the line: the bytes of what stands before.
+  // The byte position in the line is the length of what comes before.
   const auto part = [&](std::u32string_view word) {
     const std::size_t before = word.data() - codes.data();
     const std::size_t begin = encode_utf8(std::u32string_view(codes).substr(0, before)).size();
@@ -253,7 +253,7 @@ std::string read_text_file(const std::filesystem::path& file, const std::string&
     throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
   }
   std::ifstream stream(file, std::ios::binary);
-  constexpr std::size_t kPart = 1 << 18; // by parts: a pipe has no size
+  constexpr std::size_t kPart = 1 << 18; // read in parts: a pipe has no size
   std::string content;
   while (stream) {
     const std::size_t before = content.size();
@@ -289,7 +289,7 @@ std::vector<Bpe::Merge> parse_merges(std::string_view text, const std::string& f
 }
 
 Bpe read_bpe(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file) {
-  // Both files at a time, where there is a thread to be had.
+  // Reads both files in parallel if a thread can be started.
   std::string text;
   auto merges = std::async(std::launch::async | std::launch::deferred, [&] {
     text = read_text_file(merges_file, "merges_file");

@@ -34,7 +34,7 @@ std::size_t code_point_bytes(char lead) {
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
-/// Calls `use(symbol, string of an unknown one)` for each symbol.
+/// Calls `use(symbol, text)` for each symbol; `text` is its string if it is Bpe::kUnknown, else "".
 template <typename Use> void for_each(const BpeTokenizer::Symbols& symbols, Use use) {
   auto unknown = symbols.unknown.begin();
   for (const Bpe::Symbol symbol : symbols.symbols) {
@@ -76,8 +76,8 @@ BpeTokenizer::Ids BpeTokenizer::encode(std::string_view text) const {
   return ids_of(encode_symbols(text));
 }
 
-/// Returns `encode(text, workspace)` of each text. A thread keeps one workspace, whose cached words
-/// are then in the caches of its processor.
+/// Returns `encode(text, workspace)` for each text. Each thread uses one workspace throughout, so
+/// that its word cache stays in the cache of its processor.
 template <typename Encode>
 auto BpeTokenizer::encode_each(const std::vector<std::string_view>& texts, std::size_t num_threads,
                                Encode encode) const {
@@ -169,7 +169,7 @@ void BpeTokenizer::encode_symbols_batch(const std::vector<std::string_view>& tex
       [&](std::size_t first, std::size_t last) {
         use(first, last, rows);
         for (std::size_t i = first; i < last; ++i) {
-          rows[i] = Symbols(); // gives its memory back
+          rows[i] = Symbols(); // frees its memory
         }
       });
 }
@@ -226,7 +226,7 @@ void BpeTokenizer::append_word_offsets(std::string_view word, const std::uint32_
   std::size_t begin = 0;
   for (const Bpe::Piece& piece : workspace.pieces) {
     const std::size_t end = begin + piece.bytes;
-    offsets.push_back(detail::place_of(sources + begin, sources + end));
+    offsets.push_back(detail::offset_of(sources + begin, sources + end));
     begin = end;
   }
 }

@@ -10,7 +10,7 @@
 
 namespace ptbert::detail {
 
-/// What one thread needs for byte-pair encoding.
+/// Reusable memory of one thread for byte-pair encoding.
 struct BpeWorkspace {
   WordCache<Bpe::Symbol> cache;
   std::vector<Bpe::Piece> pieces; // of a word

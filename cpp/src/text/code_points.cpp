@@ -12,20 +12,20 @@
 namespace ptbert::detail {
 namespace {
 
-constexpr char32_t kCapitalSigma = 0x03A3; // its lower case depends on where it stands
+constexpr char32_t kCapitalSigma = 0x03A3; // its lower case differs at the end of a word
 
 bool is_surrogate(char32_t code) { return code >= 0xD800 && code <= 0xDFFF; }
 
-/// Whether marks may change places with the code point when they are put in order.
-bool changes_places(char32_t code) { return combining_class(code) != 0; }
+/// Whether normalization may reorder the code point.
+bool may_be_reordered(char32_t code) { return combining_class(code) != 0; }
 
-CodePoint row_of(CodeKind kind, std::u32string_view normalized = {}) {
+CodePoint row_of(CodePointRole role, std::u32string_view normalized = {}) {
   const std::string bytes = encode_utf8(normalized);
   if (bytes.size() > CodePoint::kMaxBytes) {
-    kind = CodeKind::kInContext;
+    role = CodePointRole::kInContext;
   }
   CodePoint row{};
-  row.kind = kind;
+  row.role = role;
   row.length = static_cast<std::uint8_t>(std::min(bytes.size(), CodePoint::kMaxBytes));
   bytes.copy(row.bytes, row.length);
   return row;
@@ -35,34 +35,34 @@ CodePoint make_row(char32_t code, bool do_lower_case) {
   const std::u32string text(1, code);
   const std::u32string cleaned = is_surrogate(code) ? std::u32string() : clean_text(text);
   if (cleaned.empty()) {
-    return row_of(CodeKind::kDropped);
+    return row_of(CodePointRole::kDropped);
   }
   if (is_word_separator(cleaned[0])) {
-    return row_of(CodeKind::kSpace);
+    return row_of(CodePointRole::kSpace);
   }
   if (do_lower_case && code == kCapitalSigma) {
-    return row_of(CodeKind::kInContext);
+    return row_of(CodePointRole::kInContext);
   }
   const std::u32string word = do_lower_case ? strip_accents(to_lower(text)) : text;
   if (word.empty()) {
-    return row_of(CodeKind::kDropped);
+    return row_of(CodePointRole::kDropped);
   }
-  if (do_lower_case && std::any_of(word.begin(), word.end(), changes_places)) {
-    return row_of(CodeKind::kInContext);
+  if (do_lower_case && std::any_of(word.begin(), word.end(), may_be_reordered)) {
+    return row_of(CodePointRole::kInContext);
   }
   if (word.size() > 1 && std::any_of(word.begin(), word.end(), is_punctuation)) {
-    return row_of(CodeKind::kInContext);
+    return row_of(CodePointRole::kInContext);
   }
   if (is_chinese_char(code)) {
-    return row_of(CodeKind::kChinese, word);
+    return row_of(CodePointRole::kChinese, word);
   }
-  return row_of(is_punctuation(word[0]) ? CodeKind::kPunctuation : CodeKind::kKept, word);
+  return row_of(is_punctuation(word[0]) ? CodePointRole::kPunctuation : CodePointRole::kKept, word);
 }
 
 } // namespace
 
 CodePointTable& CodePointTable::of(bool do_lower_case) {
-  // Never destroyed: threads may still tokenize while a program ends.
+  // Never destroyed: threads may still tokenize while the process exits.
   static auto* const lowered = new CodePointTable(true);
   static auto* const cased = new CodePointTable(false);
   return do_lower_case ? *lowered : *cased;
@@ -71,7 +71,7 @@ CodePointTable& CodePointTable::of(bool do_lower_case) {
 CodePointTable::CodePointTable(bool do_lower_case) : do_lower_case_(do_lower_case) {
   for (char32_t code = 0; code < 0x80; ++code) {
     const CodePoint& row = (*this)[code];
-    kept_ascii_[code] = row.kind == CodeKind::kKept ? row.bytes[0] : '\0';
+    kept_ascii_[code] = row.role == CodePointRole::kKept ? row.bytes[0] : '\0';
   }
 }
 

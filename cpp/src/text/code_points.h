@@ -7,31 +7,31 @@
 
 namespace ptbert::detail {
 
-/// What basic tokenization does with a code point.
-enum class CodeKind : std::uint8_t {
-  kDropped,     // leaves nothing behind: a control, or an accent that is stripped
+/// How basic tokenization handles a code point.
+enum class CodePointRole : std::uint8_t {
+  kDropped,     // removed: a control character, or an accent that is stripped
   kSpace,       // ends a word
   kKept,        // part of a word
   kPunctuation, // a token of its own
   kChinese,     // a word of its own
-  kInContext,   // depends on its neighbours: the capital sigma, and marks that change places
+  kInContext,   // depends on its neighbours: capital sigma, and combining marks to reorder
 };
 
-/// A code point after the steps of basic tokenization: what it is, and its normalised UTF-8 bytes.
+/// The result of basic tokenization for one code point: its role, and its normalised UTF-8 bytes.
 struct alignas(16) CodePoint {
   static constexpr std::size_t kMaxBytes = 12;
   char bytes[kMaxBytes];
   std::uint8_t length;
-  CodeKind kind;
+  CodePointRole role;
 };
 
-/// A row for each code point. Rows are made from the named steps of basic_tokenizer.h when a code
-/// point of their block is first seen, so that loading costs nothing.
+/// A row for each code point, computed by the named steps of basic_tokenizer.h. A block of rows is
+/// computed when a code point in it is first seen, so that importing the library costs nothing.
 class CodePointTable {
 public:
   static CodePointTable& of(bool do_lower_case);
 
-  /// `code` must be at most U+10FFFF. Safe from several threads.
+  /// `code` must be at most U+10FFFF. Thread-safe.
   const CodePoint& operator[](char32_t code) {
     const Block* block = blocks_[code / kBlockSize].load(std::memory_order_acquire);
     return (block != nullptr ? *block : make_block(code / kBlockSize))[code % kBlockSize];

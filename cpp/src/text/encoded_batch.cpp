@@ -12,9 +12,8 @@ namespace {
 
 constexpr std::size_t kHugePage = 1 << 21; // bytes
 
-/// Memory that is not filled: the first to touch a page pays for it, which the threads share. Large
-/// arrays are of huge pages where the system has such: touching small ones takes longer than
-/// writing them.
+/// Uninitialised memory, so that page faults happen in the threads that fill it. Large arrays use
+/// huge pages if the system has them: faults of small pages take longer than writing the values.
 EncodedBatch::Array allocate(std::size_t count) {
   constexpr std::size_t kLarge = 2 * kHugePage;
   const std::size_t bytes = std::max<std::size_t>(1, count) * sizeof(std::int64_t);
@@ -26,7 +25,7 @@ EncodedBatch::Array allocate(std::size_t count) {
     memory = std::aligned_alloc(kHugePage, whole_pages);
 #ifdef MADV_HUGEPAGE
     if (memory != nullptr) {
-      madvise(memory, whole_pages, MADV_HUGEPAGE); // a wish: nothing is lost where it is refused
+      madvise(memory, whole_pages, MADV_HUGEPAGE); // a hint; may be refused
     }
 #endif
   }
@@ -64,7 +63,7 @@ EncodedBatch EncodedBatch::pad(const std::vector<std::size_t>& lengths, std::int
       std::fill_n(types + length, padded, 0);
     }
   };
-  // In blocks of about a page, so that threads do not wait for the same one to be made.
+  // Blocks of about a huge page, so that threads do not wait for the same page fault.
   const std::size_t row_bytes = std::max<std::size_t>(1, batch.length) * sizeof(std::int64_t);
   const std::size_t rows = std::max<std::size_t>(1, kHugePage / row_bytes);
   detail::parallel_for((batch.batch + rows - 1) / rows, num_threads, [&](std::size_t block) {

@@ -51,7 +51,7 @@ Character character_at(std::string_view text, std::size_t position) {
           4};
 }
 
-/// Returns the end of the run of one class that contains `position`.
+/// Returns the end of the run of class `run` that contains `position`.
 std::size_t end_of_run(std::string_view text, std::size_t position, Class run) {
   while (position < text.size()) {
     if (is_ascii(text[position])) {
@@ -70,7 +70,7 @@ std::size_t end_of_run(std::string_view text, std::size_t position, Class run) {
   return position;
 }
 
-/// 's, 't, 're, 've, 'm, 'll, 'd: the length of the contraction at a quote, or 0.
+/// Returns the length of the contraction ('s, 't, 're, 've, 'm, 'll, 'd) at a quote, or 0.
 std::size_t contraction_bytes(std::string_view text) {
   const char first = text.size() > 1 ? text[1] : '\0', second = text.size() > 2 ? text[2] : '\0';
   if (first == 's' || first == 't' || first == 'm' || first == 'd') {
@@ -81,8 +81,8 @@ std::size_t contraction_bytes(std::string_view text) {
   return two_letters ? 3 : 0;
 }
 
-/// White space up to the end of text is one word. Otherwise its last character is left to the next
-/// one, unless it is the only character.
+/// White space at the end of the text is one word. Elsewhere its last character belongs to the next
+/// word, unless it is the only one.
 std::size_t end_of_white_space(std::string_view text, std::size_t begin) {
   const std::size_t end = end_of_run(text, begin, Class::kSpace);
   std::size_t last = end - 1;
@@ -130,7 +130,7 @@ const std::array<std::string, 256>& byte_texts() {
 }
 
 constexpr int kNoByte = -1;
-/// The byte that a code point below U+0144 stands for.
+/// Maps code points of the byte alphabet, all below U+0144, to bytes; others to kNoByte.
 const std::array<std::int16_t, 0x144>& bytes_of_characters() {
   static const std::array<std::int16_t, 0x144> table = [] {
     std::array<std::int16_t, 0x144> made;
@@ -155,7 +155,7 @@ char32_t gpt2_byte_character(unsigned char byte) {
   if (is_visible_latin1(byte)) {
     return byte;
   }
-  // The others in order: 0x00 to 0x20, 0x7F to 0xA0, 0xAD.
+  // All other bytes in order: 0x00 to 0x20, 0x7F to 0xA0, 0xAD.
   return 0x100 + (byte <= 0x20 ? byte : byte <= 0xA0 ? byte - 0x7F + 0x21 : 0x43);
 }
 

@@ -17,11 +17,10 @@ template <typename Integer> Integer load(const char* bytes) {
   return value;
 }
 
-/// Asks for memory that is about to be read.
+/// Starts loading memory into the cache that is about to be read.
 inline void prefetch(const void* memory) { __builtin_prefetch(memory); }
 
-/// Up to 8 bytes as a number; two strings of equal length have equal numbers only if they are
-/// equal.
+/// Up to 8 bytes as a number: injective for strings of equal length.
 inline std::uint64_t load_short(const char* bytes, std::size_t size) {
   if (size >= 4) {
     return static_cast<std::uint64_t>(load<std::uint32_t>(bytes)) << 32 |

@@ -33,7 +33,7 @@ LineReader::LineReader(std::filesystem::path file, std::string argument, ReadPro
 
 bool LineReader::next(std::string_view& line) {
   const std::size_t end = find_line_end();
-  if (end == buffer_.size() && begin_ == end) // as then the file is at its end
+  if (end == buffer_.size() && begin_ == end) // no text is left
     return false;
   ++line_number_;
   line = std::string_view(buffer_).substr(begin_, end - begin_);
@@ -43,7 +43,7 @@ bool LineReader::next(std::string_view& line) {
   return true;
 }
 
-/// Returns where the line that starts at begin_ ends, reading on as far as that takes.
+/// Returns the end of the line that starts at begin_; reads as many blocks as needed.
 std::size_t LineReader::find_line_end() {
   for (std::size_t searched = 0;;) {
     const std::string_view rest = std::string_view(buffer_).substr(begin_);
@@ -58,7 +58,7 @@ std::size_t LineReader::find_line_end() {
   }
 }
 
-/// Appends a block to what is not yet returned, which moves to the front.
+/// Moves the text that is not yet returned to the front of buffer_ and appends a block.
 void LineReader::read_block() {
   buffer_.erase(0, begin_);
   begin_ = 0;

@@ -14,8 +14,8 @@ namespace {
 
 enum class ByteClass : std::uint8_t { kOther, kSeparator, kLeadOfSeparator };
 
-/// The separators of str.split: those of ASCII, and the lead bytes of the others, U+0085 and U+00A0
-/// (C2), U+1680 (E1), U+2000 to U+205F (E2) and U+3000 (E3).
+/// The ASCII separators of str.split, and the lead bytes of all others: U+0085 and U+00A0 (C2),
+/// U+1680 (E1), U+2000 to U+205F (E2) and U+3000 (E3).
 std::array<ByteClass, 256> byte_classes() {
   std::array<ByteClass, 256> classes{};
   for (char32_t code = 0; code < 0x80; ++code) {
@@ -29,7 +29,7 @@ std::array<ByteClass, 256> byte_classes() {
 
 const std::array<ByteClass, 256> kByteClasses = byte_classes();
 
-/// Returns the length in bytes of the separator at a position, 0 where there is none.
+/// Returns the length in bytes of the separator at a position, 0 if there is none.
 std::size_t separator_length(std::string_view text, std::size_t position) {
   const auto byte = [&](std::size_t i) {
     return static_cast<char32_t>(static_cast<unsigned char>(text[position + i]));
@@ -98,7 +98,8 @@ std::string lower(std::string_view text) {
   return lowered;
 }
 
-/// Calls `add` for every symbol of a line of well-formed UTF-8. The views are not kept.
+/// Calls `add` for every symbol of a line of well-formed UTF-8. The views are valid during the
+/// call.
 template <typename Add>
 void for_each_symbol(std::string_view line, const LineFormat& format, Add add) {
   std::string lowered;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kEndOfWord = "</w>";
 
-/// Replaces the typographic characters that spaCy's tokenizer stumbled over.
+/// Replaces typographic characters that spaCy's tokenizer did not handle well.
 std::u32string replace_typography(std::u32string_view text) {
   std::u32string replaced;
   replaced.reserve(text.size());
@@ -175,7 +175,7 @@ void OpenAIGPTTokenizer::append_spaced_word(const std::string& word, Symbols& sy
     joined.append(joined.empty() ? "" : " ");
     joined.append(symbol == Bpe::kUnknown ? std::string_view(*unknown++) : bpe().text(symbol));
   }
-  if (joined == "\n  </w>") { // the original's own exception: a newline and a space
+  if (joined == "\n  </w>") { // a special case in the 2019 library: a newline and a space
     joined = "\n</w>";
   }
   for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {

@@ -12,9 +12,8 @@
 
 namespace ptbert::detail {
 
-/// Returns how many threads texts are worth: at most `num_threads` (0: as many as the machine runs
-/// at once), and no more than their size pays for. Starting a thread takes as long as tokenizing
-/// some tens of KB.
+/// Returns how many threads to use for texts: at most `num_threads` (0: all processors), and one
+/// per 64 KB, since starting a thread takes as long as tokenizing some tens of KB.
 inline std::size_t thread_count(std::size_t num_threads,
                                 const std::vector<std::string_view>& texts) {
   constexpr std::size_t kBytesPerThread = 65536;
@@ -28,20 +27,19 @@ inline std::size_t thread_count(std::size_t num_threads,
   return std::min(num_threads, 1 + bytes / kBytesPerThread);
 }
 
-/// Calls `make(i, own)` for all i below `count` on up to `threads` threads, the caller's among
-/// them; `own` is what `make_own()` returns to each thread. Calls `use(first, last)` on the
-/// caller's thread for one range after the other, in order, as soon as all of a range is made,
-/// while other threads go on making. What one of these throws is thrown again when all threads have
-/// ended.
+/// Calls `make(i, own)` for all i in [0, count) on up to `threads` threads, including the caller's;
+/// each thread calls `make_own()` once for its `own`. Calls `use(first, last)` on the caller's
+/// thread, for consecutive ranges in order, as soon as a range is made, while other threads
+/// continue. An exception is rethrown when all threads have ended.
 template <typename MakeOwn, typename Make, typename Use>
 void parallel_in_order(std::size_t count, std::size_t threads, MakeOwn make_own, Make make,
                        Use use) {
-  constexpr std::size_t kRangesPerThread = 16; // of unequal length in time
+  constexpr std::size_t kRangesPerThread = 16; // several, as ranges take unequal time
   threads = std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(count, 1));
   const std::size_t range = std::max<std::size_t>(1, count / (threads * kRangesPerThread));
   const std::size_t ranges = (count + range - 1) / range;
   std::atomic<std::size_t> next = 0;
-  std::mutex mutex; // of what follows
+  std::mutex mutex; // guards the following variables
   std::condition_variable changed;
   std::vector<char> is_made(ranges, 0);
   std::exception_ptr failure;
@@ -52,7 +50,7 @@ void parallel_in_order(std::size_t count, std::size_t threads, MakeOwn make_own,
     failure = std::current_exception();
     changed.notify_one();
   };
-  /// Makes a range that nobody has begun; returns whether there was one.
+  /// Makes the next range; returns false if none is left.
   const auto make_next = [&](const auto& own) {
     const std::size_t i = next.fetch_add(1);
     if (i >= ranges) {
@@ -82,7 +80,7 @@ void parallel_in_order(std::size_t count, std::size_t threads, MakeOwn make_own,
       others.emplace_back(work);
     }
   } catch (const std::exception&) {
-    // No more threads to be had: those that there are do the work.
+    // No more threads can be started: the existing ones do the work.
   }
   try {
     const auto& own = make_own();
@@ -119,7 +117,7 @@ void parallel_for(std::size_t count, std::size_t threads, MakeOwn make_own, Func
   parallel_in_order(count, threads, make_own, function, [](std::size_t, std::size_t) {});
 }
 
-/// The same for a `function(i)` that needs nothing of its thread.
+/// The same for a `function(i)` without per-thread data.
 template <typename Function>
 void parallel_for(std::size_t count, std::size_t threads, Function function) {
   struct Nothing {};

@@ -10,7 +10,7 @@
 
 namespace ptbert::detail {
 
-/// Takes tokens from basic_pass, gives word pieces.
+/// A sink for basic_pass that splits each token into word pieces.
 class PieceSink {
 public:
   PieceSink(const WordpieceCore& core, WordCache<Piece>& cache, std::vector<Piece>& pieces)
@@ -33,7 +33,7 @@ private:
   std::vector<Piece>& pieces_;
 };
 
-/// The same with the code points of the text that every piece comes from.
+/// The same, also collecting the offset of every piece.
 class OffsetSink {
 public:
   OffsetSink(const WordpieceCore& core, std::vector<Piece>& pieces, std::vector<Offset>& offsets)
@@ -50,7 +50,7 @@ public:
     core_.append_pieces({token.bytes.data(), token.length}, pieces_, &ends_);
     std::size_t start = 0;
     for (const std::size_t end : ends_) {
-      offsets_.push_back(place_of(token.sources.data() + start, token.sources.data() + end));
+      offsets_.push_back(offset_of(token.sources.data() + start, token.sources.data() + end));
       start = end;
     }
   }

@@ -30,8 +30,8 @@ std::vector<Token> sorted_tokens(const Vocabulary& vocab) {
 
 } // namespace
 
-/// Places the children of one node after the other. Free cells form a ring through the cells'
-/// numbers, with cell 0, the root, as its fixed point.
+/// Builds the trie from sorted tokens, node by node. Free cells form a doubly linked ring in index
+/// order, with cell 0, the root, as its head.
 class TokenTrie::Builder {
 public:
   explicit Builder(std::vector<Cell>& cells) : cells_(cells) {
@@ -49,7 +49,7 @@ public:
   }
 
 private:
-  /// The tokens [first, last) have the text of `node` in common, which has `depth` bytes.
+  /// The tokens [first, last) share the prefix of `depth` bytes that leads to `node`.
   struct Range {
     Node node;
     std::size_t first, last, depth;
@@ -84,8 +84,8 @@ private:
     }
   }
 
-  /// Returns a base at which the cells of all bytes_ are free. Only so many holes are tried that
-  /// building takes linear time.
+  /// Returns a base at which the cells of all bytes_ are free. Tries a limited number of free
+  /// cells, so that building takes linear time.
   std::int32_t find_base() {
     constexpr int kTries = 32;
     Node cell = next_[kRoot];

@@ -18,21 +18,21 @@ public:
   static constexpr Node kRoot = 0;
   static constexpr Node kNone = -1;
 
-  /// A token that is not UTF-8 is left out, so that no match ends inside a character of a text.
+  /// Skips tokens that are not UTF-8, so that no match ends inside a character of a text.
   explicit TokenTrie(const Vocabulary& vocab);
 
   Node child(Node node, char byte) const {
     const Node next = cells_[node].base + static_cast<unsigned char>(byte);
     return cells_[next].parent == node ? next : kNone;
   }
-  /// Returns the node of a text, or kNone if no token starts with it.
+  /// Returns the node reached by a text from the root, or kNone if no token starts with it.
   Node find(std::string_view text) const;
 
   struct Match {
     std::int32_t token; // position in Vocabulary::entries(), or kNone
     std::size_t length; // bytes of `text`
   };
-  /// Returns the longest token that starts at `node` and goes on with at least one byte of `text`.
+  /// Follows `text` from `node` and returns the longest token on the way (at least one byte).
   Match longest_match(Node node, std::string_view text) const;
 
 private:

@@ -24,14 +24,14 @@ struct CombiningClass {
 
 #include "unicode_tables.inc"
 
-// The order of these flags is that of tools/generate_unicode_tables.py.
+// Must be in the same order as in tools/generate_unicode_tables.py.
 enum Property : std::uint16_t {
   kControl = 1 << 0,
   kSpaceSeparator = 1 << 1,
   kWordSeparator = 1 << 2,
   kPunctuation = 1 << 3,
   kNonspacingMark = 1 << 4,
-  kCased = 1 << 5, // as far as it is not case-ignorable
+  kCased = 1 << 5, // and not case-ignorable
   kCaseIgnorable = 1 << 6,
   kLowers = 1 << 7,
   kNormalizes = 1 << 8, // has a decomposition or a combining class
@@ -56,7 +56,7 @@ bool has(char32_t code, std::uint16_t properties) {
   return (properties_of(code) & properties) != 0;
 }
 
-/// Returns the row of a table that is sorted by code point, or nullptr.
+/// Returns the row of `code` in a table sorted by code point, or nullptr.
 template <typename Row, std::size_t rows>
 const Row* find_row(const Row (&table)[rows], char32_t code) {
   const Row* row = std::lower_bound(std::begin(table), std::end(table), code,
@@ -68,8 +68,8 @@ bool in_range(char32_t code, char32_t first, char32_t last) {
   return first <= code && code <= last;
 }
 
-/// The condition Final_Sigma of SpecialCasing.txt: a cased letter before, none after,
-/// case-ignorable ones skipped.
+/// The condition Final_Sigma of SpecialCasing.txt: skipping case-ignorable characters, a cased
+/// letter comes before and none comes after.
 bool is_final_sigma(std::u32string_view text, std::size_t position) {
   const auto ignorable = [](char32_t code) { return has(code, kCaseIgnorable); };
   const std::u32string_view before = text.substr(0, position), after = text.substr(position + 1);

@@ -9,8 +9,8 @@
 namespace ptbert {
 namespace {
 
-/// Returns the length of the longest part at the beginning of malformed text with which a
-/// well-formed sequence could begin; at least 1.
+/// Returns the length of the longest prefix of ill-formed text that could begin a well-formed
+/// sequence; at least 1.
 std::size_t maximal_subpart(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const std::size_t length = lead < 0xC2 || lead > 0xF4 ? 1

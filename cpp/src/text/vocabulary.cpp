@@ -45,7 +45,7 @@ void check_content(const std::string& content, const std::filesystem::path& file
   }
 }
 
-/// Returns the lines of a text; "\n", "\r\n" and a lone "\r" end one, as for a text file in Python.
+/// Returns the lines of a text; "\n", "\r\n" and a lone "\r" end a line, as in Python's text mode.
 std::vector<std::string_view> split_lines(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -130,7 +130,7 @@ std::int64_t Vocabulary::id(std::string_view token) const {
 }
 
 const std::string& Vocabulary::token(std::int64_t id) const {
-  // Of several tokens with one id the last counts.
+  // If several tokens have the id, the last one counts.
   const auto next =
       std::upper_bound(by_id_.begin(), by_id_.end(), id,
                        [&](std::int64_t i, std::uint32_t p) { return i < entries_[p].id; });

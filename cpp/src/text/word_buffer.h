@@ -13,7 +13,7 @@
 
 namespace ptbert::detail {
 
-/// Where code points of a text are numbered in 32 bits: std::length_error for a text too long.
+/// Throws std::length_error if the code points of a text may not be counted in 32 bits.
 inline void check_numbered_length(std::string_view text) {
   if (text.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::length_error(
@@ -22,9 +22,9 @@ inline void check_numbered_length(std::string_view text) {
   }
 }
 
-/// A token under construction, in memory that is used again for the next one.
+/// A token under construction, in memory that is reused for the next one.
 struct WordBuffer {
-  /// So many bytes behind the token may be read.
+  /// This many bytes after the token may be read.
   static constexpr std::size_t kSlack = 64;
 
   WordBuffer() { reserve(256); }
@@ -37,7 +37,7 @@ struct WordBuffer {
     }
   }
 
-  /// Gives the memory of a very long token back.
+  /// Frees memory that only a very long token needed.
   void trim() {
     constexpr std::size_t kKept = 1 << 20;
     if (bytes.size() > kKept) {
@@ -47,12 +47,12 @@ struct WordBuffer {
 
   std::size_t length = 0;
   std::vector<char> bytes;
-  std::vector<std::uint32_t> sources; // for each byte the number of its code point in the text
+  std::vector<std::uint32_t> sources; // for each byte, the index of its code point in the text
 };
 
-/// Returns the place of what comes from the code points [first, last), which are not in order where
-/// marks have changed places.
-inline Offset place_of(const std::uint32_t* first, const std::uint32_t* last) {
+/// Returns the span of the code point indices [first, last), which are not sorted where combining
+/// marks were reordered.
+inline Offset offset_of(const std::uint32_t* first, const std::uint32_t* last) {
   const auto [lowest, highest] = std::minmax_element(first, last);
   return {*lowest, *highest + std::size_t{1}};
 }

@@ -11,8 +11,8 @@
 
 namespace ptbert::detail {
 
-/// What became of words met lately, as numbers of pieces or symbols: 2 MB whatever the text. A new
-/// word displaces an older one. Belongs to one thread at a time.
+/// A cache from recent words to their pieces or symbols, 2 MB in size; new words replace older
+/// ones. Not thread-safe.
 template <typename Value> class WordCache {
 public:
   static constexpr std::size_t kMaxBytes = 32;
@@ -33,8 +33,8 @@ public:
   };
   static_assert(sizeof(Entry) == 64, "an entry is a cache line");
 
-  /// `word` must have 1 to kMaxBytes bytes. Overlapping loads cover it, so that the length and
-  /// these numbers tell any two words apart.
+  /// `word` must have 1 to kMaxBytes bytes. Overlapping loads cover it, so equal keys mean equal
+  /// words.
   static Key key_of(std::string_view word) {
     const std::size_t size = word.size();
     Key key;
@@ -52,7 +52,7 @@ public:
     return key;
   }
 
-  /// Returns the entry of a word or nullptr; the entry is valid until the next insert.
+  /// Returns the entry of a word or nullptr; valid until the next insert().
   const Entry* find(const Key& key) const {
     const std::size_t slot = slot_of(key);
     for (const std::size_t candidate : {slot, slot ^ 1}) {
@@ -74,8 +74,8 @@ public:
     std::copy_n(values, count, entry.values.begin());
   }
 
-  /// Appends to `values` what became of a word: from here, or by `make()`, which appends it itself
-  /// and returns whether it may be kept.
+  /// Appends the values of a word from the cache, or else calls `make()`, which appends them and
+  /// returns whether they may be cached.
   template <typename Make>
   void append(std::string_view word, std::vector<Value>& values, Make make) {
     if (word.size() > kMaxBytes) {
@@ -88,9 +88,9 @@ public:
       return;
     }
     const std::size_t before = values.size();
-    const bool may_be_kept = make();
+    const bool may_be_cached = make();
     const std::size_t count = values.size() - before;
-    if (may_be_kept && count <= kMaxValues) {
+    if (may_be_cached && count <= kMaxValues) {
       insert(key, values.data() + before, count);
     }
   }

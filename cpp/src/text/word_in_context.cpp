@@ -10,7 +10,7 @@ namespace ptbert::detail {
 
 NeverSplit::NeverSplit(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
-    if (!word.empty()) { // a word that loses all its characters is dropped, whatever is listed
+    if (!word.empty()) { // empty words are dropped, even if "" is listed
       words_.insert(decode_utf8(word));
       starts_[static_cast<unsigned char>(word[0])] = true;
     }
@@ -38,7 +38,7 @@ WordInContext::WordInContext(std::string_view text, std::uint32_t first_source, 
   if (do_lower_case && !is_never_split()) {
     word = strip_accents(lower(word));
   }
-  // Asked again: lower-casing may have made the word equal to an entry.
+  // Checked again: lower-casing may have made the word equal to an entry.
   tokens_ = is_never_split() ? std::vector<Word>{word} : split_on_punctuation(word);
 }
 
@@ -54,7 +54,7 @@ void WordInContext::copy_token(std::size_t number, WordBuffer& token) const {
   }
 }
 
-/// to_lower, whose result has one code point for each but U+0130, which becomes two.
+/// to_lower(), keeping sources. Every code point becomes one, except U+0130, which becomes two.
 WordInContext::Word WordInContext::lower(const Word& word) {
   std::u32string plain;
   for (const Sourced& sourced : word) {
@@ -71,7 +71,7 @@ WordInContext::Word WordInContext::lower(const Word& word) {
   return result;
 }
 
-/// strip_accents: decomposes, puts marks in order, drops the nonspacing ones.
+/// strip_accents(), keeping sources: decomposes, orders marks (UAX #15), drops nonspacing marks.
 WordInContext::Word WordInContext::strip_accents(const Word& word) {
   Word result;
   for (const Sourced& sourced : word) {

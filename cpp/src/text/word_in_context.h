@@ -12,8 +12,8 @@
 
 namespace ptbert::detail {
 
-/// The words that basic tokenization leaves as they are, and a look at a word's first byte that
-/// tells most other words from them.
+/// The words that basic tokenization must not change. may_start_with() is a cheap test of a word's
+/// first byte that rules most other words out.
 class NeverSplit {
 public:
   explicit NeverSplit(const std::vector<std::string>& words);
@@ -28,21 +28,22 @@ private:
   std::array<bool, 256> starts_{};
 };
 
-/// The tokens of one white-space word that cannot be done code point by code point: it may be one
-/// of `never_split`, has a capital sigma, or marks that change places.
+/// The tokens of one white-space separated word that cannot be handled code point by code point: it
+/// may be in `never_split`, has a capital sigma (its lower case depends on its neighbours), or has
+/// combining marks that normalization may reorder.
 class WordInContext {
 public:
-  /// `word` is UTF-8 and starts with the code point number `first_source` of its text.
+  /// `word` is UTF-8; its first code point has the index `first_source` in the text.
   WordInContext(std::string_view word, std::uint32_t first_source, bool do_lower_case,
                 const NeverSplit& never_split);
 
   std::size_t token_count() const { return tokens_.size(); }
   void copy_token(std::size_t number, WordBuffer& token) const;
-  /// The code points of the word.
+  /// The number of code points in the word.
   std::uint32_t source_count() const { return source_count_; }
 
 private:
-  /// A code point, and the number of the one that it comes from.
+  /// A code point, and the index in the text of the code point that it was made from.
   struct Sourced {
     char32_t code;
     std::uint32_t source;

@@ -13,7 +13,7 @@
 
 namespace ptbert::detail {
 
-/// What one thread needs for WordPiece.
+/// Reusable memory of one thread for WordPiece.
 struct WordpieceWorkspace {
   WordBuffer token;
   WordCache<Piece> cache;
@@ -21,15 +21,15 @@ struct WordpieceWorkspace {
   void trim() { token.trim(); }
 };
 
-/// WordPiece over a trie, and the workspaces of the threads that use it.
+/// WordPiece on a trie, with the workspaces of the threads that use it.
 class WordpieceCore {
 public:
   WordpieceCore(const Vocabulary& vocab, std::int64_t max_input_chars_per_word)
       : trie_(vocab), continuation_(trie_.find("##")),
         max_input_chars_per_word_(max_input_chars_per_word) {}
 
-  /// Appends the pieces of a UTF-8 word and, if `ends` is given, the byte of the word that each
-  /// ends before.
+  /// Appends the pieces of a UTF-8 word and, unless `ends` is null, the byte position in the word
+  /// at which each piece ends.
   void append_pieces(std::string_view word, std::vector<Piece>& pieces,
                      std::vector<std::size_t>* ends) const;
 

@@ -56,7 +56,7 @@ void WordpieceTokenizer::append_pieces(std::string_view word,
 
 bool WordpieceTokenizer::append_longest_matches(std::string_view word,
                                                 std::vector<std::string>& pieces) const {
-  std::string rest; // what is left of the word, "##" before it unless it is the whole word
+  std::string rest; // the rest of the word, after "##" unless it is the whole word
   for (std::size_t start = 0; start < word.size();) {
     const std::size_t prefix = start == 0 ? 0 : kContinuation.size();
     rest.assign(kContinuation.substr(0, prefix)).append(word.substr(start));

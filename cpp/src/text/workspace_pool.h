@@ -8,12 +8,11 @@
 
 namespace ptbert::detail {
 
-/// What tokenizing needs beside its result, kept for the next text: a workspace for each thread
-/// that is at work at the same time. Workspace::trim() lets go of what only a very long word
-/// needed.
+/// Reusable memory for tokenizing: a workspace for each thread that tokenizes at the same time.
+/// Workspace::trim() frees memory that only a very long word needed.
 template <typename Workspace> class WorkspacePool {
 public:
-  /// Borrows a workspace for its own lifetime.
+  /// Holds a workspace and returns it to the pool at the end of its lifetime.
   class Lease {
   public:
     explicit Lease(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}

@@ -13,32 +13,32 @@ namespace ptbert {
 /// Tensors by name, in the order of the file or model.
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// Reads a .safetensors file. The tensors are views of the file, mapped privately: writing to one
-/// changes memory only. Throws FileError when the file cannot be opened, FormatError when header,
-/// offsets or sizes do not fit together.
+/// Reads a .safetensors file. The tensors are views of a private mapping of the file: writing to
+/// them does not change the file. Throws FileError when the file cannot be opened, FormatError when
+/// header, offsets and sizes are inconsistent.
 NamedTensors load_safetensors(const std::string& path);
 
-/// Reads a pytorch_model.bin in zip format: a dictionary of tensors saved by torch.save. Nothing
-/// that the file may contain is run. Tensors that shared memory still do. Throws FileError when the
-/// file cannot be opened, FormatError for anything else than such a file; for the format of torch
-/// before 1.6 the text says how to convert it.
+/// Reads a pytorch_model.bin in zip format: a dictionary of tensors saved by torch.save. No code in
+/// the pickle is executed. Tensors that shared storage when saved share it again. Throws FileError
+/// when the file cannot be opened, FormatError when it is anything else; for files of torch before
+/// 1.6 the message says how to convert them.
 NamedTensors load_pytorch_bin(const std::string& path);
 
-/// Reads model.safetensors, or else pytorch_model.bin, of `directory`. Throws FileError when there
-/// is neither.
+/// Reads model.safetensors, or else pytorch_model.bin, from `directory`. Throws FileError when
+/// there is neither.
 NamedTensors load_checkpoint(const std::string& directory);
 
-/// What loading left undone.
+/// The names that did not match when weights were loaded.
 struct LoadReport {
-  /// Names of the model that the checkpoint lacks; tensors tied to a loaded one are not among them.
+  /// Names of model tensors that are not in the checkpoint, except tensors tied to a loaded one.
   std::vector<std::string> missing;
-  /// Names of the checkpoint that the model has no place for.
+  /// Names in the checkpoint that the model has no tensor for.
   std::vector<std::string> unused;
 };
 
-/// Copies `checkpoint` into the tensors of `model`, by the names that `keys` makes of the
-/// checkpoint's. Throws FormatError naming every tensor of another shape, before anything is
-/// copied.
+/// Copies `checkpoint` into the tensors of `model` by name, after renaming its keys by `keys`.
+/// Throws FormatError, before copying anything, if shapes differ; the message names every such
+/// tensor.
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
                         const KeyMap& keys);
 

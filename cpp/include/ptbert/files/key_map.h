@@ -5,24 +5,23 @@
 
 namespace ptbert {
 
-/// An ending of keys that some checkpoints have, and the one that models have today.
+/// Renames checkpoint keys that end in `from` to end in `to`.
 struct KeyRename {
   std::string from, to;
-  /// Whether those checkpoints hold the matrix transposed.
+  /// Whether the checkpoint stores the matrix transposed.
   bool transposed = false;
 };
 
-/// How the keys of a family's checkpoints become the names of its models: the data that differ from
-/// family to family.
+/// How checkpoint keys of one family are mapped to names in its models.
 struct KeyMap {
-  /// Under which name models with a head hold the trunk, with the dot. Keys fit with or without it.
+  /// The trunk's name in models with a head, with the dot. Keys match with or without it.
   std::string prefix;
   std::vector<KeyRename> renames;
-  /// Endings of entries without weights, which are neither missing nor left over.
+  /// Endings of keys that hold no weights; never reported as missing or unused.
   std::vector<std::string> ignored;
 };
 
-/// The key map of a family by its name, as "bert"; KeyError for any other name.
+/// The key map of a family, such as "bert". Throws KeyError for an unknown family.
 const KeyMap& key_map(const std::string& family);
 
 } // namespace ptbert

@@ -11,7 +11,7 @@ namespace detail {
 class NeverSplit;
 }
 
-/// The tokens that BERT's own vocabularies reserve: kept whole unless the caller names others.
+/// The special tokens of BERT's vocabularies: the default for tokens that are never split.
 inline const std::vector<std::string> kBertSpecialTokens = {"[UNK]", "[SEP]", "[PAD]", "[CLS]",
                                                             "[MASK]"};
 
@@ -24,22 +24,22 @@ std::u32string clean_text(std::u32string_view text);
 std::u32string tokenize_chinese_chars(std::u32string_view text);
 /// Drops the nonspacing marks (category Mn) of the decomposed text.
 std::u32string strip_accents(std::u32string_view text);
-/// Returns the pieces of a word: every punctuation character, and the runs between them. The views
-/// point into `word`.
+/// Splits a word into punctuation characters and the runs between them. The views point into
+/// `word`.
 std::vector<std::u32string_view> split_on_punctuation(std::u32string_view word);
 
-/// Splits text into words and punctuation, lower-cased and without accents if asked for. In this
-/// order: clean_text, tokenize_chinese_chars, split_whitespace, then for each word to_lower,
-/// strip_accents and split_on_punctuation.
+/// Splits text into words and punctuation. Steps: clean_text, tokenize_chinese_chars,
+/// split_whitespace; then for each word to_lower and strip_accents (if lower-casing) and
+/// split_on_punctuation.
 class BasicTokenizer {
 public:
-  /// Words equal to an entry of `never_split` are left as they are.
+  /// Words equal to an entry of `never_split` are not changed.
   explicit BasicTokenizer(bool do_lower_case = true,
                           const std::vector<std::string>& never_split = kBertSpecialTokens);
 
-  /// Takes and returns UTF-8; std::invalid_argument for anything else.
+  /// Takes and returns UTF-8; throws std::invalid_argument for anything else.
   std::vector<std::string> tokenize(std::string_view text) const;
-  /// The same by the named steps, one after the other: what the fast pass is held to.
+  /// Slow reference that runs the named steps in turn; tests compare the fast pass with it.
   std::vector<std::string> tokenize_by_steps(std::string_view text) const;
 
   bool do_lower_case() const { return do_lower_case_; }

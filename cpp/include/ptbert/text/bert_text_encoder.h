@@ -17,46 +17,46 @@ namespace detail {
 struct WordpieceWorkspace;
 }
 
-/// One text or a pair of texts as a model takes them: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+/// The model's inputs for one text or a pair: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
 struct EncodedPair {
   std::vector<std::int64_t> input_ids;
   std::vector<std::int64_t> token_type_ids; ///< 0 up to the first [SEP], 1 after it
 };
 
-/// Basic tokenization and WordPiece in one pass: what `BertTokenizer` does, fast. Many threads may
-/// use one. Texts are UTF-8, or std::invalid_argument is thrown.
+/// Basic tokenization and WordPiece in one pass. Thread-safe. Throws std::invalid_argument if a
+/// text is not UTF-8.
 class BertTextEncoder {
 public:
-  /// Without `basic`, texts are split on white space only. std::invalid_argument where `wordpiece`
-  /// has no vocabulary of its own.
+  /// Without `basic`, texts are split on white space only. Throws std::invalid_argument if
+  /// `wordpiece` was made without a vocabulary.
   BertTextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece);
 
-  /// Returns the word pieces of a text and, if `offsets` is given, sets it to where each stands. A
-  /// piece goes from the first to the last code point that something of it comes from; pieces of
-  /// one and the same code point have the same place.
+  /// Returns the word pieces of a text and sets `*offsets`, unless null, to their offsets. A piece
+  /// spans the first to the last code point that it was made from; pieces made from the same code
+  /// point have the same offset.
   std::vector<Piece> find_pieces(std::string_view text,
                                  std::vector<Offset>* offsets = nullptr) const;
-  /// Gives the pieces of texts from `first` to before `last` as `rows[first]` and so on.
+  /// Called with the pieces of the texts [first, last) in `rows[first]` to `rows[last - 1]`.
   using UsePieces = std::function<void(std::size_t first, std::size_t last,
                                        const std::vector<std::vector<Piece>>& rows)>;
-  /// The pieces of many texts, found by `num_threads` threads; 0 stands for all processors. `use`
-  /// is called for them on this thread, in their order, while other threads go on.
+  /// Finds the pieces of many texts on `num_threads` threads (0: all processors). Calls `use` on
+  /// the calling thread, in the order of the texts, while other threads continue.
   void find_pieces_of_all(const std::vector<std::string_view>& texts, std::size_t num_threads,
                           const UsePieces& use) const;
 
   const std::string& token(Piece piece) const;
-  /// KeyError where `unk_token` is not in the vocabulary.
+  /// Throws KeyError for kUnknownPiece if `unk_token` is not in the vocabulary.
   std::int64_t id(Piece piece) const;
 
-  /// Returns the ids of a text, [CLS] and [SEP] not added.
+  /// Returns the ids of a text without [CLS] and [SEP].
   std::vector<std::int64_t> encode(std::string_view text) const;
-  /// Adds [CLS] and [SEP]. What is more than `max_length` tokens in all is cut from the end of the
-  /// longer text, of the second where they are equal, token by token, as in run_classifier.py of
-  /// 2019. std::invalid_argument where `max_length` has no room for [CLS] and [SEP]; KeyError where
-  /// the vocabulary has none.
+  /// Returns the ids with [CLS] and [SEP]. To fit into `max_length` tokens, removes the last token
+  /// of the longer text (the second if equal) repeatedly, as run_classifier.py of 2019 does. Throws
+  /// std::invalid_argument if `max_length` has no room for [CLS] and [SEP], KeyError if the
+  /// vocabulary lacks them.
   EncodedPair encode_pair(std::string_view text_a, std::optional<std::string_view> text_b,
                           std::optional<std::size_t> max_length) const;
-  /// The same for many texts, padded with [PAD]. `texts_b` has as many as `texts_a`.
+  /// The same for many texts, padded with [PAD]. `texts_b` must be as long as `texts_a`.
   EncodedBatch encode_pairs(const std::vector<std::string_view>& texts_a,
                             const std::optional<std::vector<std::string_view>>& texts_b,
                             std::optional<std::size_t> max_length,

@@ -15,32 +15,32 @@
 
 namespace ptbert {
 
-/// Returns the word pieces of every token that the basic tokenizer makes of a UTF-8 text.
-/// Both go one after the other: what BertTextEncoder is held to.
+/// Returns the word pieces of every basic token of a UTF-8 text. Slow reference that runs both
+/// tokenizers in turn; tests compare BertTextEncoder with it.
 std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
                                   std::string_view text);
 
 /// BERT's tokenizer, from text to ids and back: basic tokenization followed by WordPiece.
 class BertTokenizer {
 public:
-  /// `vocab_file` is read by Vocabulary::load. `max_len` is the model's limit, for callers that cut
-  /// their input. Without `do_basic_tokenize` the text must be tokenized already; the two arguments
-  /// around it then have no effect.
+  /// `vocab_file` is read by Vocabulary::load(). `max_len` is the model's limit, for callers that
+  /// truncate. Without `do_basic_tokenize` texts are split on white space only; `do_lower_case` and
+  /// `never_split` then have no effect.
   explicit BertTokenizer(const std::filesystem::path& vocab_file, bool do_lower_case = true,
                          std::optional<std::int64_t> max_len = std::nullopt,
                          bool do_basic_tokenize = true,
                          const std::vector<std::string>& never_split = kBertSpecialTokens);
 
-  /// Takes and returns UTF-8; std::invalid_argument for anything else.
+  /// Takes and returns UTF-8; throws std::invalid_argument for anything else.
   std::vector<std::string> tokenize(std::string_view text) const;
-  /// KeyError for a token that is not in the vocabulary. The result may be longer than max_len().
+  /// Throws KeyError for an unknown token. The result may be longer than max_len().
   std::vector<std::int64_t> convert_tokens_to_ids(const std::vector<std::string>& tokens) const;
-  /// std::out_of_range for an id that is not in the vocabulary.
+  /// Throws std::out_of_range for an unknown id.
   std::vector<std::string> convert_ids_to_tokens(const std::vector<std::int64_t>& ids) const;
   /// Writes the vocabulary to a file, or to vocab.txt in a directory; returns the file.
   std::filesystem::path save_vocabulary(const std::filesystem::path& vocab_path) const;
 
-  /// Gives ids of texts and of pairs of texts without going by way of strings.
+  /// Encodes texts and pairs of texts directly to ids.
   const BertTextEncoder& encoder() const { return encoder_; }
   const Vocabulary& vocab() const { return *vocab_; }
   std::optional<std::int64_t> max_len() const { return max_len_; }

@@ -10,13 +10,13 @@
 
 namespace ptbert {
 
-/// Byte-pair encoding (Sennrich, Haddow and Birch, 2016): a word is a row of symbols, and of all
-/// pairs of neighbours the one with the lowest rank is merged, wherever it occurs, until no pair
-/// has a rank. A symbol is a string that is in the vocabulary or in a merge, known by its number.
+/// Byte-pair encoding (Sennrich, Haddow and Birch, 2016, arXiv 1508.07909): a word starts as a
+/// sequence of symbols; the pair of neighbours with the lowest rank is merged everywhere in it,
+/// until no pair has a rank. A symbol is the number of a string in the vocabulary or in a merge.
 class Bpe {
 public:
   using Symbol = std::uint32_t;
-  /// Stands for any string that is no symbol; it is merged with nothing.
+  /// The symbol of every string that has none; it is never merged.
   static constexpr Symbol kUnknown = 0;
 
   struct Merge {
@@ -24,25 +24,25 @@ public:
     std::uint32_t rank;
   };
 
-  /// A part of a word and the number of its bytes.
+  /// A symbol in a word, and how many bytes of the word it covers.
   struct Piece {
     Symbol symbol;
     std::uint32_t bytes;
   };
 
-  /// The last of several equal tokens gives the id, the first one the place; the last of several
-  /// equal merges gives the rank. A merge may refer to strings that are no tokens. `merges` may be
-  /// let go afterwards.
+  /// If tokens repeat, the first gives the position and the last the id; if merges repeat, the last
+  /// gives the rank. Merges may contain strings that are not tokens. `merges` is not referenced
+  /// afterwards.
   Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>& merges);
 
-  /// Merges the pieces of one word in place, in n log n time.
+  /// Merges the pieces of one word in place, in O(n log n).
   void merge(std::vector<Piece>& pieces) const;
 
   /// Returns the symbol of a string, or kUnknown.
   Symbol find(std::string_view text) const;
   /// Returns the string of a symbol; "" for kUnknown.
   std::string_view text(Symbol symbol) const;
-  /// Returns the id of a symbol, 0 where it is not in the vocabulary.
+  /// Returns the id of a symbol, 0 if it is not in the vocabulary.
   std::int64_t id(Symbol symbol) const { return ids_[symbol]; }
   /// Returns the last token that has the id, or kUnknown.
   Symbol symbol_of_id(std::int64_t id) const;
@@ -51,12 +51,12 @@ public:
   std::size_t num_symbols() const { return ends_.size(); }
   /// The symbols that are tokens, in the order of the vocabulary.
   const std::vector<Symbol>& tokens() const { return tokens_; }
-  /// All merges by rising rank; the views live as long as this object.
+  /// All merges by increasing rank; the views are valid as long as this object.
   std::vector<Merge> merges() const;
 
 private:
   static constexpr std::uint32_t kNoRank = 0xFFFFFFFF;
-  /// What a pair becomes, and when.
+  /// The symbol that a pair merges into, and the rank of the merge.
   struct Merged {
     std::uint32_t rank = kNoRank;
     Symbol symbol = kUnknown; // kUnknown: the pair is not merged
@@ -65,14 +65,14 @@ private:
     Symbol left, right;
     Merged merged;
   };
-  /// Pairs of symbols below this are found without hashing: those are bytes, or single characters,
-  /// of which words consist before anything is merged.
+  /// Pairs of symbols below this are looked up without hashing. Low symbols are single bytes or
+  /// characters, of which a word consists before any merge.
   static constexpr Symbol kDirectSymbols = 257;
 
   void add_merges(const std::vector<Merge>& merges);
   Symbol intern(std::string_view text, std::uint64_t hash);
-  /// Where the search for a text begins. This comes from the upper half of the hash, which is kept:
-  /// the table grows without hashing again.
+  /// The first slot to probe. It uses the upper half of the hash, which slots store, so that the
+  /// table can grow without computing hashes again.
   std::size_t first_slot_of(std::uint64_t hash) const { return hash >> 32 & (slots_.size() - 1); }
   std::size_t slot_of(std::string_view text, std::uint64_t hash) const;
   void grow_slots();
@@ -84,7 +84,7 @@ private:
   }
   Merged find_pair(Symbol left, Symbol right) const;
   void index_ids();
-  /// Returns false, having done nothing, where merge_long must do it.
+  /// Returns false, leaving `pieces` unchanged, if merge_long() is needed.
   bool merge_short(std::vector<Piece>& pieces) const;
   void merge_long(std::vector<Piece>& pieces) const;
 
@@ -92,14 +92,14 @@ private:
   std::vector<std::size_t> ends_;    // of each symbol in texts_
   std::vector<std::uint64_t> slots_; // hash table: upper half of the hash, then the symbol
   std::vector<Pair> pairs_;          // hash table
-  /// A bit for each hash of a pair: most pairs of neighbours have no rank, and this is small enough
-  /// to stay in the processor's cache, which pairs_ is not.
+  /// A bit per pair hash. Most pairs have no rank; unlike pairs_ this fits into the processor's
+  /// cache and rules most of them out.
   std::vector<std::uint64_t> filter_;
   std::vector<Merged> direct_;    // [kDirectSymbols, kDirectSymbols]
   std::vector<std::int64_t> ids_; // of each symbol
   std::vector<Symbol> tokens_;
-  std::vector<Symbol> symbols_of_ids_;                      // where ids are dense,
-  std::vector<std::pair<std::int64_t, Symbol>> sparse_ids_; // and by rising id where they are not
+  std::vector<Symbol> symbols_of_ids_;                      // indexed by id, if ids are dense
+  std::vector<std::pair<std::int64_t, Symbol>> sparse_ids_; // otherwise, sorted by id
 };
 
 } // namespace ptbert

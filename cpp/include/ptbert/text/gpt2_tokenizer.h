@@ -13,35 +13,35 @@
 
 namespace ptbert {
 
-/// What split_gpt2_words does, as a regular expression.
+/// The regular expression that split_gpt2_words() implements.
 inline constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?)"
                                             R"([^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// Returns the words of well-formed UTF-8 text, views into it that cover it: an English
-/// contraction; a run of letters, of numbers or of anything else, with one space before it; or
-/// white space but for the character before a word.
+/// Splits well-formed UTF-8 text into words, views that together cover it. A word is an English
+/// contraction; or a run of letters, of numbers or of other characters, with one space before it;
+/// or white space without the last character if a word follows.
 std::vector<std::string_view> split_gpt2_words(std::string_view text);
 
-/// Returns the code point that stands for a byte in GPT-2's files: itself where it is a visible
-/// character of Latin-1, U+0100 and what follows for all others.
+/// Returns the code point that represents a byte in GPT-2's files (its byte alphabet): the byte
+/// itself if it is a visible Latin-1 character, else the next of U+0100, U+0101, ...
 char32_t gpt2_byte_character(unsigned char byte);
 
-/// GPT-2's tokenizer, from text to ids and back: split_gpt2_words, then each word's UTF-8 bytes
-/// written in the alphabet of gpt2_byte_character, then byte-pair encoding.
+/// GPT-2's tokenizer, from text to ids and back: split_gpt2_words(), then byte-pair encoding of
+/// each word's UTF-8 bytes, written in the byte alphabet of gpt2_byte_character().
 class GPT2Tokenizer : public BpeTokenizer {
 public:
-  /// Reads vocab.json and merges.txt (bpe_files.h). FileError where one cannot be read, FormatError
-  /// where its content breaks the format. `max_len` is the model's limit, for callers that cut
-  /// their input.
+  /// Reads vocab.json and merges.txt (bpe_files.h). Throws FileError if one cannot be read,
+  /// FormatError if its content is invalid. `max_len` is the model's limit, for callers that
+  /// truncate; the tokenizer itself does not.
   GPT2Tokenizer(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file,
                 const std::vector<std::string>& special_tokens = {},
                 std::optional<std::int64_t> max_len = std::nullopt);
-  /// The same from what such files hold.
+  /// The same from the content of such files.
   explicit GPT2Tokenizer(Bpe bpe, std::optional<std::int64_t> max_len = std::nullopt);
 
-  /// The bytes that characters of the byte alphabet stand for; others stay as they are.
+  /// Maps characters of the byte alphabet back to bytes; other characters are kept.
   std::string bytes_of(std::string_view joined) const override;
-  /// The words of well-formed text in the byte alphabet.
+  /// The words of well-formed text, written in the byte alphabet.
   std::vector<std::string> words_of(std::string_view text) const;
 
 protected:

@@ -9,22 +9,22 @@
 
 namespace ptbert {
 
-/// Told how many bytes more have been read, after every block of a file. May throw to end the work.
+/// Called after every block of a file with the number of bytes in it. May throw to stop reading.
 using ReadProgress = std::function<void(std::size_t bytes)>;
 
-/// The lines of a UTF-8 text file, read block by block: a file may be larger than memory, as long
-/// as its lines are not. "\n", "\r\n" and a lone "\r" end a line, as for a text file in Python.
+/// Reads the lines of a UTF-8 text file block by block, so that only single lines must fit into
+/// memory. "\n", "\r\n" and a lone "\r" end a line, as in Python's text mode.
 class LineReader {
 public:
-  /// `argument` names the file in messages. FileError where it cannot be read.
+  /// `argument` names the file in messages. Throws FileError if it cannot be read.
   LineReader(std::filesystem::path file, std::string argument, ReadProgress progress = {});
 
-  /// Sets `line` to the next line without its end, valid until the next call; false after the last
-  /// one. FormatError where it is not UTF-8.
+  /// Sets `line` to the next line without its line end, valid until the next call; returns false
+  /// after the last line. Throws FormatError if the line is not UTF-8.
   bool next(std::string_view& line);
-  /// Returns the number of the last line, from 1 on.
+  /// Returns the number (from 1) of the line that next() returned last.
   std::size_t line_number() const { return line_number_; }
-  /// Returns a message for the last line: "`argument` must `rule`, but line 3 of FILE `fault`."
+  /// Returns a message about that line: "`argument` must `rule`, but line 3 of FILE `fault`."
   std::string message(const std::string& rule, const std::string& fault) const;
 
 private:
@@ -36,8 +36,8 @@ private:
   std::string argument_;
   ReadProgress progress_;
   std::ifstream stream_;
-  std::string buffer_;    // what is read and not yet returned starts at begin_
-  std::size_t begin_ = 0; // in buffer_
+  std::string buffer_;
+  std::size_t begin_ = 0; // of the text in buffer_ that is not yet returned
   std::size_t line_number_ = 0;
   bool at_end_ = false; // of the file
 };

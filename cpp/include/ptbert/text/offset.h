@@ -4,7 +4,7 @@
 
 namespace ptbert {
 
-/// Where a token stands in a text: the code points [begin, end), counted as Python does.
+/// The span of a token in a text: code points [begin, end), i.e. indices into a Python str.
 struct Offset {
   std::size_t begin, end;
 };

@@ -11,34 +11,34 @@
 
 namespace ptbert {
 
-/// Replaces dashes, ellipses and acute accents by ASCII, puts spaces around runs of one of
-/// -~!";?+,)(\/*[]}{|_ and folds white space, to " \n " where it has a newline: what GPT does to
-/// text before spaCy. `text` must be well-formed UTF-8.
+/// The clean-up that GPT applies before spaCy: replaces dashes, ellipses and acute accents by
+/// ASCII, puts spaces around runs of one of -~!";?+,)(\/*[]}{|_ and folds white space to " ", or to
+/// " \n " if it contains a newline. `text` must be well-formed UTF-8.
 std::string standardize_text(std::string_view text);
 
-/// GPT's tokenizer, from text to ids and back: BERT's basic tokenizer, lower-casing, which leaves
-/// special tokens whole; then byte-pair encoding of each word's characters, of which the last one
-/// ends in "</w>".
+/// GPT's tokenizer, from text to ids and back: BERT's lower-casing basic tokenizer, which does not
+/// split special tokens; then byte-pair encoding of each word's characters, the last one with
+/// "</w>" appended.
 class OpenAIGPTTokenizer : public BpeTokenizer {
 public:
-  /// As for GPT2Tokenizer.
+  /// Files and errors as for GPT2Tokenizer.
   OpenAIGPTTokenizer(const std::filesystem::path& vocab_file,
                      const std::filesystem::path& merges_file,
                      const std::vector<std::string>& special_tokens = {},
                      std::optional<std::int64_t> max_len = std::nullopt);
   explicit OpenAIGPTTokenizer(Bpe bpe, std::optional<std::int64_t> max_len = std::nullopt);
 
-  /// Also gives the tokenizer a new tokenizer of words, which leaves these tokens whole.
+  /// Also replaces the basic tokenizer by one that does not split these tokens.
   void set_special_tokens(const std::vector<std::string>& tokens) override;
 
-  /// The symbols of words that another tokenizer made, as the original writes them: joined by
-  /// spaces and split again, which loses a space inside a word. Words must be well-formed UTF-8;
-  /// empty ones are skipped.
+  /// The symbols of words from another word tokenizer (spaCy). As in the 2019 library symbols are
+  /// joined by spaces and split again, which loses a space inside a word. Words must be well-formed
+  /// UTF-8; empty ones are skipped.
   Symbols encode_words(const std::vector<std::string>& words) const;
-  /// Replaces the tokenizer of words, which no other thread may use meanwhile.
+  /// Replaces the basic tokenizer. Not thread-safe.
   void set_basic_tokenizer(BasicTokenizer basic_tokenizer);
 
-  /// Every "</w>" as a space, without white space around the whole.
+  /// Replaces every "</w>" by a space and strips white space at the ends.
   std::string bytes_of(std::string_view joined) const override;
 
 protected:

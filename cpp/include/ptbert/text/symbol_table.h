@@ -9,13 +9,13 @@
 
 namespace ptbert {
 
-/// Different strings, numbered from 0 in the order in which they were added: a hash table with open
-/// addressing, its characters side by side.
+/// Distinct strings, numbered from 0 in the order in which they were added: a hash table with open
+/// addressing, whose characters are in one buffer.
 class SymbolTable {
 public:
   SymbolTable() : slots_(kFirstSlots) {}
 
-  /// Returns the number of a symbol, which becomes the last one where it is new.
+  /// Returns the number of a symbol; adds it if it is new.
   std::uint32_t add(std::string_view symbol);
   std::optional<std::uint32_t> find(std::string_view symbol) const;
   /// Returns a symbol, valid until the next one is added. `index` must be below size().
@@ -28,16 +28,16 @@ public:
 private:
   struct Slot {
     std::uint32_t hash = 0;   // the lower half
-    std::uint32_t number = 0; // index + 1; 0 where the slot is free
+    std::uint32_t number = 0; // index + 1; 0 if the slot is free
   };
   static constexpr std::size_t kFirstSlots = 64;
 
-  /// Returns the place of the symbol, or of the free slot where it belongs.
+  /// Returns the index of the symbol's slot, or of the free slot to insert it in.
   std::size_t place(std::string_view symbol, std::uint32_t hash) const;
   void grow();
 
   std::string characters_;
-  std::vector<std::size_t> starts_{0}; // in characters_; one more than there are symbols
+  std::vector<std::size_t> starts_{0}; // in characters_; size() + 1 entries
   std::vector<Slot> slots_;            // a power of two, at most half of them taken
 };
 

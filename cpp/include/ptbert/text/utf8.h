@@ -6,8 +6,8 @@
 
 namespace ptbert {
 
-/// Returns the position of the first byte that starts no well-formed UTF-8 sequence (The Unicode
-/// Standard, table 3-7: no surrogate, no overlong form, nothing above U+10FFFF), or
+/// Returns the position of the first byte that does not start a well-formed UTF-8 sequence (The
+/// Unicode Standard, table 3-7: no surrogates, overlong forms or code points above U+10FFFF), or
 /// std::string_view::npos.
 std::size_t find_invalid_utf8(std::string_view text);
 
@@ -16,10 +16,10 @@ inline bool starts_code_point(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
 }
 
-/// A code point and the number of bytes that it takes.
+/// A code point and its length in bytes.
 struct Utf8CodePoint {
   char32_t code;
-  std::size_t length; // 0 where the text is not well-formed
+  std::size_t length; // 0 if the text is not well-formed
 };
 
 /// Returns the code point that starts at `position`, which must be within the text.
@@ -47,13 +47,13 @@ inline Utf8CodePoint peek_utf8(std::string_view text, std::size_t position) {
   return {0, 0};
 }
 
-/// Throws the std::invalid_argument for a text whose byte at `position` starts no code point.
+/// Throws std::invalid_argument: the byte at `position` does not start a code point.
 [[noreturn]] void throw_invalid_utf8(std::string_view text, std::size_t position);
 
-/// std::invalid_argument where a text is not well-formed.
+/// Throws std::invalid_argument if a text is not well-formed.
 void check_utf8(std::string_view text);
 
-/// Returns the code point that starts at `position`; std::invalid_argument where there is none.
+/// Returns the code point that starts at `position`; throws std::invalid_argument if none does.
 inline Utf8CodePoint decode_utf8_at(std::string_view text, std::size_t position) {
   const Utf8CodePoint decoded = peek_utf8(text, position);
   if (decoded.length == 0) {
@@ -62,7 +62,7 @@ inline Utf8CodePoint decode_utf8_at(std::string_view text, std::size_t position)
   return decoded;
 }
 
-/// Returns the code points of UTF-8 text; std::invalid_argument where it is not well-formed.
+/// Returns the code points of UTF-8 text; throws std::invalid_argument if it is not well-formed.
 std::u32string decode_utf8(std::string_view text);
 
 /// Appends the UTF-8 form of a code point, which must not be a surrogate.
@@ -71,7 +71,7 @@ void append_utf8(std::string& text, char32_t code);
 /// Returns the UTF-8 form of code points, which must not be surrogates.
 std::string encode_utf8(std::u32string_view text);
 
-/// Puts U+FFFD for every maximal part that is not well-formed (The Unicode Standard, 3.9, U+FFFD
+/// Replaces every maximal ill-formed subpart by U+FFFD (The Unicode Standard, 3.9, U+FFFD
 /// Substitution of Maximal Subparts), as Python's errors="replace" does.
 std::string replace_invalid_utf8(std::string_view bytes);
 

@@ -21,23 +21,23 @@ public:
   };
 
   Vocabulary() = default;
-  /// Keeps the order of the entries. The last of several equal tokens gives the id, the first one
-  /// the place.
+  /// Keeps the order of the entries. If tokens repeat, the first gives the position and the last
+  /// the id.
   explicit Vocabulary(std::vector<Entry> entries);
 
-  /// Reads one token a line, white space around it stripped, the line's number being its id.
-  /// FileError where the file cannot be read; FormatError where it is empty or not UTF-8.
+  /// Reads one token per line, stripped of white space at its ends; its id is the line's number
+  /// from 0. Throws FileError if the file cannot be read, FormatError if it is empty or not UTF-8.
   static Vocabulary load(const std::filesystem::path& file);
-  /// Writes one token a line in the order of the ids, which are the same after loading only if
+  /// Writes one token per line in the order of ids. Loading the file gives the same ids only if
   /// is_consecutive().
   void save(const std::filesystem::path& file) const;
 
   bool contains(std::string_view token) const;
-  /// Returns the id of a token; KeyError for one that is not in the vocabulary.
+  /// Returns the id of a token; throws KeyError if it is not in the vocabulary.
   std::int64_t id(std::string_view token) const;
-  /// Returns the token of an id; std::out_of_range for one that is not in the vocabulary.
+  /// Returns the token of an id; throws std::out_of_range if it is not in the vocabulary.
   const std::string& token(std::int64_t id) const;
-  /// Whether the ids are 0, 1, 2, ... without gap or repetition.
+  /// Whether the ids are 0, 1, 2, ... without gaps or repetitions.
   bool is_consecutive() const;
 
   std::size_t size() const { return entries_.size(); }
@@ -48,7 +48,7 @@ public:
 private:
   static constexpr std::uint32_t kFree = 0xFFFFFFFF;
 
-  /// Returns the slot that holds the position of `token`, or the free one where it belongs.
+  /// Returns the slot with the position of `token`, or the free slot to insert it in.
   std::size_t find_slot(std::string_view token) const;
 
   std::vector<Entry> entries_;
