@@ -312,14 +312,14 @@ class AdaptiveEmbedding(torch._C.cpp.nn.Module):
 
 class Run:
     """
-    Runs the arithmetic of nodes in C++, each by a bridge of its own.
+    Computes the forward pass of a node in C++, through its bridge.
     """
     def __call__(self, node: typing.Any, *args) -> typing.Any: ...
     def __init__(self) -> None: ...
 
 class Bridge:
     """
-    What a node holds to have its arithmetic done in C++.
+    Connects a node to the C++ modules that compute it.
     """
     def __init__(self, node: typing.Any) -> None: ...
     def __reduce__(self) -> tuple[type, tuple]: ...
@@ -478,7 +478,7 @@ class OpenAIGPTTokenizer:
 
 class IndexedLines:
     """
-    The lines of a file as numbers of symbols.
+    Lines as indices into a table of symbols.
     """
     @staticmethod
     def of_texts(
@@ -505,25 +505,25 @@ class IndexedLines:
         self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
     ) -> typing.Any:
         """
-        All lines in one tensor, `ids` being those of the symbols.
+        The ids of all lines in one tensor; `ids` has the id of each symbol.
         """
     def encode_lines(
         self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
     ) -> typing.Any:
         """
-        A tensor for each line, `ids` being those of the symbols.
+        A tensor of ids for each line; `ids` has the id of each symbol.
         """
     def first_line_of(self, index: typing.SupportsInt | typing.SupportsIndex) -> int: ...
     def id_lists(self, ids: list[int]) -> list[list[int]]:
         """
-        A list for each line, `ids` being those of the symbols.
+        A list of ids for each line; `ids` has the id of each symbol.
         """
     def sentences(self) -> list[list[str]]: ...
     def symbols(self) -> list[str]: ...
 
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
-    Numbers and flags of a module that may be set from Python.
+    The numbers and flags of a module that Python may set.
     """
 
 def bert_adam_update(
@@ -544,12 +544,12 @@ def bert_adam_update(
 
 def buffers(module: torch._C.cpp.nn.Module) -> dict:
     """
-    The buffers of a module, each with whether it is persistent.
+    The buffers of a module as (tensor, persistent).
     """
 
 def bytes_to_unicode() -> list[tuple[int, str]]:
     """
-    The character that stands for each byte in GPT-2's files.
+    Each byte and the character that represents it in GPT-2's files.
     """
 
 def count_symbols(
@@ -561,33 +561,33 @@ def count_symbols(
 
 def enable_fast_paths(enabled: bool) -> None:
     """
-    Lets forward passes save work, or not; see ptbert.utils.
+    Allows or forbids fast paths; see ptbert.utils.
     """
 
 def fast_paths_enabled() -> bool:
     """
-    Whether forward passes may save work.
+    Whether fast paths are allowed.
     """
 
 def gelu(x: torch.Tensor) -> typing.Any: ...
 def is_control(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
-    What BERT's text cleaning drops.
+    Whether BERT's text cleaning drops a code point.
     """
 
 def is_punctuation(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
-    What BERT splits words on.
+    Whether BERT splits words at a code point.
     """
 
 def is_whitespace(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
-    White space for BERT's text cleaning.
+    Whether BERT's text cleaning turns a code point into a space.
     """
 
 def kind_of(module: torch._C.cpp.nn.Module) -> str:
     """
-    The name under which a node's kind is known.
+    The name of a C++ module's kind.
     """
 
 def load_safetensors(path: str) -> dict:
@@ -597,7 +597,7 @@ def load_safetensors(path: str) -> dict:
 
 def load_weights(model: dict, checkpoint: dict, family: str) -> tuple[list[str], list[str]]:
     """
-    Copies a checkpoint into the tensors of a model; returns the names that were missing and those unused.
+    Copies a checkpoint into the tensors of a model; returns missing and unused names.
     """
 
 def pad_rows(
@@ -606,32 +606,32 @@ def pad_rows(
     ],
 ) -> tuple[typing.Any, typing.Any]:
     """
-    Rows of ids padded with 0, and the mask that tells them from padding.
+    Ids padded with 0 [batch, length], and their attention mask.
     """
 
 def parameter_list(list: ParameterList) -> list:
     """
-    The parameters of a list, None where there is none.
+    The parameters of a list; None for undefined ones.
     """
 
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
-    The first word of every line, each different one once.
+    The first word of every line, without repetitions.
     """
 
 def record_paths(run: collections.abc.Callable) -> list[tuple[str, str, str, int]]:
     """
-    The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.
+    The choices of fast paths during `run()` as (step, path, reason, times); see ptbert.utils.explain.
     """
 
 def register_activation(function: typing.Any, name: str) -> None:
     """
-    Tells which activation a function of Python is.
+    Registers a Python function that C++ computes by the activation `name`.
     """
 
 def register_kind(name: str, cls: typing.Any, forward: typing.Any, required: dict) -> None:
     """
-    Tells which nodes of Python C++ modules of a kind stand for.
+    Registers the Python class of the nodes that C++ modules of a kind compute.
     """
 
 def split_line(
@@ -643,13 +643,13 @@ def split_line(
 
 def standardize_text(text: typing.Any) -> str:
     """
-    What GPT does to text before spaCy.
+    GPT's clean-up of text before spaCy.
     """
 
 def swish(x: torch.Tensor) -> typing.Any: ...
 def use_product_library(library: str) -> None:
     """
-    Has linear layers multiply by it; see ptbert.utils.
+    Makes linear layers use a library; see ptbert.utils.
     """
 
 def warmup_constant(
@@ -687,7 +687,7 @@ def wordpiece_tokenize(
     max_input_chars_per_word: typing.SupportsInt | typing.SupportsIndex,
 ) -> list[str]:
     """
-    WordPiece that asks any Python container for its pieces, under the GIL.
+    WordPiece with any Python container as the vocabulary; holds the GIL.
     """
 
 GPT2_PATTERN: str = (

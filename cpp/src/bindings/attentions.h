@@ -2,12 +2,12 @@
 
 #include "tensors.h"
 
-/// Attention weights among the results of a module. As in 2019 they come first, where they are
-/// asked for.
+/// Attention weights in the results of a module. As in the 2019 library they come first, if
+/// `output_attentions` is set.
 
 namespace ptbert::python {
 
-/// `output` with the attention weights of all layers before it, if there are any.
+/// Puts the attention weights of all layers, if there are any, in front of `output`.
 inline py::object with_attentions(const std::vector<Tensor>& attentions, py::object output) {
   if (attentions.empty())
     return output;
@@ -16,7 +16,7 @@ inline py::object with_attentions(const std::vector<Tensor>& attentions, py::obj
   return py::make_tuple(to_python(attentions)) + output;
 }
 
-/// Attention weights of one layer; TypeError for a tensor that cannot be any.
+/// The attention weights of one layer; throws TypeError unless they are a tensor of 4 dimensions.
 inline Tensor attentions_from_python(const py::object& value, const std::string& path) {
   const auto attentions = Convert<Tensor>::from_python(value, path);
   if (attentions.dim() != 4) {
@@ -27,8 +27,8 @@ inline Tensor attentions_from_python(const py::object& value, const std::string&
   return attentions;
 }
 
-/// Takes the list of attention weights, if there is one, off the front of `value`, which has
-/// `count` parts without it.
+/// Moves the list of attention weights, if there is one, from the front of `value` to
+/// `attentions`; returns the rest, which has `count` parts.
 inline py::object take_attentions(const py::object& value, size_t count,
                                   std::vector<Tensor>& attentions, const std::string& path) {
   if (!py::isinstance<py::tuple>(value) || py::len(value) != count + 1)

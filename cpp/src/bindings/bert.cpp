@@ -5,25 +5,25 @@
 namespace ptbert::python {
 namespace {
 
-/// A module that is made from a configuration.
+/// Registers a module that is constructed from a configuration.
 template <typename Impl> ModuleClass<Impl> register_configured(py::module_& m, const char* name) {
   return register_module<Impl>(m, name).def(py::init<BertConfig>(), py::arg("config"));
 }
 
-/// A head whose decoder shares its weight with the word embeddings.
+/// Registers a head whose decoder weight is tied to the word embeddings.
 template <typename Impl> ModuleClass<Impl> register_tied(py::module_& m, const char* name) {
   return register_module<Impl>(m, name).def(py::init<BertConfig, Tensor>(), py::arg("config"),
                                             py::arg("embedding_weights"));
 }
 
-/// A model that is made from a configuration and a count, called `count`.
+/// Registers a model that is constructed from a configuration and an int called `count`.
 template <typename Impl>
 ModuleClass<Impl> register_counted(py::module_& m, const char* name, const char* count) {
   return register_module<Impl>(m, name).def(py::init<BertConfig, int64_t>(), py::arg("config"),
                                             py::arg(count));
 }
 
-/// The forward of a whole model with `labels` of its own.
+/// Binds the forward of a whole model; `labels` are the arguments that differ between models.
 template <typename Impl, typename... Labels>
 void def_model_forward(ModuleClass<Impl> cls, Labels... labels) {
   def_forward(cls, "input_ids", optional("token_type_ids"), optional("attention_mask"), labels...,

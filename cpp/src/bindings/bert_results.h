@@ -3,7 +3,7 @@
 #include "attentions.h"
 #include "ptbert/models/bert_heads.h"
 
-/// What BERT's modules return, in Python.
+/// Conversions of the results of BERT's modules.
 
 namespace ptbert::python {
 
@@ -23,10 +23,10 @@ template <> struct Convert<BertAttentionOutput> {
   }
 };
 
-/// What BertSelfAttention gives to its Python node, which keeps `heads` where it is told to.
+/// What BertSelfAttention returns to its Python node, which keeps `heads` as multihead_output.
 struct BertSelfAttentionResult {
   BertAttentionOutput output;
-  Tensor heads; // undefined unless kept
+  Tensor heads; // undefined unless `keep_multihead_output`
 };
 
 template <> struct Convert<BertSelfAttentionResult> {
@@ -65,7 +65,7 @@ template <> struct Convert<BertModelOutput> {
   }
 };
 
-/// What BertModel gives to Python: a list of layers, or the last one itself.
+/// What BertModel returns to Python: the outputs of all layers in a list, or the last one itself.
 struct BertModelResult {
   BertModelOutput output;
   bool output_all_encoded_layers;
@@ -94,7 +94,7 @@ template <> struct Convert<BertPreTrainingScores> {
   }
 };
 
-// As in 2019 a model called with labels returns the loss alone.
+// As in the 2019 library a model called with labels returns only the loss.
 
 template <> struct Convert<BertHeadOutput> {
   static py::object to_python(const BertHeadOutput& output) {

@@ -69,7 +69,7 @@ Entries entries_by_id(const IdTable& table) {
   return rows;
 }
 
-/// Pairs of any other length have a rank and no effect, as in 2019.
+/// As in the 2019 library, tuples of another length than 2 have no effect.
 Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
   std::vector<Bpe::Merge> merges;
   for (const auto& [pair, rank] : bpe_ranks) {
@@ -92,11 +92,11 @@ Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
   return Bpe(entries(encoder, "encoder[...]"), merges);
 }
 
-/// A tokenizer whose results are Python objects.
-template <typename Tokenizer> class Native {
+/// A tokenizer, and the Python str and int of each of its symbols, which all results share.
+template <typename Tokenizer> class PyBpeTokenizer {
 public:
-  explicit Native(Tokenizer made)
-      : tokenizer(std::move(made)), ids_(tokenizer.bpe().num_symbols()),
+  explicit PyBpeTokenizer(Tokenizer cpp)
+      : tokenizer(std::move(cpp)), ids_(tokenizer.bpe().num_symbols()),
         tokens_(tokenizer.bpe().num_symbols()) {}
 
   py::list ids(const Symbols& symbols) {
@@ -135,10 +135,10 @@ Symbols symbols_of(const Tokenizer& tokenizer, const py::object& text) {
 
 template <typename Tokenizer>
 py::typing::List<py::typing::List<py::int_>>
-encode_batch(Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+encode_batch(PyBpeTokenizer<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
              std::int64_t num_threads) {
-  std::vector<py::object> keep;
-  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  std::vector<py::object> owners;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", owners);
   const std::size_t threads = not_negative(num_threads, "num_threads");
   return make_list_in_parts(text_views.size(), [&](const auto& fill) {
     self.tokenizer.encode_symbols_batch(
@@ -149,10 +149,11 @@ encode_batch(Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts
 }
 
 template <typename Tokenizer>
-py::tuple encode_padded(const Native<Tokenizer>& self, const py::typing::Iterable<py::str>& texts,
+py::tuple encode_padded(const PyBpeTokenizer<Tokenizer>& self,
+                        const py::typing::Iterable<py::str>& texts,
                         std::optional<std::int64_t> max_length, std::int64_t num_threads) {
-  std::vector<py::object> keep;
-  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  std::vector<py::object> owners;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", owners);
   const std::optional<std::size_t> length = length_of(max_length);
   const std::size_t threads = not_negative(num_threads, "num_threads");
   EncodedBatch batch;
@@ -164,7 +165,7 @@ py::tuple encode_padded(const Native<Tokenizer>& self, const py::typing::Iterabl
                         tensor_of(std::move(batch.attention_mask), batch));
 }
 
-/// `joined` tokens as a str, broken UTF-8 treated as `errors` says.
+/// The text of concatenated tokens; `errors` handles invalid UTF-8 as in `bytes.decode`.
 template <typename Tokenizer>
 py::object text_of(const Tokenizer& tokenizer, std::string_view joined, const std::string& errors,
                    bool clean_up) {
@@ -179,7 +180,7 @@ py::object text_of(const Tokenizer& tokenizer, std::string_view joined, const st
   if (!clean_up) {
     return text;
   }
-  // An error handler of Python may have made lone surrogates.
+  // A Python error handler such as "surrogateescape" may have made lone surrogates.
   PyObject* bytes = PyUnicode_AsEncodedString(text.ptr(), "utf-8", "surrogatepass");
   if (bytes == nullptr) {
     throw py::error_already_set();
@@ -189,8 +190,9 @@ py::object text_of(const Tokenizer& tokenizer, std::string_view joined, const st
 }
 
 template <typename Tokenizer>
-py::class_<Native<Tokenizer>> register_class(py::module_& m, const char* name, const char* doc) {
-  using Self = Native<Tokenizer>;
+py::class_<PyBpeTokenizer<Tokenizer>> register_class(py::module_& m, const char* name,
+                                                     const char* doc) {
+  using Self = PyBpeTokenizer<Tokenizer>;
   py::class_<Self> cls(m, name, doc);
   cls.def(py::init([](const py::object& vocab_file, const py::object& merges_file) {
             return std::make_unique<Self>(Tokenizer(vocab_file.cast<std::filesystem::path>(),
@@ -310,11 +312,11 @@ void register_bpe_tokenizers(py::module_& m) {
   register_class<GPT2Tokenizer>(m, "GPT2Tokenizer", "Byte-level BPE.")
       .def(
           "words",
-          [](const Native<GPT2Tokenizer>& self, const py::object& text) {
+          [](const PyBpeTokenizer<GPT2Tokenizer>& self, const py::object& text) {
             return self.tokenizer.words_of(utf8(text, "text"));
           },
           py::arg("text"));
-  using OpenAI = Native<OpenAIGPTTokenizer>;
+  using OpenAI = PyBpeTokenizer<OpenAIGPTTokenizer>;
   register_class<OpenAIGPTTokenizer>(m, "OpenAIGPTTokenizer", "BPE of lower-cased words.")
       .def(
           "with_basic_tokenizer",
@@ -346,7 +348,7 @@ void register_bpe_tokenizers(py::module_& m) {
         }
         return items;
       },
-      "The character that stands for each byte in GPT-2's files.");
+      "Each byte and the character that represents it in GPT-2's files.");
   m.def(
       "pad_rows",
       [](const std::vector<BpeTokenizer::Ids>& rows) {
@@ -364,11 +366,11 @@ void register_bpe_tokenizers(py::module_& m) {
         return py::make_tuple(tensor_of(std::move(batch.input_ids), batch),
                               tensor_of(std::move(batch.attention_mask), batch));
       },
-      py::arg("rows"), "Rows of ids padded with 0, and the mask that tells them from padding.");
+      py::arg("rows"), "Ids padded with 0 [batch, length], and their attention mask.");
   m.def(
       "standardize_text",
       [](const py::object& text) { return standardize_text(utf8(text, "text")); }, py::arg("text"),
-      "What GPT does to text before spaCy.");
+      "GPT's clean-up of text before spaCy.");
 }
 
 } // namespace ptbert::python

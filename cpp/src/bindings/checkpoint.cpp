@@ -38,8 +38,7 @@ void register_checkpoint(py::module_& m) {
         return py::make_tuple(report.missing, report.unused);
       },
       py::arg("model"), py::arg("checkpoint"), py::arg("family"),
-      "Copies a checkpoint into the tensors of a model; returns the names that were missing and "
-      "those unused.");
+      "Copies a checkpoint into the tensors of a model; returns missing and unused names.");
 }
 
 } // namespace ptbert::python

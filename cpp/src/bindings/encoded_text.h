@@ -16,16 +16,16 @@
 #include "tensors.h"
 #include "text.h"
 
-/// What becomes of texts, between C++ and Python.
+/// Tokens, ids and offsets as Python objects.
 
 namespace ptbert::python {
 
-/// The Python objects of a vocabulary's tokens or ids, each made once and shared by all results.
+/// A Python object for each token or id of a vocabulary, made once and shared by all results.
 class SharedObjects {
 public:
   explicit SharedObjects(std::size_t count) : count_(count) {}
 
-  /// Returns the object of an index, which `make()` makes the first time.
+  /// Returns the object of an index; `make()` is called the first time.
   template <typename Make> py::object at(std::size_t index, Make make) {
     if (objects_.empty()) {
       objects_.resize(count_);
@@ -39,10 +39,10 @@ public:
 
 private:
   std::size_t count_;
-  std::vector<py::object> objects_; // empty until one is asked for
+  std::vector<py::object> objects_; // empty until first used
 };
 
-/// Makes a list of `count` items, of which `item(i)` gives each.
+/// Makes the list [item(0), ..., item(count - 1)].
 template <typename Item> py::list make_list(std::size_t count, Item item) {
   py::list list(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -51,11 +51,11 @@ template <typename Item> py::list make_list(std::size_t count, Item item) {
   return list;
 }
 
-/// Makes a list of `count` items without the interpreter, except where `run(fill)` calls
-/// `fill(first, last, item)`: that sets the items from `first` to before `last` to `item(i)`.
+/// Makes a list of `count` items by calling `run(fill)` with the interpreter released;
+/// `fill(first, last, item)` acquires it and sets the items i in [first, last) to `item(i)`.
 template <typename Run> py::list make_list_in_parts(std::size_t count, Run run) {
   py::list list(count);
-  PyObject_GC_UnTrack(list.ptr()); // or other threads could find it while it has gaps
+  PyObject_GC_UnTrack(list.ptr()); // while items are null, gc.get_objects() must not return it
   {
     const py::gil_scoped_release release;
     run([&](std::size_t first, std::size_t last, auto item) {
@@ -69,12 +69,12 @@ template <typename Run> py::list make_list_in_parts(std::size_t count, Run run) 
   return list;
 }
 
-/// The UTF-8 forms of strs that `keep` holds on to.
+/// The UTF-8 forms of strs; adds the strs to `owners`, which must live as long as the views.
 inline std::vector<std::string_view> views(const py::typing::Iterable<py::str>& texts,
-                                           const char* name, std::vector<py::object>& keep) {
+                                           const char* name, std::vector<py::object>& owners) {
   std::vector<std::string_view> views;
   for (const py::handle text : texts) {
-    keep.push_back(py::reinterpret_borrow<py::object>(text));
+    owners.push_back(py::reinterpret_borrow<py::object>(text));
     views.push_back(utf8(text, name));
   }
   return views;
@@ -99,12 +99,12 @@ inline Offsets offsets_of(const std::vector<Offset>& offsets) {
                    [&](std::size_t i) { return py::make_tuple(offsets[i].begin, offsets[i].end); });
 }
 
-/// An int64 tensor of `[batch, length]` that owns `values`.
+/// An int64 tensor [batch, length] that owns `values`.
 inline py::object tensor_of(EncodedBatch::Array values, const EncodedBatch& batch) {
-  std::int64_t* const kept = values.release();
+  std::int64_t* const data = values.release();
   return to_python(torch::from_blob(
-      kept, {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
-      [kept](void*) { EncodedBatch::Free()(kept); }, torch::kInt64));
+      data, {static_cast<std::int64_t>(batch.batch), static_cast<std::int64_t>(batch.length)},
+      [data](void*) { EncodedBatch::Free()(data); }, torch::kInt64));
 }
 
 } // namespace ptbert::python

@@ -10,12 +10,12 @@
 #include "bridge/overrides.h"
 #include "tensors.h"
 
-/// Forward passes of modules in Python, declared by the names of their arguments.
+/// Binds the forward passes of modules, declared by the names of their arguments.
 
 namespace ptbert::python {
 
-/// A tensor, or where it is optional None, which becomes an undefined one. Anything else is refused
-/// by to_tensor(), whose message names the argument.
+/// Any Python object, shown in stubs as a tensor (or None). pybind11 accepts everything, so that
+/// to_tensor() can raise a TypeError that names the argument.
 class TensorObject : public py::object {
 public:
   PYBIND11_OBJECT_DEFAULT(TensorObject, py::object, accept_any)
@@ -31,7 +31,7 @@ private:
 
 } // namespace ptbert::python
 
-/// How stubs show them.
+/// The types that stubs show.
 namespace pybind11::detail {
 template <> struct handle_type_name<ptbert::python::TensorObject> {
   static constexpr auto name = const_name("torch.Tensor");
@@ -50,7 +50,7 @@ struct RequiredArgument {
   Tensor convert(const Object& value) const { return to_tensor(name, value); }
 };
 
-/// An argument that may be None.
+/// A tensor or None, which becomes an undefined tensor.
 struct OptionalArgument {
   using Object = OptionalTensorObject;
   static constexpr bool is_left_out = false;
@@ -59,8 +59,7 @@ struct OptionalArgument {
 };
 inline OptionalArgument optional(const char* name) { return {name}; }
 
-/// An argument that may be None, which is then left out of calls of Python nodes. Only the last
-/// ones can be.
+/// The same, and a trailing None is not passed when C++ calls a Python node (see make_override()).
 struct LeftOutArgument : OptionalArgument {
   static constexpr bool is_left_out = true;
 };
@@ -86,7 +85,8 @@ inline OptionalIntegerArgument optional_integer(const char* name) { return {name
 
 namespace detail {
 
-/// Records the override of `Impl`, unless its result is of a kind that no module calls.
+/// Records the override of `Impl`, unless its result has no from_python(): no other module calls
+/// such a module.
 template <typename Impl> void record_override_of(const std::vector<bool>& is_left_out) {
   const auto record = [&]<typename R, typename... Args>(Overridable<R(Args...)>* call) {
     if constexpr (requires { Convert<R>::from_python(py::object(), std::string()); }) {
@@ -108,7 +108,7 @@ void def_forward(py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>& cls
   cls.def(
       "forward",
       [=](Impl& self, const typename Arguments::Object&... objects) {
-        // Braces convert from left to right, so that the first wrong argument is named.
+        // Braces evaluate from left to right, so that the first wrong argument is reported.
         const auto values = std::tuple{arguments.convert(objects)...};
         return run_released([&] {
           return std::apply([&](const auto&... value) { return function(self, value...); }, values);
@@ -122,14 +122,14 @@ void def_forward(py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>& cls
 template <typename Impl>
 using ModuleClass = py::class_<Impl, torch::nn::Module, std::shared_ptr<Impl>>;
 
-/// The class `name` of the extension for a module that C++ code calls, but Python does not.
+/// Registers the class `name` of the extension. Without def_forward() Python cannot call it.
 template <typename Impl> ModuleClass<Impl> register_module(py::module_& m, const char* name) {
   detail::record_override_of<Impl>({});
   return ModuleClass<Impl>(m, name);
 }
 
-/// Binds `forward` of a module: for each of its arguments the name of a required tensor, or
-/// optional(name), left_out_if_none(name) or flag(name).
+/// Binds `forward` of a module. Each argument is given by the name of a required tensor, or by
+/// optional(name), left_out_if_none(name), flag(name) or optional_integer(name).
 template <typename Impl, typename... Arguments>
 void def_forward(ModuleClass<Impl>& cls, Arguments... arguments) {
   detail::def_forward(
@@ -137,8 +137,7 @@ void def_forward(ModuleClass<Impl>& cls, Arguments... arguments) {
       detail::argument(arguments)...);
 }
 
-/// As def_forward(), of a function that is called with the module and the arguments in place of its
-/// `forward`.
+/// As def_forward(), but calls function(module, arguments...) instead of the module's `forward`.
 template <typename Impl, typename Function, typename... Arguments>
 void def_forward_by(ModuleClass<Impl>& cls, Function function, Arguments... arguments) {
   detail::def_forward(cls, function, detail::argument(arguments)...);

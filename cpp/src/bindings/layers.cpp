@@ -13,7 +13,7 @@
 namespace ptbert::python {
 namespace {
 
-/// `with DefaultDevice(device):` in Python.
+/// The context manager `with DefaultDevice(device):` in Python.
 class DefaultDeviceContext {
 public:
   explicit DefaultDeviceContext(torch::Device device) : device_(device) {}
@@ -25,7 +25,7 @@ private:
   std::unique_ptr<DefaultDevice> scope_;
 };
 
-/// The choices of path while `run()` runs, as tuples.
+/// The choices that PathRecorder records during `run()`, as tuples (step, path, reason, times).
 std::vector<std::tuple<std::string, std::string, std::string, int64_t>>
 record_paths(const std::function<void()>& run) {
   const PathRecorder recorder;
@@ -72,7 +72,7 @@ void register_layers(py::module_& m) {
         }
         return attributes;
       },
-      py::arg("module"), "Numbers and flags of a module that may be set from Python.");
+      py::arg("module"), "The numbers and flags of a module that Python may set.");
   m.def(
       "buffers",
       [](torch::nn::Module& module) {
@@ -81,7 +81,7 @@ void register_layers(py::module_& m) {
           buffers[py::str(name)] = py::make_tuple(to_python(*buffer.tensor), buffer.persistent);
         return buffers;
       },
-      py::arg("module"), "The buffers of a module, each with whether it is persistent.");
+      py::arg("module"), "The buffers of a module as (tensor, persistent).");
   m.def(
       "parameter_list",
       [](ParameterListImpl& list) {
@@ -90,10 +90,10 @@ void register_layers(py::module_& m) {
           parameters.append(to_python(list[i]));
         return parameters;
       },
-      py::arg("list"), "The parameters of a list, None where there is none.");
+      py::arg("list"), "The parameters of a list; None for undefined ones.");
   m.def("enable_fast_paths", &enable_fast_paths, py::arg("enabled"),
-        "Lets forward passes save work, or not; see ptbert.utils.");
-  m.def("fast_paths_enabled", &fast_paths_enabled, "Whether forward passes may save work.");
+        "Allows or forbids fast paths; see ptbert.utils.");
+  m.def("fast_paths_enabled", &fast_paths_enabled, "Whether fast paths are allowed.");
   m.def(
       "use_product_library",
       [](const std::string& library) {
@@ -108,11 +108,12 @@ void register_layers(py::module_& m) {
                           library, "\".");
         use_product_library(known->second);
       },
-      py::arg("library"), "Has linear layers multiply by it; see ptbert.utils.");
+      py::arg("library"), "Makes linear layers use a library; see ptbert.utils.");
   m.def(
       "record_paths", [](const py::function& run) { return record_paths([&run] { run(); }); },
       py::arg("run"),
-      "The choices of path while `run()` runs, as tuples; see ptbert.utils.explain.");
+      "The choices of fast paths during `run()` as (step, path, reason, times); see "
+      "ptbert.utils.explain.");
   def_activation(m, "gelu", ptbert::gelu);
   def_activation(m, "swish", ptbert::swish);
 }

@@ -2,7 +2,7 @@
 
 #include <pybind11/pybind11.h>
 
-/// One function per file of this folder, each adding its classes to the extension `_C`.
+/// Each function registers the classes of one file of this folder in the extension `_C`.
 
 namespace ptbert::python {
 

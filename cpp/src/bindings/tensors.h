@@ -18,7 +18,7 @@ namespace ptbert::python {
 namespace py = pybind11;
 using torch::Tensor;
 
-/// The tensor given for the argument `name`; TypeError for anything else.
+/// The tensor passed as the argument `name`; throws TypeError for anything else.
 inline Tensor to_tensor(const char* name, const py::handle& value) {
   if (!THPVariable_Check(value.ptr())) {
     throw py::type_error("`" + std::string(name) + "` must be a torch.Tensor, but is " +
@@ -31,8 +31,8 @@ inline Tensor to_optional_tensor(const char* name, const py::handle& value) {
   return value.is_none() ? Tensor() : to_tensor(name, value);
 }
 
-/// What a forward pass takes and returns, as Python has it: to_python(value), and for what a module
-/// returns to another one from_python(object, path), which names the node at `path` in its errors.
+/// Converts arguments and results of forward passes. A specialisation has to_python(value), and
+/// from_python(object, path) if a Python node can return it; `path` names the node in errors.
 /// Each family adds the results of its modules.
 template <typename T> struct Convert;
 
@@ -94,7 +94,7 @@ inline std::pair<py::object, py::object> pair_from_python(const py::object& valu
   return {value[py::int_(0)], value[py::int_(1)]};
 }
 
-/// Runs `function` with the interpreter released and converts its result.
+/// Calls `function` with the interpreter released and converts its result to Python.
 template <typename Function> py::object run_released(Function function) {
   const auto result = [&] {
     const py::gil_scoped_release release;

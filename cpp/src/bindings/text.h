@@ -15,7 +15,7 @@ namespace py = pybind11;
 
 using Strings = std::vector<std::string>;
 
-/// "a list", "an int": the type of `value` for a message.
+/// The type of `value` for a message: "a list", "an int".
 inline std::string type_with_article(const py::handle& value) {
   const std::string name = Py_TYPE(value.ptr())->tp_name;
   const auto base = name.substr(name.rfind('.') + 1);
@@ -23,8 +23,8 @@ inline std::string type_with_article(const py::handle& value) {
   return (vowel ? "an " : "a ") + base;
 }
 
-/// The UTF-8 form that a str keeps for its own lifetime; TypeError for anything else. A lone
-/// surrogate is Python's UnicodeEncodeError.
+/// The UTF-8 form of a str, valid as long as the str. Throws TypeError for anything else, and
+/// Python's UnicodeEncodeError for a lone surrogate.
 inline std::string_view utf8(const py::handle& object, const char* name) {
   if (!PyUnicode_Check(object.ptr())) {
     throw py::type_error("`" + std::string(name) + "` must be a str, but is " +
@@ -44,8 +44,8 @@ inline Strings strings(const py::typing::Iterable<py::str>& objects, const char*
   return result;
 }
 
-/// Runs `function(view of text)` without the interpreter, unless the text is so short that others
-/// would hardly notice, and letting go takes as long.
+/// Calls `function(view of text)` with the interpreter released, unless the text is so short that
+/// releasing would take as long as the work.
 template <typename Function> auto unlocked(const py::object& text, Function function) {
   constexpr std::size_t kShort = 1024; // some tens of microseconds
   const std::string_view view = utf8(text, "text");

@@ -18,10 +18,10 @@
 namespace ptbert::python {
 namespace {
 
-/// BertTextEncoder whose results are Python objects.
-class TextEncoder {
+/// BertTextEncoder, and the Python str and int of each of its pieces, which all results share.
+class PyTextEncoder {
 public:
-  TextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
+  PyTextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
       : pieces_(wordpiece.vocab() == nullptr ? 0 : wordpiece.vocab()->size()),
         encoder_(std::move(basic), std::move(wordpiece)), tokens_(pieces_ + 1), ids_(pieces_ + 1) {}
 
@@ -38,7 +38,7 @@ public:
   }
 
 private:
-  /// `shared` holds the objects of all pieces, then that of kUnknownPiece.
+  /// `shared` holds the objects of all pieces, and last that of kUnknownPiece.
   template <typename Make>
   py::list list_of(const std::vector<Piece>& pieces, SharedObjects& shared, Make make) {
     return make_list(pieces.size(), [&](std::size_t i) {
@@ -52,7 +52,7 @@ private:
   SharedObjects tokens_, ids_;
 };
 
-Offsets offsets(const TextEncoder& self, const py::object& text) {
+Offsets offsets(const PyTextEncoder& self, const py::object& text) {
   return offsets_of(unlocked(text, [&](std::string_view view) {
     std::vector<Offset> found;
     self.encoder().find_pieces(view, &found);
@@ -61,10 +61,10 @@ Offsets offsets(const TextEncoder& self, const py::object& text) {
 }
 
 py::typing::List<py::typing::List<py::int_>>
-encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& texts,
+encode_batch(PyTextEncoder& self, const py::typing::Iterable<py::str>& texts,
              std::int64_t num_threads) {
-  std::vector<py::object> keep;
-  const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
+  std::vector<py::object> owners;
+  const std::vector<std::string_view> text_views = views(texts, "texts[...]", owners);
   const std::size_t threads = not_negative(num_threads, "num_threads");
   return make_list_in_parts(text_views.size(), [&](const auto& fill) {
     self.encoder().find_pieces_of_all(
@@ -75,7 +75,7 @@ encode_batch(TextEncoder& self, const py::typing::Iterable<py::str>& texts,
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>
-encode_pair(const TextEncoder& self, const py::object& text_a, const py::object& text_b,
+encode_pair(const PyTextEncoder& self, const py::object& text_a, const py::object& text_b,
             std::optional<std::int64_t> max_length) {
   const std::string_view a = utf8(text_a, "text_a");
   const auto b = text_b.is_none() ? std::nullopt : std::optional(utf8(text_b, "text_b"));
@@ -85,14 +85,14 @@ encode_pair(const TextEncoder& self, const py::object& text_a, const py::object&
   return {std::move(pair.input_ids), std::move(pair.token_type_ids)};
 }
 
-py::tuple encode_pairs(const TextEncoder& self, const py::typing::Iterable<py::str>& texts,
+py::tuple encode_pairs(const PyTextEncoder& self, const py::typing::Iterable<py::str>& texts,
                        const std::optional<py::typing::Iterable<py::str>>& text_pairs,
                        std::optional<std::int64_t> max_length, std::int64_t num_threads) {
-  std::vector<py::object> keep;
-  const std::vector<std::string_view> a = views(texts, "texts[...]", keep);
+  std::vector<py::object> owners;
+  const std::vector<std::string_view> a = views(texts, "texts[...]", owners);
   std::optional<std::vector<std::string_view>> b;
   if (text_pairs) {
-    b = views(*text_pairs, "text_pairs[...]", keep);
+    b = views(*text_pairs, "text_pairs[...]", owners);
   }
   const std::optional<std::size_t> length = length_of(max_length);
   const std::size_t threads = not_negative(num_threads, "num_threads");
@@ -109,19 +109,19 @@ py::tuple encode_pairs(const TextEncoder& self, const py::typing::Iterable<py::s
 } // namespace
 
 void register_text_encoder(py::module_& m) {
-  py::class_<TextEncoder>(m, "TextEncoder", "Basic tokenization and WordPiece in one pass.")
+  py::class_<PyTextEncoder>(m, "TextEncoder", "Basic tokenization and WordPiece in one pass.")
       .def(py::init<std::optional<BasicTokenizer>, WordpieceTokenizer>(), py::arg("basic"),
            py::arg("wordpiece"))
       .def(
           "tokenize",
-          [](TextEncoder& self, const py::object& text) {
+          [](PyTextEncoder& self, const py::object& text) {
             return self.tokens(unlocked(
                 text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
           },
           py::arg("text"))
       .def(
           "encode",
-          [](TextEncoder& self, const py::object& text) {
+          [](PyTextEncoder& self, const py::object& text) {
             return self.ids(unlocked(
                 text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
           },

@@ -4,7 +4,7 @@
 
 namespace ptbert::python {
 
-/// After BasicTokenizer and WordpieceTokenizer.
+/// Call after BasicTokenizer and WordpieceTokenizer are registered.
 void register_text_encoder(pybind11::module_& m);
 
 } // namespace ptbert::python

@@ -56,13 +56,13 @@ std::vector<std::pair<std::string, std::int64_t>> vocabulary_items(const Vocabul
 void register_predicates(py::module_& m) {
   m.def(
       "is_whitespace", [](std::uint32_t code) { return is_whitespace(code); }, py::arg("code"),
-      "White space for BERT's text cleaning.");
+      "Whether BERT's text cleaning turns a code point into a space.");
   m.def(
       "is_control", [](std::uint32_t code) { return is_control(code); }, py::arg("code"),
-      "What BERT's text cleaning drops.");
+      "Whether BERT's text cleaning drops a code point.");
   m.def(
       "is_punctuation", [](std::uint32_t code) { return is_punctuation(code); }, py::arg("code"),
-      "What BERT splits words on.");
+      "Whether BERT splits words at a code point.");
   m.def(
       "whitespace_tokenize",
       [](const py::object& text) {
@@ -132,7 +132,7 @@ void register_classes(py::module_& m) {
         return wordpiece.tokenize(utf8(text, "text"));
       },
       py::arg("text"), py::arg("vocab"), py::arg("unk_token"), py::arg("max_input_chars_per_word"),
-      "WordPiece that asks any Python container for its pieces, under the GIL.");
+      "WordPiece with any Python container as the vocabulary; holds the GIL.");
 }
 
 } // namespace

@@ -33,7 +33,7 @@ LineFormat line_format(bool lower_case, const py::object& delimiter, bool add_eo
   return format;
 }
 
-/// Calls `progress(bytes)` where there is one, and lets the user interrupt.
+/// Calls `progress(bytes)` unless it is None, and raises a pending KeyboardInterrupt.
 ReadProgress read_progress(const py::object& progress) {
   return [&progress](std::size_t bytes) {
     const py::gil_scoped_acquire acquire;
@@ -51,7 +51,7 @@ py::list to_list(const SymbolTable& symbols) {
   return list;
 }
 
-/// {symbol: count} in the order of appearance.
+/// {symbol: count}, in the order of appearance.
 py::dict to_dict(const SymbolTable& symbols, const std::vector<std::int64_t>& counts) {
   py::dict dict;
   for (std::size_t i = 0; i < symbols.size(); ++i)
@@ -67,7 +67,7 @@ void check_ids(const IndexedLines& lines, std::size_t count) {
   }
 }
 
-/// The lines as lists of what stands for their symbols, one object for all occurrences of each.
+/// A list for each line with objects[i] in place of symbol i, shared by all its occurrences.
 py::list line_lists(const IndexedLines& lines, const py::list& objects) {
   check_ids(lines, objects.size());
   std::size_t start = 0;
@@ -79,7 +79,7 @@ py::list line_lists(const IndexedLines& lines, const py::list& objects) {
   });
 }
 
-/// Returns the ids of the symbols from `start` to `end`, `[tokens]`.
+/// Returns the ids of the symbols in [start, end) as a tensor [tokens].
 Tensor encode_range(const IndexedLines& lines, const Ids& ids, std::size_t start, std::size_t end) {
   auto encoded = torch::empty({static_cast<std::int64_t>(end - start)}, torch::kLong);
   auto* id = encoded.data_ptr<std::int64_t>();
@@ -135,14 +135,14 @@ void register_functions(py::module_& m) {
         const SymbolTable words = read_first_words(vocab_file.cast<std::filesystem::path>());
         return py::typing::List<py::str>(to_list(words));
       },
-      py::arg("vocab_file"), "The first word of every line, each different one once.");
+      py::arg("vocab_file"), "The first word of every line, without repetitions.");
 }
 
 } // namespace
 
 void register_transfo_xl_tokenizer(py::module_& m) {
   register_functions(m);
-  py::class_<IndexedLines>(m, "IndexedLines", "The lines of a file as numbers of symbols.")
+  py::class_<IndexedLines>(m, "IndexedLines", "Lines as indices into a table of symbols.")
       .def(py::init([](const py::object& path, bool lower_case, const py::object& delimiter,
                        bool add_eos, bool add_double_eos, const py::object& progress) {
              const auto file = path.cast<std::filesystem::path>();
@@ -171,7 +171,7 @@ void register_transfo_xl_tokenizer(py::module_& m) {
           [](const IndexedLines& lines, const py::typing::List<py::int_>& ids) {
             return py::typing::List<py::typing::List<py::int_>>(line_lists(lines, ids));
           },
-          py::arg("ids"), "A list for each line, `ids` being those of the symbols.")
+          py::arg("ids"), "A list of ids for each line; `ids` has the id of each symbol.")
       .def("symbols",
            [](const IndexedLines& lines) {
              return py::typing::List<py::str>(to_list(lines.symbols));
@@ -190,13 +190,13 @@ void register_transfo_xl_tokenizer(py::module_& m) {
           [](const IndexedLines& lines, const Ids& ids) {
             return run_released([&] { return encode(lines, ids); });
           },
-          py::arg("ids"), "All lines in one tensor, `ids` being those of the symbols.")
+          py::arg("ids"), "The ids of all lines in one tensor; `ids` has the id of each symbol.")
       .def(
           "encode_lines",
           [](const IndexedLines& lines, const Ids& ids) {
             return run_released([&] { return encode_lines(lines, ids); });
           },
-          py::arg("ids"), "A tensor for each line, `ids` being those of the symbols.")
+          py::arg("ids"), "A tensor of ids for each line; `ids` has the id of each symbol.")
       .def("first_line_of", &IndexedLines::first_line_of, py::arg("index"))
       .def("__len__", [](const IndexedLines& lines) { return lines.line_ends.size(); })
       .def("__repr__", [](const IndexedLines& lines) {

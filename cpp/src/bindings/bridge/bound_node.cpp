@@ -8,10 +8,11 @@
 namespace ptbert::python {
 namespace {
 
-// Python numbered the changes of a dict until 3.11, and calls back at each since 3.12 (PEP 699).
+// Until Python 3.11 every change gives a dict a new version number; since 3.12 there is only a
+// callback on changes (PEP 699).
 #if PY_VERSION_HEX < 0x030C0000
 
-/// A number that no dict had before the last change of `dict`.
+/// A number that changes with every change of `dict`, and is unique among all dicts.
 uint64_t version_of(py::handle dict) {
   return reinterpret_cast<PyDictObject*>(dict.ptr())->ma_version_tag;
 }
@@ -20,7 +21,7 @@ bool watch(py::handle) { return true; }
 
 #else
 
-uint64_t changes = 1; // of all watched dicts
+uint64_t changes = 1; // number of changes of all watched dicts
 
 int count_change(PyDict_WatchEvent event, PyObject* dict, PyObject* key, PyObject* value) {
   const bool same = event == PyDict_EVENT_MODIFIED && PyDict_GetItemWithError(dict, key) == value;
@@ -31,9 +32,9 @@ int count_change(PyDict_WatchEvent event, PyObject* dict, PyObject* key, PyObjec
 
 uint64_t version_of(py::handle) { return changes; }
 
-/// Has the changes of `dict` counted from now on; false where Python has no watcher left.
+/// Starts counting changes of `dict`; false if Python has no watcher left.
 bool watch(py::handle dict) {
-  // 3.13.0 does not report attributes that it keeps in the object itself (cpython gh-125608).
+  // 3.13.0 does not report changes of attributes stored inline in the object (cpython gh-125608).
   static const int watcher = Py_Version >> 8 == 0x030D00 ? -1 : PyDict_AddWatcher(count_change);
   const bool watched = watcher >= 0 && PyDict_Watch(watcher, dict.ptr()) == 0;
   if (!watched)
@@ -118,7 +119,7 @@ bool BoundNode::bind(Node& module) {
   if (keep_alive_ && !has_tensors_of(module, parameters_, buffers_))
     return false;
   const auto bind_one = [&](const std::string& name, const py::dict& tensors) {
-    // Replicas of DataParallel hold their tensors as plain attributes.
+    // Replicas of DataParallel have their tensors as plain attributes.
     const bool registered = tensors.contains(name);
     const py::object value =
         registered ? py::object(tensors[name.c_str()]) : node_.attr(name.c_str());

@@ -15,11 +15,11 @@ namespace ptbert::python {
 
 namespace py = pybind11;
 
-/// The key under which a node holds its bridge, which no snapshot counts.
+/// The key of a node's bridge in its __dict__; snapshots ignore it.
 PyObject* bridge_key();
 
-/// The entries of a dict at one moment, by identity. Values are not kept alive: a value that
-/// matters has to be by the owner of the snapshot, so that no other one gets its address.
+/// The entries of a dict at one moment, compared by identity. Holds no references to values: the
+/// owner must keep alive those that matter, so that no new object gets the address of an old one.
 class DictSnapshot {
 public:
   explicit DictSnapshot(py::handle dict);
@@ -29,26 +29,26 @@ public:
 private:
   const PyObject* dict_; // compared only
   std::vector<std::pair<py::object, const PyObject*>> entries_;
-  // While the dict is watched, the version at which its entries were last seen to be the same.
+  // If the dict is watched: its version when the entries were last found unchanged.
   mutable bool watched_ = false;
   mutable uint64_t version_ = 0;
 };
 
-/// What a twin knows of one Python node whose arithmetic is done in C++.
+/// One Python node that a module of a twin computes: its state when it was bound, for comparison.
 class BoundNode {
 public:
-  /// `is_root` tells that the node holds the bridge: its hooks have run before the bridge is
-  /// called, and it is not kept alive from here.
+  /// `is_root`: the node owns the bridge. Its hooks are not compared, since they run before the
+  /// bridge is called; and it is not kept alive, since that would be a reference cycle.
   BoundNode(py::handle node, bool is_root);
 
-  /// Whether the node is as it was, but for the values of its parameters and buffers.
+  /// Whether the node is unchanged, parameters and buffers aside.
   bool same_structure() const;
   bool same_tensors() const;
-  /// Points the tensors of `module` at the node's; false when they are not what it can take.
+  /// Makes the node's tensors those of `module`; false if they do not fit (has_tensors_of()).
   bool bind(Node& module);
-  /// bind() once more; false for a node without tensors in C++, as a list.
+  /// Calls bind() again; false if the node was never bound, such as a list of modules.
   bool rebind() { return module_ != nullptr && bind(*module_); }
-  /// Keeps a value that C++ has read from the node.
+  /// Keeps alive an attribute value that C++ has read from the node.
   void keep(py::object value) { kept_.push_back(std::move(value)); }
   int visit(visitproc visit, void* arg) const;
 
@@ -60,7 +60,7 @@ private:
   py::dict modules_, parameters_, buffers_;
   std::array<py::dict, 4> hooks_;
   DictSnapshot children_, parameter_values_;
-  std::optional<DictSnapshot> buffer_values_; // where `module_` has buffers
+  std::optional<DictSnapshot> buffer_values_; // if `module_` has buffers
   std::vector<py::object> kept_;
   Node* module_ = nullptr;
   std::vector<std::pair<py::object, const void*>> bound_; // tensors and their TensorImpls

@@ -12,23 +12,22 @@
 namespace ptbert::python {
 namespace {
 
-/// Drops the bridge that a node has from being called on its own. It would keep alive what is
-/// replaced in the node later; the next call of its own makes another.
-void forget_bridge(py::handle node) {
+/// Drops the bridge of a child node that was once called directly. It would keep alive tensors that
+/// are replaced later; the next direct call makes another.
+void drop_bridge(py::handle node) {
   const auto attributes = dict_of(node);
   if (PyDict_GetItemWithError(attributes.ptr(), bridge_key()) != nullptr)
     PyDict_DelItem(attributes.ptr(), bridge_key());
 }
 
-/// What `function` returns, out of sight of torch.compile, which would warn of the extension's
-/// classes.
+/// Returns function(), hidden from torch.compile, which would warn about the extension's classes.
 py::object call_uncompiled(const py::object& function) {
   const bool may_compile = py::module_::import("sys").attr("modules").contains("torch._dynamo");
   return may_compile ? py::module_::import("torch.compiler").attr("disable")(function)()
                      : function();
 }
 
-/// Sets an attribute of a C++ module to the value that its node has.
+/// Sets an attribute of a C++ module to the value of its node.
 struct SetAttribute {
   Node& module;
   py::object value;
@@ -102,7 +101,7 @@ void Twin::attach_missing(torch::nn::Module& module, const std::string& path) {
     return override_of(module).raise_missing(module, path);
   if (dynamic_cast<ParameterListImpl*>(&module) != nullptr)
     throw py::attribute_error("The model has no parameters `" + path + "`.");
-  // Nobody calls a list, but its items.
+  // A list is never called, only its items.
   list->resize(1);
   override_of(*module.children().front()).raise_missing(*module.children().front(), path);
 }
@@ -138,7 +137,7 @@ void Twin::attach(py::handle child, torch::nn::Module& module, const std::string
   if (!global_hooks_ && runs_in_cpp(child, module)) {
     dynamic_cast<Node&>(module).clear_override();
     remember_class(child);
-    forget_bridge(child);
+    drop_bridge(child);
     return walk(child, module, path, /*is_root=*/false);
   }
   override_of(module).call_node(module, child, path);
@@ -199,7 +198,7 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
   const bool same = twin && twin->same_structure();
   if (!same || !twin->same_tensors()) {
     twin_.reset();
-    // A pass that another thread or an outer call has under way keeps the twin it started with.
+    // A pass that runs in another thread or in an outer call keeps the twin it started with.
     const bool fresh = !twin || twin.use_count() > 1;
     if (fresh)
       twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_twin")));
@@ -212,7 +211,7 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
 
 namespace {
 
-/// The bridge of `node`, made when it is first asked for.
+/// The bridge of `node`, made if it has none.
 py::object bridge_of(py::handle node) {
   const auto attributes = dict_of(node);
   auto* found = PyDict_GetItemWithError(attributes.ptr(), bridge_key());
@@ -225,8 +224,8 @@ py::object bridge_of(py::handle node) {
   return bridge;
 }
 
-/// An object rather than a function: torch.compile ends its graph at a call of either, but warns of
-/// a function that it cannot see into.
+/// An object rather than a function: torch.compile breaks the graph at a call of either, but warns
+/// about a builtin function that it cannot trace.
 struct Run {
   py::object operator()(const py::object& node, const py::args& args) const {
     const auto bridge = bridge_of(node);
@@ -237,19 +236,18 @@ struct Run {
 } // namespace
 
 void register_bridge(py::module_& m) {
-  py::class_<Run>(m, "Run", "Runs the arithmetic of nodes in C++, each by a bridge of its own.")
+  py::class_<Run>(m, "Run", "Computes the forward pass of a node in C++, through its bridge.")
       .def(py::init<>())
       .def("__call__", &Run::operator(), py::arg("node"));
 
-  py::class_<Bridge>(m, "Bridge", "What a node holds to have its arithmetic done in C++.",
+  py::class_<Bridge>(m, "Bridge", "Connects a node to the C++ modules that compute it.",
                      py::custom_type_setup([](PyHeapTypeObject* heap_type) {
-                       // Python's garbage collector sees through the twin to the nodes, dicts and
-                       // values it holds.
+                       // Lets the garbage collector find the Python objects that a twin references.
                        auto* type = &heap_type->ht_type;
                        type->tp_flags |= Py_TPFLAGS_HAVE_GC;
                        type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
                          Py_VISIT(Py_TYPE(self));
-                         // The collector may come by before __init__ has run.
+                         // The collector may run before __init__ has.
                          if (!py::detail::is_holder_constructed(self))
                            return 0;
                          return py::cast<Bridge&>(py::handle(self)).visit(visit, arg);
@@ -261,8 +259,7 @@ void register_bridge(py::module_& m) {
                        };
                      }))
       .def(py::init<py::handle>(), py::arg("node"))
-      // Copies and pickles of a node come without its bridge, and make their own when they are
-      // called.
+      // Copies and pickles of a node do not include its bridge; they make their own when called.
       .def("__reduce__",
            [](const Bridge&) { return py::make_tuple(py::type::of(py::none()), py::tuple()); });
 }

@@ -9,34 +9,34 @@
 
 #include "bound_node.h"
 
-/// The bridge between a Python tree of nn.Modules and the C++ modules that do its arithmetic.
-/// docs/ARCHITECTURE.md explains it. Everything here runs with the interpreter held, which is its
+/// The bridge between a Python tree of nn.Modules and the C++ modules that compute its forward
+/// pass; see docs/ARCHITECTURE.md. All functions here need the GIL, which also serves as their
 /// lock.
 
 namespace ptbert::python {
 
 namespace py = pybind11;
 
-/// A Python node that C++ calls in place of `module`.
+/// A Python node that C++ calls instead of `module`.
 struct CalledNode {
   py::object node;
   const torch::nn::Module* module;
 };
 
-/// A class of bound nodes and the forward that it had.
+/// A class of bound nodes, and its forward when they were bound.
 struct BoundClass {
   py::object type, forward;
 };
 
-/// A C++ module tree bound to a Python tree. Bound anew only by the one who holds it alone: a
-/// forward pass that runs in it keeps what it started with.
+/// A C++ module tree bound to a Python tree. It may be bound again only while no forward pass runs
+/// in it, i.e. while its shared_ptr has one owner: a pass uses the tensors it started with.
 class Twin {
 public:
   explicit Twin(py::object module);
 
-  /// Binds this twin to the tree below `root` anew.
+  /// Walks the tree below `root` and binds this twin to it.
   void rebuild(py::handle root);
-  /// Binds changed tensors; false when the change needs rebuild().
+  /// Binds changed tensors; false if rebuild() is needed.
   bool rebind();
   bool same_structure() const;
   bool same_tensors() const;
@@ -58,14 +58,14 @@ private:
   bool global_hooks_ = false;
 };
 
-/// Held by a Python node: the twin of the tree below it, made and brought up to date when the node
-/// is called.
+/// Owned by a Python node: holds the twin of the tree below it, which is made or updated when the
+/// node is called.
 class Bridge {
 public:
-  /// `node` is the one that holds this bridge.
+  /// `node` owns this bridge.
   explicit Bridge(py::handle node) : node_(node.ptr()) {}
 
-  /// False in a shallow copy of the node, whose tree is another.
+  /// False if the bridge was found in a shallow copy of its node.
   bool belongs_to(py::handle node) const { return node.ptr() == node_; }
   py::object call(const py::object& node, const py::args& args);
   int visit(visitproc visit, void* arg) const { return twin_ ? twin_->visit(visit, arg) : 0; }

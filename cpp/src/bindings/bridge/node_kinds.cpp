@@ -17,7 +17,7 @@ bool is_plain_tensor(py::handle value) {
 } // namespace
 
 KnownObjects& known() {
-  // Never destroyed: the interpreter is gone when static objects are.
+  // Never destroyed: static destructors run after the interpreter has ended.
   static auto* objects = new KnownObjects;
   return *objects;
 }
@@ -63,7 +63,7 @@ bool has_tensors_of(const Node& module, const py::dict& parameters, const py::di
     if (!value.is_none() && !(known && is_plain_tensor(value)))
       return false;
   }
-  // A list keeps None as a plain attribute.
+  // nn.ParameterList keeps None as a plain attribute, not in _parameters.
   const bool may_lack_some = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
   return (may_lack_some ||
           std::all_of(own.begin(), own.end(),
@@ -130,14 +130,15 @@ void register_node_kinds(py::module_& m) {
                                      py::reinterpret_borrow<py::object>(value));
       },
       py::arg("name"), py::arg("cls"), py::arg("forward"), py::arg("required"),
-      "Tells which nodes of Python C++ modules of a kind stand for.");
+      "Registers the Python class of the nodes that C++ modules of a kind compute.");
   m.def(
       "register_activation",
       [](const py::object& function, const std::string& name) {
         known().activations[function] = name;
       },
-      py::arg("function"), py::arg("name"), "Tells which activation a function of Python is.");
-  m.def("kind_of", &kind_of, py::arg("module"), "The name under which a node's kind is known.");
+      py::arg("function"), py::arg("name"),
+      "Registers a Python function that C++ computes by the activation `name`.");
+  m.def("kind_of", &kind_of, py::arg("module"), "The name of a C++ module's kind.");
 }
 
 } // namespace ptbert::python

@@ -10,34 +10,35 @@
 #include "node_kinds.h"
 #include "ptbert/models/module.h"
 
-/// How C++ calls a Python node in the place of a module. Each class of modules has an override of
-/// its own signature, which register_module() and def_forward() record (forward.h).
+/// How C++ calls a Python node instead of a module. Modules of each class need an override of their
+/// own signature; register_module() and def_forward() record it (forward.h).
 
 namespace ptbert::python {
 
-/// Sets the override of a module.
+/// Two functions that set the override of a module.
 struct Override {
-  /// A call of the module calls the Python object `node`, which is borrowed: whoever sets the
-  /// override keeps it alive. `path` names the node in errors.
+  /// Makes calls of the module call the Python object `node`, a borrowed reference that the caller
+  /// must keep alive. `path` names the node in errors.
   std::function<void(torch::nn::Module&, py::handle node, const std::string& path)> call_node;
-  /// A call of the module raises AttributeError: the Python tree has no node at `path`.
+  /// Makes calls of the module raise AttributeError: the Python tree has no node at `path`.
   std::function<void(torch::nn::Module&, const std::string& path)> raise_missing;
 };
 
 void record_override(std::type_index module_class, Override override);
 const Override& override_of(const torch::nn::Module& module);
 
-/// Elementwise function that calls the Python object `function`, which is borrowed.
+/// An activation that calls the Python object `function`, a borrowed reference.
 Activation python_activation(py::handle function, const std::string& path);
 
-/// Calls `node`. A parameter that it should have as `module` has it, and has not, is named.
+/// Calls `node`. If it raises AttributeError because it lacks a tensor that `module` has, the error
+/// names the tensor.
 py::object call_node(const torch::nn::Module& module, py::handle node, const py::tuple& arguments,
                      const std::string& path);
 [[noreturn]] void raise_missing_module(const std::string& path);
 
-/// The override of modules that are called as `Overridable<R(Args...)>`. `is_left_out` tells of
-/// each argument whether it is left out of the call of a Python node when it is None, at the end:
-/// modules of users who do without it need not take it.
+/// The override of modules that are called as `Overridable<R(Args...)>`. Trailing arguments that
+/// are None and marked in `is_left_out` are not passed to a Python node, so that a user's module
+/// need not accept arguments that are not used.
 template <typename R, typename... Args>
 Override make_override(Overridable<R(Args...)>*, const std::vector<bool>& is_left_out) {
   using Call = Overridable<R(Args...)>;
