@@ -1,4 +1,4 @@
-"""The extension works with the exact build of torch that it was compiled against."""
+"""Checks torch's version: the extension needs exactly the build that it was compiled against."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ._build_info import TORCH_VERSION
 
 
 def check_torch_version(installed: str) -> None:
-    """Raises ImportError, with the remedy, unless torch is the version of the build."""
+    """Raises ImportError, which says how to rebuild, unless `installed` is that version."""
     if installed != TORCH_VERSION:
         raise ImportError(
             f"ptbert was built against torch {TORCH_VERSION}, but torch {installed} is installed: "

@@ -1,4 +1,4 @@
-"""Files by path or URL: where downloads are cached and how they get there."""
+"""Files by path or URL, and the cache of downloads."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def url_to_filename(url: str, etag: str | None = None) -> str:
 
 
 def filename_to_url(filename: str, cache_dir: StrPath | None = None) -> tuple[str, str | None]:
-    """Returns the URL and the ETag (or None) that a file of the cache was downloaded from.
+    """Returns the URL and the ETag (or None) of a file in the cache.
 
     Raises:
-        FileNotFoundError: The file, or the .json beside it, is not in the cache.
+        FileNotFoundError: The file, or the .json file with its URL, is not in the cache.
     """
     cached = cache_folder(cache_dir) / filename
     description = cached.with_name(cached.name + ".json")
@@ -85,9 +85,9 @@ def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> s
 
 
 def get_from_cache(url: str, cache_dir: StrPath | None = None) -> str:
-    """Returns the path of `url` in the cache, downloading it where the cache lacks it.
+    """Returns the path of `url` in the cache; downloads it if it is not there.
 
-    When the server cannot be asked for its current version (ETag), the newest copy serves.
+    If the server cannot be asked for the current version (ETag), returns the newest copy.
     """
     folder = cache_folder(cache_dir)
     etag = _server_etag(url)
@@ -100,7 +100,7 @@ def get_from_cache(url: str, cache_dir: StrPath | None = None) -> str:
 
 
 def http_get(url: str, temp_file: BinaryIO) -> None:
-    """Writes what `url` holds into an open file, showing a progress bar."""
+    """Downloads `url` into an open file, with a progress bar."""
     import requests
     from tqdm import tqdm
 
@@ -114,7 +114,7 @@ def http_get(url: str, temp_file: BinaryIO) -> None:
             for chunk in response.iter_content(_CHUNK_BYTES):
                 temp_file.write(chunk)
                 progress.update(len(chunk))
-        # urllib3 checks this by itself only from version 2 on.
+        # urllib3 checks this only since version 2.
         if total is not None and progress.n != total:
             raise requests.ConnectionError(f"{progress.n} of {total} bytes received")
 
@@ -146,8 +146,8 @@ def _download(url: str, etag: str | None, target: Path) -> None:
     import requests
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    # One name per download, so that processes that fetch the same file do not meet; open() rather
-    # than tempfile, whose files only their owner can read, would make a shared cache useless.
+    # A unique name, so that processes that download the same file do not collide. Not by tempfile:
+    # only their owner can read its files, and a cache may be shared.
     incomplete = target.with_name(f"{uuid.uuid4().hex}.incomplete")
     logger.info("downloading %s to %s", url, target)
     try:

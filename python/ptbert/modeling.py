@@ -5,18 +5,17 @@ Inputs of every model, batch = sequences and seq = tokens of the longest:
 - `input_ids` [batch, seq]: token ids, int64 or int32.
 - `token_type_ids` [batch, seq]: segment of each token, 0 or 1; None for zeros.
 - `attention_mask` [batch, seq]: 1 for a token, 0 for padding; None for ones.
-- `head_mask` [heads] or [layers, heads]: 1 keeps a head of the attention, 0 removes it; None keeps
-  all.
+- `head_mask` [heads] or [layers, heads]: 1 keeps an attention head, 0 removes it; None keeps all.
 
-Bad inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range) with a text
-that names the argument, its rule and the value. With labels a model returns the loss, without them
-its scores.
+Invalid inputs raise TypeError (dtype), ValueError (shape) or IndexError (id out of range); the
+message names the argument, the rule and the value. With labels a model returns the loss, without
+them its scores.
 
 A model made with `output_attentions=True` returns the attention weights of its layers first: a list
 of [batch, heads, query, key], after softmax, dropout and head mask; losses are returned alone. With
-`keep_multihead_output=True`, `BertModel.get_multihead_outputs()` gives what the heads of each layer
-gave in the last forward pass, with gradients (Michel et al., 2019, https://arxiv.org/abs/1905.10650).
-In `BertForMultipleChoice` the batch of both is batch * choices.
+`keep_multihead_output=True`, `BertModel.get_multihead_outputs()` returns the outputs of the heads
+of each layer in the last forward pass, with gradients (Michel et al., 2019,
+https://arxiv.org/abs/1905.10650). In `BertForMultipleChoice` the batch of both is batch * choices.
 """
 
 from __future__ import annotations
@@ -96,8 +95,8 @@ PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("bert", "model.safetensors")
 
 
 class BertPreTrainedModel(PretrainedModel):
-    """Initialisation and loading of BERT models; derive from it to put heads of your own on
-    `BertModel`.
+    """Base class with initialisation and loading of BERT models; derive from it to put your own
+    head on `BertModel`.
 
     Example:
         >>> class Scorer(BertPreTrainedModel):
@@ -119,7 +118,7 @@ class BertPreTrainedModel(PretrainedModel):
     config: BertConfig
 
     def init_bert_weights(self, module: nn.Module) -> None:
-        """Initialises one module, for `self.apply`, with the configuration's spread."""
+        """Initialises one module with `config.initializer_range`; for use with `self.apply`."""
         if isinstance(module, (nn.Linear, nn.Embedding)):
             module.weight.data.normal_(mean=0.0, std=self.config.initializer_range)
         elif isinstance(module, BertLayerNorm):
@@ -130,7 +129,7 @@ class BertPreTrainedModel(PretrainedModel):
 
 
 class _CppModel(BertPreTrainedModel, BertAttentionNode):
-    """A whole model in C++."""
+    """A whole model that C++ computes."""
 
     def __init__(
         self,
@@ -150,13 +149,13 @@ class BertModel(_CppModel):
     Args:
         config: The configuration of the new model.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Attributes:
-        skip_padding: Whether hidden states of padding, where `attention_mask` is 0, may be 0 in
-            place of what the original computes for it. Set on this model, or on `bert` of another
-            one, it saves the work on padding. The loss of `BertForQuestionAnswering` is a softmax
-            over all positions, padding included, and does change. False unless set.
+        skip_padding: Whether the hidden states of padding (`attention_mask` 0) may be zeros instead
+            of what the 2019 library computes. Set it on this model, or on `bert` of a model with a
+            head, to save the work on padding. It changes the loss of `BertForQuestionAnswering`, a
+            softmax over all positions, padding included. False by default.
 
     Example:
         >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
@@ -180,26 +179,27 @@ class BertModel(_CppModel):
     ) -> Any:
         """Returns the hidden states and the pooled output.
 
-        Hidden states are a list with the output of every layer, or with
-        `output_all_encoded_layers=False` that of the last alone; each is [batch, seq, hidden]. The
-        pooled output is [batch, hidden].
+        The hidden states are a list with the output of every layer, or with
+        `output_all_encoded_layers=False` the output of the last layer itself; each is [batch, seq,
+        hidden]. The pooled output is [batch, hidden].
         """
         return run(
             self, input_ids, token_type_ids, attention_mask, output_all_encoded_layers, head_mask
         )
 
     def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
-        """Removes heads of the attention for good; outputs are those with the heads masked.
+        """Removes attention heads permanently; outputs are the same as with the heads masked.
 
-        Parameters are replaced: make an optimizer afterwards. Once layers have different numbers of
-        heads, no `head_mask` fits all of them.
+        Parameters are replaced: create the optimizer afterwards. Once layers have different numbers
+        of heads, no `head_mask` fits all of them.
 
         Args:
-            heads_to_prune: For each layer (-1 is the last) indices among the heads that it has now.
+            heads_to_prune: For each layer (-1 is the last) the indices of heads to remove, counting
+                present heads only.
 
         Raises:
             TypeError: A linear layer of an attention was replaced by something else, or heads are
-                no ints.
+                not ints.
             ValueError: A layer or head does not exist, or a layer would have no head left.
         """
         layers: Any = self.encoder.layer
@@ -216,14 +216,14 @@ class BertModel(_CppModel):
         )
 
     def get_multihead_outputs(self) -> list[Tensor | None]:
-        """What the heads of each layer gave in the last forward pass, before they are merged, with
-        `keep_multihead_output`: [batch, heads, seq, head size] each."""
+        """Returns the outputs of the heads of each layer in the last forward pass before they were
+        merged, [batch, heads, seq, head size] each; None without `keep_multihead_output`."""
         layers: Any = self.encoder.layer
         return [layer.attention.self.multihead_output for layer in layers]
 
 
 class _CppModelWithTrunk(_CppModel):
-    """A head on a `BertModel`."""
+    """A `BertModel` with a head."""
 
     bert: BertModel
 
@@ -234,7 +234,7 @@ class BertForPreTraining(_CppModelWithTrunk):
     Args:
         config: The configuration of the new model.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> model = BertForPreTraining(BertConfig(99, 32, 2, 4, 37))
@@ -279,7 +279,7 @@ class BertForMaskedLM(_CppModelWithTrunk):
     Args:
         config: The configuration of the new model.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> BertForMaskedLM(BertConfig(99, 32, 2, 4, 37))(torch.tensor([[1, 2, 3]])).shape
@@ -311,7 +311,7 @@ class BertForNextSentencePrediction(_CppModelWithTrunk):
     Args:
         config: The configuration of the new model.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> model = BertForNextSentencePrediction(BertConfig(99, 32, 2, 4, 37))
@@ -339,13 +339,13 @@ class BertForNextSentencePrediction(_CppModelWithTrunk):
 
 
 class BertForSequenceClassification(_CppModelWithTrunk):
-    """BERT with a classifier of sentences or pairs of them.
+    """BERT with a classifier on the pooled output, for sentences or pairs of sentences.
 
     Args:
         config: The configuration of the new model.
         num_labels: Number of classes.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37), num_labels=3)
@@ -385,13 +385,13 @@ class BertForSequenceClassification(_CppModelWithTrunk):
 
 
 class BertForMultipleChoice(_CppModelWithTrunk):
-    """BERT with one score for each of several choices; all inputs are [batch, choices, seq].
+    """BERT with a score for each of several choices; all inputs are [batch, choices, seq].
 
     Args:
         config: The configuration of the new model.
         num_choices: Number of choices.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> model = BertForMultipleChoice(BertConfig(99, 32, 2, 4, 37), num_choices=2)
@@ -431,13 +431,13 @@ class BertForMultipleChoice(_CppModelWithTrunk):
 
 
 class BertForTokenClassification(_CppModelWithTrunk):
-    """BERT with a classifier of tokens.
+    """BERT with a classifier on every token.
 
     Args:
         config: The configuration of the new model.
         num_labels: Number of classes.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> model = BertForTokenClassification(BertConfig(99, 32, 2, 4, 37), num_labels=5)
@@ -483,7 +483,7 @@ class BertForQuestionAnswering(_CppModelWithTrunk):
     Args:
         config: The configuration of the new model.
         output_attentions: Return the attention weights as well.
-        keep_multihead_output: Keep what the heads give.
+        keep_multihead_output: Keep the outputs of the heads; see `get_multihead_outputs`.
 
     Example:
         >>> start_logits, end_logits = BertForQuestionAnswering(BertConfig(99, 32, 2, 4, 37))(

@@ -31,14 +31,14 @@ class _LRSchedule(ABC):
 
     Args:
         warmup: Fraction of `t_total` over which the multiplier rises from 0 to 1; -1 for none.
-        t_total: Number of steps planned; negative for a multiplier of 1 throughout.
+        t_total: Total number of steps; if negative, the multiplier is always 1.
 
     Raises:
         ValueError: `warmup` is neither in [0, 1) nor -1.
     """
 
     warn_t_total: ClassVar[bool] = False
-    """Whether going past `t_total` makes no sense and is warned of."""
+    """Whether to warn when training continues past `t_total`."""
 
     def __init__(self, warmup: float = 0.002, t_total: float = -1, **kw: Any) -> None:
         super().__init__(**kw)
@@ -72,18 +72,18 @@ class _LRSchedule(ABC):
 
     @abstractmethod
     def get_lr_(self, progress: float) -> float:
-        """Returns the multiplier at a progress, step / t_total."""
+        """Returns the multiplier at `progress` = step / t_total."""
 
 
 class ConstantLR(_LRSchedule):
-    """1 throughout."""
+    """Always 1."""
 
     def get_lr_(self, progress: float) -> float:
         return 1.0
 
 
 class WarmupConstantSchedule(_LRSchedule):
-    """Rises from 0 to 1, then stays."""
+    """Rises from 0 to 1, then stays at 1."""
 
     def get_lr_(self, progress: float) -> float:
         return _C.warmup_constant(progress, self.warmup)
@@ -102,7 +102,7 @@ class WarmupCosineSchedule(_LRSchedule):
     """Rises from 0 to 1, then follows `cycles` periods of a cosine.
 
     Args:
-        cycles: 0.5, the default, falls to 0 at the end.
+        cycles: The default, 0.5, ends at 0.
     """
 
     warn_t_total = True
@@ -135,8 +135,8 @@ class WarmupCosineWithHardRestartsSchedule(WarmupCosineSchedule):
 
 
 class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedule):
-    """`cycles` times a rise from 0 to 1 and a fall to 0 along half a cosine; all rises together
-    take `warmup` * `cycles`.
+    """Repeats `cycles` times: rises from 0 to 1, then falls to 0 along half a cosine. All rises
+    together take `warmup` * `cycles` of `t_total`.
 
     Raises:
         ValueError: `cycles` is less than 1, or `warmup` * `cycles` is not below 1.
@@ -148,7 +148,7 @@ class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedul
         _check(cycles >= 1.0, "cycles", "at least 1", cycles)
         if warmup * cycles >= 1.0:
             raise ValueError(f"`warmup` ({warmup:g}) times `cycles` ({cycles:g}) must be below 1.")
-        # The attribute is the part of a cycle, as in 2019.
+        # As in the 2019 library the attribute is the warm-up's fraction of a cycle.
         super().__init__(
             warmup=warmup * cycles if warmup >= 0 else warmup, t_total=t_total, cycles=cycles, **kw
         )
@@ -169,8 +169,8 @@ SCHEDULES: dict[str | None, type[_LRSchedule]] = {
 
 
 class BertAdam(Optimizer):
-    """Adam as BERT's authors use it: no bias correction, weight decay apart from the gradient, a
-    norm per parameter.
+    """Adam as BERT was trained with it: no bias correction, decoupled weight decay, and gradients
+    clipped per parameter.
 
     One step on a parameter p with gradient g, in C++::
 
@@ -180,17 +180,17 @@ class BertAdam(Optimizer):
         p      -= lr * schedule(step) * (next_m / (sqrt(next_v) + e) + weight_decay * p)
 
     Args:
-        params: Parameters, or groups of them with options of their own.
+        params: Parameters, or groups of them with their own options.
         lr: Learning rate.
         warmup: Fraction of `t_total` for the warm-up; -1 for none.
-        t_total: Number of steps planned; -1 for a constant rate.
+        t_total: Total number of steps; -1 for a constant rate.
         schedule: "warmup_linear", "warmup_constant", "warmup_cosine", "none", None, or a schedule
             object, which has its own `warmup` and `t_total`.
         b1: Decay rate of the average of gradients.
-        b2: Decay rate of the average of their squares.
-        e: Added to the root of the latter.
+        b2: Decay rate of the average of squared gradients.
+        e: Added to the square root of the latter.
         weight_decay: Weight decay.
-        max_grad_norm: Largest L2 norm of one parameter's gradient; -1 for no limit.
+        max_grad_norm: L2 norm to which each parameter's gradient is clipped; -1 for no clipping.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -247,7 +247,7 @@ class BertAdam(Optimizer):
         super().__init__(params, defaults)
 
     def get_lr(self) -> list[float]:
-        """Returns the scheduled rate of each parameter; [0] before the first step."""
+        """Returns the scheduled learning rate of each parameter; [0] before the first step."""
         rates = []
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -261,7 +261,7 @@ class BertAdam(Optimizer):
         """Makes one step.
 
         Args:
-            closure: Computes the loss and its gradients anew.
+            closure: Recomputes the loss and its gradients.
 
         Returns:
             The closure's loss.

@@ -25,7 +25,7 @@ from ._text.word_pieces import (
     whitespace_tokenize,
 )
 
-# The names of 2019, and what they stand on.
+# The names of the 2019 library, and `Vocabulary`.
 __all__ = [
     "PRETRAINED_VOCAB_ARCHIVE_MAP",
     "PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP",
@@ -58,13 +58,12 @@ class BertTokenizer(HasNativeMethods):
     """BERT's tokenizer, from text to ids and back: basic tokenization followed by WordPiece.
 
     Args:
-        vocab_file: Path of a vocabulary, one token a line.
+        vocab_file: Path of a vocabulary, one token per line.
         do_lower_case: Whether to lower-case the text and strip its accents.
         max_len: The longest input of the model; `convert_tokens_to_ids` warns beyond it.
-        do_basic_tokenize: False for text that is tokenized already; `do_lower_case` and
-            `never_split` then have no effect.
-        never_split: Tokens that are left as they are where they are whole white-space separated
-            words.
+        do_basic_tokenize: False for text that is tokenized already: it is only split on white
+            space; `do_lower_case` and `never_split` then have no effect.
+        never_split: Tokens that are not changed if they are whole white-space separated words.
 
     Attributes:
         basic_tokenizer: The `BasicTokenizer`, or anything with a method `tokenize`.
@@ -125,8 +124,8 @@ class BertTokenizer(HasNativeMethods):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
-                directory with a vocab.txt, a vocabulary file, or its URL. A shortcut name decides
-                over `do_lower_case` and limits `max_len`.
+                directory with a vocab.txt, a vocabulary file, or its URL. A shortcut name overrides
+                `do_lower_case` and limits `max_len`.
             cache_dir: Where downloaded files are kept.
             inputs: Further arguments of the class, by position.
             kwargs: Further arguments of the class, by name.
@@ -157,17 +156,17 @@ class BertTokenizer(HasNativeMethods):
 
         Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
         `BasicTokenizer`; equal files give equal vocabularies. [PAD], [UNK], [CLS], [SEP] and [MASK]
-        come first, then all characters of the words, as they are where they start a word and after
-        "##" where they do not, and then longer pieces, learned by byte-pair encoding.
+        come first, then all characters of the words (with "##" before those that do not start a
+        word), then longer pieces, learned by byte-pair encoding.
 
         Args:
             files: A path or paths of UTF-8 text files, which are read line by line.
-            vocab_size: The number of tokens. A warning is logged if the words give fewer.
-            output_dir: Where to write, made if it does not exist.
+            vocab_size: The number of tokens. A warning is logged if the files give fewer.
+            output_dir: The directory to write to; created if it does not exist.
             do_lower_case: Whether to lower-case the text and strip its accents. If not, load the
                 vocabulary with `do_lower_case=False` as well.
             overwrite: Whether to replace a vocab.txt in the directory.
-            verbose: Whether to show a progress bar, on a terminal.
+            verbose: Whether to show a progress bar if stderr is a terminal.
 
         Returns:
             The tokenizer that `from_pretrained(output_dir)` loads.
@@ -176,9 +175,9 @@ class BertTokenizer(HasNativeMethods):
             FileExistsError: There is a vocab.txt, and `overwrite` is not set.
             FileNotFoundError: One of the files does not exist.
             ImportError: sentencepiece is not installed.
-            NotADirectoryError: `output_dir` cannot be made.
+            NotADirectoryError: `output_dir` cannot be created.
             ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
-                all characters; the message gives the smallest.
+                all characters; the message gives the smallest size.
 
         Example:
             >>> from pathlib import Path
@@ -208,7 +207,7 @@ class BertTokenizer(HasNativeMethods):
 
     @property
     def vocab(self) -> OrderedDict[str, int]:
-        """Token to id. A changed entry is respected by the next call."""
+        """Token to id. Changes take effect at the next call."""
         vocab = self._vocab
         return vocab.vocab if isinstance(vocab, LoadedVocabulary) else vocab
 
@@ -218,7 +217,7 @@ class BertTokenizer(HasNativeMethods):
 
     @property
     def ids_to_tokens(self) -> OrderedDict[int, str]:
-        """Id to token, as the vocabulary file has them."""
+        """Id to token, as in the vocabulary file; does not follow changes of `vocab`."""
         if self._ids_to_tokens is None:
             self._ids_to_tokens = self._loaded.ids_to_tokens()
         return self._ids_to_tokens
@@ -238,7 +237,7 @@ class BertTokenizer(HasNativeMethods):
 
     @property
     def never_split(self) -> Collection[str]:
-        """The tokens that the basic tokenizer leaves as they are."""
+        """The tokens that the basic tokenizer does not change."""
         return self.basic_tokenizer.never_split
 
     @never_split.setter
@@ -258,7 +257,7 @@ class BertTokenizer(HasNativeMethods):
     def encode(self, text: str) -> list[int]:
         """Returns the ids of the word pieces of `text`, without [CLS] and [SEP].
 
-        The same as `convert_tokens_to_ids(tokenize(text))`, but faster: no strings are made.
+        Same as `convert_tokens_to_ids(tokenize(text))`, but faster: it makes no strings.
 
         Raises:
             KeyError: A token is not in `vocab`.
@@ -274,17 +273,17 @@ class BertTokenizer(HasNativeMethods):
     def encode_pair(
         self, text_a: str, text_b: str | None = None, max_length: int | None = None
     ) -> dict[str, list[int]]:
-        """Returns a pair of texts, or one text, as a model takes it.
+        """Returns the inputs of a model for a pair of texts, or for one text.
 
         Args:
             text_a: The first text.
             text_b: The second text.
-            max_length: The most tokens, [CLS] and [SEP] included. Beyond it tokens are cut from the
-                end of the longer text, one by one, as in the scripts of 2019.
+            max_length: The largest number of tokens, including [CLS] and [SEP]. To fit, the last
+                token of the longer text is removed repeatedly, as in the 2019 scripts.
 
         Returns:
-            `input_ids`, of [CLS] text_a [SEP] text_b [SEP]; `token_type_ids`, 0 up to the first
-            [SEP] and 1 after it; `attention_mask`, all 1.
+            A dict with `input_ids`: [CLS] text_a [SEP] text_b [SEP]; `token_type_ids`: 0 up to the
+            first [SEP], then 1; `attention_mask`: all 1.
 
         Raises:
             KeyError: [CLS], [SEP] or the unknown token is not in the vocabulary.
@@ -323,24 +322,24 @@ class BertTokenizer(HasNativeMethods):
         return_tensors: ReturnTensors | None = None,
         max_length: int | None = None,
     ) -> list[list[int]] | dict[str, Any]:
-        """Encodes many texts, without holding the interpreter lock.
+        """Encodes many texts in parallel, with the GIL released.
 
         Args:
             texts: The texts.
-            num_threads: How many threads work; 0 for as many as there are processors.
-            text_pairs: The second text of each pair.
-            return_tensors: "pt" for tensors or "np" for arrays that a model takes, with [CLS] and
-                [SEP], padded with [PAD]; None for lists of ids without them, as of `encode`.
-            max_length: As of `encode_pair`; only with `return_tensors`.
+            num_threads: The number of threads; 0 for one per processor.
+            text_pairs: The second text of each pair; only with `return_tensors`.
+            return_tensors: "pt" for tensors or "np" for arrays, inputs of a model with [CLS] and
+                [SEP], padded with [PAD]; None for lists of ids without these, as from `encode`.
+            max_length: As in `encode_pair`; only with `return_tensors`.
 
         Returns:
-            A list of ids for each text, or `input_ids`, `token_type_ids` and `attention_mask`, each
-            int64 and [batch, length of the longest].
+            A list of ids for each text; or with `return_tensors` a dict with `input_ids`,
+            `token_type_ids` and `attention_mask`, int64 [batch, length of the longest].
 
         Raises:
             KeyError: [CLS], [SEP], [PAD] or the unknown token is needed, but not in the vocabulary.
             TypeError: A tokenizer inside this one was replaced by one of another class.
-            ValueError: An argument does not fit the others.
+            ValueError: An argument has an invalid value, or needs `return_tensors`.
         """
         check_batch(texts, num_threads, return_tensors, text_pairs, max_length)
         encoder = self._required_encoder("encode_batch")
@@ -353,12 +352,12 @@ class BertTokenizer(HasNativeMethods):
         return named(return_tensors, input_ids=ids, token_type_ids=types, attention_mask=mask)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.
+        """Returns the span of each token of `tokenize(text)`: `text[begin:end]`.
 
-        A token goes from the first to the last character of `text` that something of it comes from.
-        Characters that leave nothing behind (controls, stripped accents that are characters of
-        their own) are inside a token only when they stand between two of its characters. Several
-        tokens of one character, and there are some, have the same place.
+        A span covers the first to the last character of `text` that the token was made from.
+        Characters that are dropped (controls, combining accents) are in a span only if they are
+        between two characters of the token. If several tokens are made from one character, they
+        have the same span.
 
         Raises:
             TypeError: A tokenizer inside this one was replaced by one of another class.
@@ -384,8 +383,8 @@ class BertTokenizer(HasNativeMethods):
         )
 
     def _new_native(self, *state: Any) -> tuple[_C.TextEncoder | None, _C.TextEncoder | None]:
-        """Returns what does all steps at once, None where a step is not a native one; and the same
-        for `encode`, None where ids are not those of the native steps.
+        """Returns the encoder that runs both tokenizers at once, or None if one of them was
+        replaced; and the encoder for `encode`, or None if ids come from elsewhere as well.
         """
         basic, wordpiece, has_ids = state
         encoder = None if wordpiece is None else _C.TextEncoder(basic, wordpiece)
@@ -402,7 +401,7 @@ class BertTokenizer(HasNativeMethods):
         return encoder
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """Returns the ids of `tokens`; logs a warning when they are more than `max_len`.
+        """Returns the ids of `tokens`; logs a warning if there are more than `max_len`.
 
         Raises:
             KeyError: A token is not in the vocabulary.
@@ -444,7 +443,7 @@ class BertTokenizer(HasNativeMethods):
         """Writes the vocabulary to a file, or to vocab.txt in a directory.
 
         Returns:
-            The path of the file, which `from_pretrained` takes.
+            The path of the file; `from_pretrained` takes it.
         """
         path = Path(vocab_path)
         vocab_file = path / VOCAB_NAME if path.is_dir() else path

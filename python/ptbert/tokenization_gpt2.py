@@ -38,10 +38,10 @@ _Self = TypeVar("_Self", bound="GPT2Tokenizer")
 
 @functools.cache
 def bytes_to_unicode() -> dict[int, str]:
-    """Returns the character that stands for each byte in GPT-2's files.
+    """Returns the character that represents each byte in GPT-2's files.
 
-    A visible character of Latin-1 stands for itself; all others, white space and control
-    characters among them, get the characters from U+0100 on. The dict cannot be changed.
+    Bytes of visible Latin-1 characters map to these; all others, such as white space and controls,
+    to U+0100, U+0101, ... The dict is read-only.
     """
     items = dict(_C.bytes_to_unicode())
     return ReadOnlyTable((b, items[b]) for b in sorted(items, key=lambda b: ord(items[b])))
@@ -51,28 +51,28 @@ class GPT2Tokenizer(BpeTokenizer):
     """GPT-2's tokenizer, from text to ids and back.
 
     Text is split into words by `pat`, a word's UTF-8 bytes are written in the characters of
-    `bytes_to_unicode`, and byte-pair encoding merges them. All text can be tokenized, and decoding
-    gives it back. Character data is that of Unicode 15.0 on every Python.
+    `bytes_to_unicode`, and byte-pair encoding merges them. Any text can be tokenized and decoded
+    without loss. Character data is that of Unicode 15.0 on every Python.
 
     Args:
         vocab_file: Path of vocab.json, an object of tokens and ids.
-        merges_file: Path of merges.txt: a first line that is ignored, then two symbols a line, in
-            the order in which they are merged.
-        errors: How `decode` treats bytes that are no UTF-8, as in `bytes.decode`.
-        special_tokens: Tokens that get the ids after the vocabulary. They are not searched for
-            inside text.
+        merges_file: Path of merges.txt: a first line that is ignored, then the two symbols of one
+            merge per line, in the order of merging.
+        errors: How `decode` handles bytes that are not UTF-8, as in `bytes.decode`.
+        special_tokens: Tokens whose ids follow those of the vocabulary. Texts are not searched for
+            them.
         max_len: The longest input of the model; a warning is logged beyond it.
 
     Attributes:
         encoder: Token to id.
         decoder: Id to token.
         bpe_ranks: Pair of symbols to rank. These three may be changed at any time.
-        special_tokens: Special token to id; `special_tokens_decoder` is the reverse.
-        byte_encoder: Byte to character; `byte_decoder` is the reverse. Both are read-only.
+        special_tokens: Special token to id; `special_tokens_decoder` is the inverse.
+        byte_encoder: Byte to character; `byte_decoder` is the inverse. Both are read-only.
 
     Raises:
         FileNotFoundError: A file cannot be read.
-        ValueError: A file is not what its name says.
+        ValueError: A file is invalid.
 
     Example:
         >>> from pathlib import Path
@@ -120,16 +120,16 @@ class GPT2Tokenizer(BpeTokenizer):
         """Learns a new vocabulary from text files and writes it to a directory.
 
         Needs the package sentencepiece: `pip install ptbert[train]`. Equal files give equal
-        vocabularies. The characters of the 256 bytes come first, then what is merged of them, and
+        vocabularies. The characters of the 256 bytes come first, then merged tokens, and
         <|endoftext|> last, as in the published vocabulary.
 
         Args:
             files: A path or paths of UTF-8 text files, which are read line by line.
-            vocab_size: The number of tokens. A warning is logged if the words give fewer.
-            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
-                if it does not exist.
+            vocab_size: The number of tokens. A warning is logged if the files give fewer.
+            output_dir: The directory for vocab.json, merges.txt and an empty special_tokens.txt;
+                created if it does not exist.
             overwrite: Whether to replace such files in the directory.
-            verbose: Whether to show a progress bar, on a terminal.
+            verbose: Whether to show a progress bar if stderr is a terminal.
 
         Returns:
             The tokenizer that `from_pretrained(output_dir)` loads.
@@ -138,9 +138,9 @@ class GPT2Tokenizer(BpeTokenizer):
             FileExistsError: There is such a file, and `overwrite` is not set.
             FileNotFoundError: One of the files does not exist.
             ImportError: sentencepiece is not installed.
-            NotADirectoryError: `output_dir` cannot be made.
+            NotADirectoryError: `output_dir` cannot be created.
             ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
-                the bytes; the message gives the smallest.
+                the bytes; the message gives the smallest size.
 
         Example:
             >>> from pathlib import Path
@@ -167,7 +167,7 @@ class GPT2Tokenizer(BpeTokenizer):
 
     @property
     def pat(self) -> str:
-        """What words are, as a regular expression of the package `regex`; it cannot be changed."""
+        """The pattern that words match, for the package `regex`; it cannot be changed."""
         return _C.GPT2_PATTERN
 
     def _utf8_errors(self) -> str:

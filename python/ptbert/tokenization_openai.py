@@ -39,8 +39,8 @@ _Self = TypeVar("_Self", bound="OpenAIGPTTokenizer")
 def text_standardize(text: str) -> str:
     """Prepares text for spaCy, as the original code of GPT did.
 
-    Dashes, ellipses and acute accents become ASCII, runs of punctuation get spaces around them, and
-    white space is folded, to " \\n " where it has a newline.
+    Replaces dashes, ellipses and acute accents by ASCII, puts spaces around runs of punctuation,
+    and folds white space to " ", or to " \\n " if it contains a newline.
     """
     return _C.standardize_text(text)
 
@@ -48,29 +48,30 @@ def text_standardize(text: str) -> str:
 class OpenAIGPTTokenizer(BpeTokenizer):
     """GPT's tokenizer, from text to ids and back.
 
-    With the packages ftfy and spaCy (`pip install ptbert[openai]`), words are made as for the
-    published model: `ftfy.fix_text`, `text_standardize`, spaCy's English tokenizer, lower-casing.
-    Without them by BERT's `BasicTokenizer`, which differs little, and in C++ throughout.
+    With the packages ftfy and spaCy (`pip install ptbert[openai]`), text is split into words as for
+    the published model: `ftfy.fix_text`, `text_standardize`, spaCy's English tokenizer,
+    lower-casing. Without them BERT's `BasicTokenizer` is used, which differs little; tokenization
+    then runs entirely in C++.
 
     Args:
         vocab_file: Path of vocab.json, an object of tokens and ids.
-        merges_file: Path of merges.txt: a first line that is ignored, then two symbols a line, in
-            the order in which they are merged.
-        special_tokens: Tokens that get the ids after the vocabulary. `BasicTokenizer` leaves them
-            whole where they are whole white-space separated words.
+        merges_file: Path of merges.txt: a first line that is ignored, then the two symbols of one
+            merge per line, in the order of merging.
+        special_tokens: Tokens whose ids follow those of the vocabulary. `BasicTokenizer` does not
+            split them if they are whole white-space separated words.
         max_len: The longest input of the model; a warning is logged beyond it.
 
     Attributes:
         encoder: Token to id.
         decoder: Id to token.
         bpe_ranks: Pair of symbols to rank. These three may be changed at any time.
-        special_tokens: Special token to id; `special_tokens_decoder` is the reverse.
-        nlp: spaCy's pipeline, called with a text; without `fix_text` an object with `tokenize`.
-        fix_text: ftfy's function, or None.
+        special_tokens: Special token to id; `special_tokens_decoder` is the inverse.
+        nlp: spaCy's pipeline, called with a text; if `fix_text` is None, an object with `tokenize`.
+        fix_text: The function of ftfy, or None.
 
     Raises:
         FileNotFoundError: A file cannot be read.
-        ValueError: A file is not what its name says.
+        ValueError: A file is invalid.
 
     Example:
         >>> from pathlib import Path
@@ -132,16 +133,16 @@ class OpenAIGPTTokenizer(BpeTokenizer):
 
         Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
         `BasicTokenizer`, even with ftfy and spaCy; equal files give equal vocabularies. "<unk>"
-        comes first, then all characters of the words, as they are and with "</w>" where they end
-        a word, and then what is merged of them.
+        comes first, then all characters of the words (with "</w>" after those that end a word),
+        then merged tokens.
 
         Args:
             files: A path or paths of UTF-8 text files, which are read line by line.
-            vocab_size: The number of tokens. A warning is logged if the words give fewer.
-            output_dir: Where to write vocab.json, merges.txt and an empty special_tokens.txt; made
-                if it does not exist.
+            vocab_size: The number of tokens. A warning is logged if the files give fewer.
+            output_dir: The directory for vocab.json, merges.txt and an empty special_tokens.txt;
+                created if it does not exist.
             overwrite: Whether to replace such files in the directory.
-            verbose: Whether to show a progress bar, on a terminal.
+            verbose: Whether to show a progress bar if stderr is a terminal.
 
         Returns:
             The tokenizer that `from_pretrained(output_dir)` loads.
@@ -150,9 +151,9 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             FileExistsError: There is such a file, and `overwrite` is not set.
             FileNotFoundError: One of the files does not exist.
             ImportError: sentencepiece is not installed.
-            NotADirectoryError: `output_dir` cannot be made.
+            NotADirectoryError: `output_dir` cannot be created.
             ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
-                all characters; the message gives the smallest.
+                all characters; the message gives the smallest size.
 
         Example:
             >>> from pathlib import Path
@@ -168,9 +169,9 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         return cls.from_pretrained(Path(output_dir))
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
-        """Makes these the special tokens, whose ids follow those of the vocabulary.
+        """Replaces the special tokens; their ids follow those of the vocabulary.
 
-        `BasicTokenizer` leaves them whole where they are whole white-space separated words.
+        `BasicTokenizer` does not split them if they are whole white-space separated words.
         """
         tokens = tuple(special_tokens or ())
         super().set_special_tokens(tokens)

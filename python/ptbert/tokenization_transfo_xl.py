@@ -50,14 +50,14 @@ _Self = TypeVar("_Self", bound="TransfoXLCorpus")
 
 @dataclass(frozen=True)
 class _Dataset:
-    """How a corpus is read.
+    """How to read a corpus.
 
     Attributes:
-        counted: The splits whose symbols make the vocabulary.
-        add_eos: Whether lines end with <eos>.
-        ordered: Whether lines continue each other. Otherwise they are sentences between <S>, the
-            training split being all files of a folder, and the vocabulary a file.
-        options: What `get_lm_corpus` gives to the tokenizer.
+        counted: The splits from whose symbols the vocabulary is built.
+        add_eos: Whether to append <eos> to lines.
+        ordered: Whether the lines are one continuous text. If not, they are sentences between <S>,
+            the training split is all files of a folder, and the vocabulary is read from a file.
+        options: Arguments that `get_lm_corpus` passes to the tokenizer.
     """
 
     counted: tuple[str, ...] = _SPLITS
@@ -77,7 +77,7 @@ _DATASETS = {
 
 
 class TransfoXLCorpus:
-    """A corpus with its vocabulary, as ids.
+    """A corpus, encoded to ids, with its vocabulary.
 
     Args:
         args: Arguments of `TransfoXLTokenizer`, by position.
@@ -85,9 +85,9 @@ class TransfoXLCorpus:
 
     Attributes:
         vocab: The `TransfoXLTokenizer`.
-        dataset: The name given to `build_corpus`.
-        train: The ids of the training split, `[tokens]`; for lm1b the paths of its files.
-        valid: The ids of the validation split, `[tokens]`; for lm1b a list, one tensor a sentence.
+        dataset: The name passed to `build_corpus`.
+        train: The ids of the training split [tokens]; for lm1b the paths of its files.
+        valid: The ids of the validation split [tokens]; for lm1b a list of a tensor per sentence.
         test: The ids of the test split, as `valid`.
 
     Example:
@@ -119,7 +119,7 @@ class TransfoXLCorpus:
         *inputs: Any,
         **kwargs: Any,
     ) -> _Self:
-        """Loads a corpus that has been encoded before.
+        """Loads a corpus that `save_corpus` has written.
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_CORPUS_ARCHIVE_MAP`), or
@@ -143,10 +143,11 @@ class TransfoXLCorpus:
         return corpus
 
     def save_corpus(self, directory: StrPath) -> None:
-        """Writes vocab.bin and corpus.bin, which `from_pretrained` takes, here and in 2019.
+        """Writes vocab.bin and corpus.bin; `from_pretrained` reads them, here and in the 2019
+        library.
 
         Raises:
-            TypeError: An attribute is no plain data.
+            TypeError: An attribute is not plain data.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -173,13 +174,13 @@ class TransfoXLCorpus:
         return f"{type(self).__name__}(dataset={self.dataset!r}, {sizes}, vocab={self.vocab!r})"
 
     def build_corpus(self, path: StrPath, dataset: str, verbose: bool = True) -> None:
-        """Counts, numbers and encodes a corpus.
+        """Builds the vocabulary of a corpus and encodes it.
 
         Args:
             path: A directory with train.txt, valid.txt and test.txt; for lm1b with the benchmark's
                 folder instead of train.txt.
             dataset: "ptb", "wt2", "wt103", "enwik8", "text8" or "lm1b".
-            verbose: Whether to show progress bars, on a terminal.
+            verbose: Whether to show progress bars if stderr is a terminal.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -205,7 +206,7 @@ class TransfoXLCorpus:
             setattr(self, split, ids)
 
     def get_iterator(self, split: str, *args: Any, **kwargs: Any) -> Any:
-        """Returns the batches of a split.
+        """Returns an iterator over the batches of a split.
 
         Args:
             split: "train", "valid" or "test".
@@ -231,15 +232,14 @@ class TransfoXLCorpus:
 
 
 def get_lm_corpus(datadir: StrPath, dataset: str, verbose: bool = True) -> TransfoXLCorpus:
-    """Returns a corpus with the vocabulary options of its authors, encoded once.
+    """Returns a corpus with the vocabulary options of Transformer-XL's authors.
 
-    It is kept in `datadir` as cache.pt, and read from there the next time.
+    It is encoded once and cached in `datadir` as cache.pt.
 
     Args:
-        datadir: As the `path` of `TransfoXLCorpus.build_corpus`; for lm1b also with
-            1b_word_vocab.txt.
-        dataset: As there.
-        verbose: Whether to show progress bars, on a terminal.
+        datadir: As `path` of `TransfoXLCorpus.build_corpus`; for lm1b also with 1b_word_vocab.txt.
+        dataset: As in `TransfoXLCorpus.build_corpus`.
+        verbose: Whether to show progress bars if stderr is a terminal.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -276,7 +276,7 @@ def _rules(dataset: str) -> _Dataset:
 
 
 def _shards(folder: Path) -> list[str]:
-    """The training files of lm1b, by name; 2019 took them as the file system listed them."""
+    """Returns the training files of lm1b, sorted; the 2019 library took directory order."""
     shards = sorted(str(path) for path in (folder / _SHARDS).glob("news.en-*"))
     if not shards:
         raise FileNotFoundError(
@@ -286,7 +286,7 @@ def _shards(folder: Path) -> list[str]:
 
 
 def _to_ids(value: Any) -> Any:
-    """Ids as int64: the authors' own files have arrays."""
+    """Converts tensors, and the arrays in files of Transformer-XL's authors, to int64 tensors."""
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(value)
     return value.to(torch.long) if isinstance(value, Tensor) else value

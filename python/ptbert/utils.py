@@ -1,4 +1,4 @@
-"""How the core computes, for those who measure, debug or repeat runs of 2019."""
+"""Control over fast paths, to measure, debug, or reproduce runs of the 2019 library."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from . import _C
 
 
 def fast_paths_enabled() -> bool:
-    """Whether forward passes on the CPU may save work."""
+    """Return whether forward passes on the CPU may take fast paths."""
     return _C.fast_paths_enabled()
 
 
 def enable_fast_paths(enabled: bool) -> None:
-    """Let forward passes on the CPU save work, or not.
+    """Allow or forbid fast paths in forward passes on the CPU; they are allowed by default.
 
-    They do unless told otherwise: sentence-level models and losses of tokens compute nothing for
-    padding, and most of the last layer only for the tokens that they use; attention is one kernel
-    in inference; dropout of float32 is drawn in parallel; linear layers multiply by the faster
-    library. Results differ from those of the plain path by rounding, and dropout draws other
-    elements from the same distribution.
+    Sentence-level models and token-level losses skip padding, and compute most of the last layer
+    only for the tokens that they use; attention is one fused kernel in inference; float32 dropout
+    is drawn in parallel; linear layers use the faster library. Results differ from those of the
+    plain path by rounding, and dropout drops other elements, with the same probability.
 
     Args:
-        enabled: `False` makes every forward pass of this process do the operations and the random
-            draws of the original, in its order, so that equal seeds repeat its runs.
+        enabled: `False` makes every forward pass of this process take the plain path: the
+            operations and random draws of the 2019 library, in its order, so that equal seeds
+            reproduce its runs.
     """
     _C.enable_fast_paths(enabled)
 
 
 def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]) -> None:
-    """Choose what multiplies the matrices of linear layers in float32 on the CPU.
+    """Choose the library that multiplies the matrices of linear layers in float32 on the CPU.
 
-    ATen and oneDNN are inside torch. oneDNN is meant for AMD processors with AVX-512; on one with
-    AVX2 it had 0.6 to 1.1 times the speed of ATen. `"ptbert"` is a product of this package's own
-    for few rows, that is tokens: on the same processor it had 2 times the speed of ATen for 16 and
-    1.3 times for 128. Its gradients are computed by ATen. Results differ by rounding.
+    ATen and oneDNN are built into torch. oneDNN pays on AMD processors with AVX-512; on one with
+    AVX2 it had 0.6 to 1.1 times the speed of ATen. `"ptbert"` is this package's own product for few
+    rows, i.e. tokens: on the same processor it had 2 times the speed of ATen for 16 rows and 1.3
+    times for 128. ATen computes its gradients. Results differ by rounding.
 
     Args:
-        library: `"measured"`, as it is at first, takes oneDNN where there is AVX-512 and it is at
-            least 1.3 times as fast, which is measured once in a process; with AVX2 alone it takes
-            `"ptbert"`. The other names force one of them where it can do the work: `"ptbert"` for
-            4 to 256 rows and at least 32 features, `"oneDNN"` for at least 16 rows.
+        library: `"measured"`, the default, takes oneDNN if the processor has AVX-512 and oneDNN is
+            at least 1.3 times as fast, measured once per process; with AVX2 only it takes
+            `"ptbert"`. The other names force a library where it can do the work: `"ptbert"` for 4
+            to 256 rows and at least 32 output features, `"oneDNN"` for at least 16 rows.
 
     Raises:
         ValueError: Another name; torch was built without oneDNN; the processor has no AVX2 for
@@ -53,7 +53,7 @@ def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]
 
 
 class PathChoice(NamedTuple):
-    """How a step of a forward pass was computed."""
+    """How a step of a forward pass was computed, why, and how many times."""
 
     step: str
     path: str
@@ -62,7 +62,7 @@ class PathChoice(NamedTuple):
 
 
 class Explanation(tuple[PathChoice, ...]):
-    """Choices in the order in which they were made first; as text, a table of them."""
+    """Choices in the order in which each was first made; `str` gives a table."""
 
     __slots__ = ()
 
@@ -76,10 +76,10 @@ class Explanation(tuple[PathChoice, ...]):
 def explain(
     model: Callable[..., object], batch: torch.Tensor | Sequence[Any] | Mapping[str, Any]
 ) -> Explanation:
-    """Run a model on a batch and tell which ways of computing it took, and why.
+    """Run a model on a batch and return which paths its forward pass took, and why.
 
-    The pass happens as it would without this: in training or evaluation, with or without gradients,
-    as the caller has it. The default generator of random numbers is put back afterwards.
+    Training or evaluation mode and gradients are as the caller has set them. The state of the
+    default random generator is restored afterwards.
 
     Printed, the result is a table, such as this one of a batch of MRPC:
 
@@ -90,11 +90,11 @@ def explain(
 
     Args:
         model: One of this package's models, or a module that holds one.
-        batch: What the model is called with: a tensor, positional arguments or named ones.
+        batch: Arguments for the model: a tensor, a sequence (positional) or a mapping (named).
 
     Returns:
-        A choice for each step, path and reason, with the times it was made. Empty where the core
-        had none, as for a module of other packages, or a model that another thread computes.
+        A choice for each step, path and reason, with the number of times it was made. Empty if
+        none was made in this thread, as for modules of other packages.
 
     Example:
         >>> from ptbert import BertConfig, BertForSequenceClassification

@@ -44,7 +44,8 @@ TEST(BpeTest, MergesOverlappingPairsFromTheLeft) {
 }
 
 TEST(BpeTest, AMergeOfALowerRankThatBecomesPossibleWaitsForTheRound) {
-  // "ab" + "a" has the lower rank, but all of "a" + "b" are merged first, as in the original.
+  // "ab" + "a" has the lower rank, but "a" + "b" is merged everywhere first, as in the 2019
+  // library.
   const Bpe bpe({}, Merges{{"ab", "a", 0}, {"a", "b", 1}});
   EXPECT_EQ(merged(bpe, "abab"), (Strings{"ab", "ab"}));
   EXPECT_EQ(merged(bpe, "abaab"), (Strings{"aba", "ab"}));

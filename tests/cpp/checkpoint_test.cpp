@@ -39,7 +39,7 @@ protected:
     return message_of<FormatError>([this] { load_safetensors(path_); });
   }
 
-  /// What the reader says about one float tensor `w` with this entry and 16 bytes of data.
+  /// The error message for a file of one float tensor `w` with this entry and 16 bytes of data.
   std::string message_of_entry(const std::string& entry) const {
     write(R"({"w":)" + entry + "}", std::string(16, '\0'));
     return message();

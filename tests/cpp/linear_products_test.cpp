@@ -12,14 +12,14 @@ namespace {
 
 using torch::Tensor;
 
-/// Within it linear_product() takes `library` where it can.
+/// A scope in which linear_product() uses `library` where it can.
 class Library {
 public:
   explicit Library(ProductLibrary library) { use_product_library(library); }
   ~Library() { use_product_library(ProductLibrary::kMeasured); }
 };
 
-/// What linear_product() took, and why.
+/// The library that linear_product() used, and why.
 std::string choice(const Tensor& x, const Tensor& weight, const Tensor& bias = {}) {
   const PathRecorder recorder;
   linear_product(x, weight, bias);
@@ -92,7 +92,7 @@ protected:
   }
 };
 
-/// What holds for each library beside torch's own.
+/// Tests that run for each library other than ATen.
 class EachLibraryTest : public SeededTest, public testing::WithParamInterface<ProductLibrary> {
 protected:
   void SetUp() override {
@@ -203,7 +203,7 @@ TEST_F(OwnProductTest, TorchComputesWhatItIsNotFor) {
   EXPECT_EQ(choice(x.slice(0, 0, 3), weight), "ATen: too few rows");
   EXPECT_EQ(choice(x[0], weight), "ATen: too few rows");
   EXPECT_EQ(choice(x.slice(0, 0, 4), weight.slice(0, 1)), "ATen: too few features");
-  // A negation that is only noted, not yet done.
+  // A lazy negation (the negative bit is set).
   const auto negative = torch::_neg_view(x.slice(0, 0, 9));
   EXPECT_EQ(choice(negative, weight), "ATen: not plain, dense float32");
   expect_equal(linear_product(negative, weight, {}), torch::linear(negative, weight));

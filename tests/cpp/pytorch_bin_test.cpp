@@ -49,13 +49,13 @@ protected:
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  /// What the reader says about a file of these bytes.
+  /// The error message for a file of these bytes.
   std::string message(const Bytes& bytes) const {
     std::ofstream(path_, std::ios::binary) << bytes;
     return message_of<FormatError>([this] { load_pytorch_bin(path_); });
   }
 
-  /// What the reader says about an archive of this pickle and twelve numbers as storage "0".
+  /// The error message for an archive of this pickle and twelve numbers as storage "0".
   std::string message_of_program(const Bytes& program) const {
     caffe2::serialize::PyTorchStreamWriter archive(path_);
     const std::vector<float> numbers(12);

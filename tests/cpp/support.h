@@ -21,7 +21,7 @@ protected:
   void SetUp() override { torch::manual_seed(0); }
 };
 
-/// Within it forward passes take the plain path.
+/// A scope in which forward passes take the plain path.
 class PlainPaths {
 public:
   PlainPaths() { enable_fast_paths(false); }

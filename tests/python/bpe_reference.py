@@ -20,7 +20,7 @@ GPT2_PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|
 
 
 def byte_characters() -> list[str]:
-    """The character that stands for each byte: a visible one of Latin-1, or one from U+0100 on."""
+    """The character for each byte: itself if it is visible Latin-1, else one from U+0100 on."""
     visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in visible]
     return [chr(b if b in visible else 0x100 + others.index(b)) for b in range(256)]
@@ -45,7 +45,7 @@ def merge_pair(symbols: list[str], pair: Pair) -> list[str]:
 
 
 def merge(symbols: list[str], ranks: Mapping[Pair, int]) -> list[str]:
-    """Merges the pair of the lowest rank, wherever it is, until there is none."""
+    """Merges the pair with the lowest rank at all its positions, until no pair has a rank."""
     while True:
         pairs = [p for p in pairwise(symbols) if p in ranks]
         if not pairs:

@@ -74,7 +74,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor | None]:
 
 
 def assert_gradients(model: nn.Module, expected: dict[str, Tensor | None]) -> None:
-    """Compares gradients; zeros may stand for none."""
+    """Compares gradients; zeros and None are equal."""
     actual = gradients(model)
     assert list(actual) == list(expected)
     for name, gradient in actual.items():
@@ -98,7 +98,7 @@ def compare_gradients(class_name: str, changed: bool, **options: Any) -> None:
 
 
 def compare_accumulated(class_name: str, **options: Any) -> None:
-    """As `compare_gradients`, of two steps of which the second alone is synchronised."""
+    """As `compare_gradients`, for two steps of which only the second is synchronised."""
     model, plain = make_pair(class_name)
     plain(**whole_batch(class_name)).backward()
     wrapped = DistributedDataParallel(model, **options)
@@ -143,7 +143,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 CHECKS: dict[str, Callable[[], None]] = {}
 for name in plain_bert.CLASSES:
     for label, options in OPTIONS.items():
-        # Without options there must be no parameter without a gradient, as a pooler without use.
+        # By default all parameters must get gradients; an unused pooler would not.
         if name == SEQUENCE or options:
             CHECKS[f"{name}-{label}"] = partial(compare_gradients, name, False, **options)
     unused = OPTIONS["no_options" if name == SEQUENCE else "find_unused_parameters"]
@@ -181,5 +181,5 @@ def step(model: nn.Module, batch: Batch) -> list[Any]:
 
 
 def serve(models: list[tuple[nn.Module, Batch]], connection: Connection) -> None:
-    """Send back what models from another process give."""
+    """Send back the results of models from another process."""
     connection.send([step(model, batch) for model, batch in models])

@@ -1,4 +1,4 @@
-"""Models, batches and comparisons for the tests of paths that save work."""
+"""Models, batches and comparisons for the tests of fast paths."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def assert_paths_agree(model: Any, *inputs: Tensor | None, atol: float = 1e-5) -
     assert_close(logits, expected_logits, atol)
     norm = float(torch.cat([g.flatten() for g in expected_gradients]).norm())
     for gradient, expected in zip(gradients, expected_gradients, strict=True):
-        # A gradient whose terms nearly cancel has the rounding of its terms.
+        # Where terms of a gradient nearly cancel, the rounding error is that of the terms.
         limit = atol * max(float(expected.norm()), 3e-3 * norm)
         assert float((gradient - expected).norm()) <= limit
 
 
 def linear_rows(model: Any, *inputs: Tensor | None) -> set[int]:
-    """On how many rows the model's linear layers work."""
+    """The numbers of rows with which linear layers are called."""
     with torch.profiler.profile(record_shapes=True) as profile, torch.no_grad():
         model(*inputs)
     products = {"aten::linear", "mkldnn::_linear_pointwise", "ptbert::multiply_few_rows"}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from support import TINY_CONFIG, seeded_ids, seeded_values
 
-# Where outputs of the longest sequence are recorded; all of them would not be worth their size.
+# The positions of the longest sequence whose outputs are recorded, to keep files small.
 LONGEST = 512
 RECORDED_POSITIONS = [0, 1, 255, 510, 511]
 
@@ -115,7 +115,7 @@ def _mask(case: ModelCase) -> Tensor:
 def model_inputs(case: ModelCase) -> dict[str, Tensor]:
     """The inputs of the case, by the names of `forward`."""
     shape = _shape(case)
-    # The look-up of id 0, the padding row, gives no gradient: one place has it, on purpose.
+    # Id 0, the padding row, gets no gradient; it occurs once, on purpose.
     inputs = {"input_ids": seeded_ids("input_ids", shape, 1, case.config_fields["vocab_size"])}
     inputs["input_ids"].reshape(-1)[-1] = 0
     if case.token_types:
@@ -147,7 +147,7 @@ def model_labels(case: ModelCase) -> dict[str, Tensor]:
     if case.class_name == "BertForQuestionAnswering":
         labels["start_positions"] = seeded_ids("start_positions", rows, 0, case.seq)
         labels["end_positions"] = seeded_ids("end_positions", rows, 0, case.seq)
-        # Behind the end: ignored. Before the start: clamped to 0.
+        # Past the end: ignored. Before the start: clamped to 0.
         labels["start_positions"][1:2] = case.seq + 3
         labels["end_positions"][2:3] = -2
     return labels
@@ -161,7 +161,7 @@ def flat_outputs(outputs: Any) -> list[Tensor]:
 
 
 def probe_loss(outputs: list[Tensor]) -> Tensor:
-    """A scalar that every output has a share in, for BertModel, which has no loss of its own."""
+    """A scalar that depends on every output, for BertModel, which has no loss."""
     total = torch.zeros((), dtype=outputs[0].dtype)
     for index, output in enumerate(outputs):
         weights = torch.from_numpy(seeded_values(f"probe.{index}", output.shape))

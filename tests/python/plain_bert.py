@@ -229,7 +229,7 @@ def labels(class_name: str) -> dict[str, Tensor]:
 
 @contextmanager
 def plain_paths() -> Iterator[None]:
-    """Within it the core computes and draws random numbers as plain PyTorch does."""
+    """A context in which models compute and draw random numbers as plain PyTorch does."""
     before = fast_paths_enabled()
     enable_fast_paths(False)
     try:
@@ -240,7 +240,7 @@ def plain_paths() -> Iterator[None]:
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Within it all modules are in evaluation mode; afterwards each is as it was."""
+    """A context in which all modules are in evaluation mode; restores their modes at the end."""
     before = [(module, module.training) for model in models for module in model.modules()]
     for model in models:
         model.eval()
@@ -252,13 +252,13 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
 
 
 def outputs_of(model: Any, class_name: str) -> list[Tensor]:
-    """What the model gives for the batch; dropout draws alike in every call on the plain paths."""
+    """The model's output for the batch; on the plain path dropout is equal in every call."""
     torch.manual_seed(1)
     return flat_outputs(model(**batch(class_name)))
 
 
 def gradients_of(model: Any, class_name: str) -> dict[str, Tensor | None]:
-    """The gradients of the loss, which are not left in the model."""
+    """The gradients of the loss; the model's `grad`s are cleared again."""
     model.zero_grad()
     torch.manual_seed(1)
     model(**batch(class_name), **labels(class_name)).backward()

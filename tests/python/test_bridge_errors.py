@@ -1,4 +1,4 @@
-"""What the C++ core cannot follow is an error that names the part, and is never ignored."""
+"""Changes that C++ cannot follow raise an error that names the part; they are never ignored."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ HEADS = {
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
-    # torch says of both trees that backward hooks see no gradients of ids and none of lists.
+    # torch warns for both trees that backward hooks see no gradients of ids or lists.
     pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
     pytest.mark.filterwarnings("ignore:For backward hooks to be called"),
 ]
@@ -360,7 +360,7 @@ def test_hook_may_call_the_model_itself(inner: str, pair: tuple[Any, Any], class
 
 
 def test_hook_may_change_the_model_during_the_pass(tiny_config: BertConfig) -> None:
-    """The pass under way goes on as it began; the next one sees the change."""
+    """A running pass is not affected by the change; the next one is."""
     model, _ = plain_bert.make_pair("BertForSequenceClassification", tiny_config)
     model.eval()
     before = model(IDS)

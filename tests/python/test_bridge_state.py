@@ -202,7 +202,7 @@ def test_partly_loaded_model_trains(assign: bool, pair: tuple[Any, Any], class_n
 
 @pytest.fixture
 def swapping() -> Iterator[None]:
-    """Parameters are swapped where they would be replaced, so that those who hold them follow."""
+    """Parameters are swapped instead of replaced, so that references to them stay valid."""
     before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     yield
@@ -240,7 +240,7 @@ def assert_tied(model: Any) -> None:
 
 
 def loaded(model: Any, assign: bool = False) -> Any:
-    """`model` with the seeded weights, each of which is loaded from a tensor of its own."""
+    """`model` with the seeded weights, each loaded from a separate tensor."""
     source = new_model(type(model).__name__, model.config)
     seed_weights(source)
     state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
@@ -305,7 +305,7 @@ def test_copy_that_takes_everything_along_can_be_called(tiny_config: BertConfig)
 
 
 class DropsParameter(nn.Linear):
-    """Parts may put other parameters in the place of their own when they are loaded."""
+    """Modules may replace their parameters when a state dict is loaded."""
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)

@@ -1,4 +1,4 @@
-"""What users do to a model's tree takes effect in the next call, as in plain PyTorch."""
+"""Changes of a model's tree take effect in the next call, as in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LayerOfTheUser(nn.Module):
 
 
 class AttentionOfTheUser(nn.Module):
-    """Takes what a self-attention or an attention takes, and looks at the mask alone."""
+    """Takes the arguments of a self-attention or an attention, and uses only the mask."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Buffers and lists of parameters: what users do to them takes effect, as in plain PyTorch."""
+"""Buffers and lists of parameters: changes take effect, as in plain PyTorch."""
 
 from __future__ import annotations
 

@@ -119,8 +119,7 @@ def test_gradients_of_threads_add_up(pair: tuple[Any, Any]) -> None:
 
 
 def test_interpreter_is_free_during_a_pass(pair: tuple[Any, Any]) -> None:
-    """No thread has to give the interpreter away within this switch interval, so another one gets
-    on only while C++ has let go of it."""
+    """With a long switch interval, another thread can run only while C++ releases the GIL."""
     ticks = 0
     done = threading.Event()
 
@@ -188,7 +187,7 @@ REPLACERS: dict[str, Callable[[Any], Callable[[int], None]]] = {
 
 @pytest.mark.parametrize("replaced", REPLACERS)
 def test_threads_see_either_value_of_a_replaced_part(replaced: str, pair: tuple[Any, Any]) -> None:
-    """Every pass gives what the old part or the new one gives, and the new one is soon seen."""
+    """Every pass returns the output of the old or the new part; the new one is used soon."""
     model, plain = pair
     replace = REPLACERS[replaced](model)
     replace_in_plain = REPLACERS[replaced](plain)

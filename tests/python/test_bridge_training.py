@@ -17,7 +17,7 @@ from support import seed_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# A large epsilon keeps AdamW from blowing up what is zero but for rounding.
+# A large epsilon keeps AdamW from amplifying gradients that are zero up to rounding.
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
     "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, eps=1e-4),
@@ -154,7 +154,7 @@ def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: 
 def test_fast_paths_follow_dropout_of_every_part(
     class_name: str, tiny_fields: dict[str, Any]
 ) -> None:
-    """Probabilities of zero and one make training repeatable."""
+    """Dropout probabilities of zero and one make training repeatable."""
     none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     pair = plain_bert.make_pair(class_name, BertConfig.from_dict(tiny_fields | none))
     for path in [path for path, part in pair[1].named_modules() if isinstance(part, nn.Dropout)]:

@@ -1,4 +1,4 @@
-"""What torch wraps around modules works around models: functional calls, replicas, compilers."""
+"""torch's wrappers of modules work with models: functional calls, replicas, compilers."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_no_graph_is_made_on_request(mode: Any, pair: tuple[Any, Any]) -> None:
     with mode():
         output = scores(model)
     assert not output.requires_grad
-    assert_close(output, expected)  # attention is then one kernel, which rounds otherwise
+    assert_close(output, expected)  # without gradients attention is fused and rounds differently
     assert scores(model).requires_grad
 
 

@@ -1,4 +1,4 @@
-"""What a user is told when the build or the installed torch does not fit."""
+"""Messages when the build or the installed torch does not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.compile: a model is one opaque call, and what users put into it is compiled."""
+"""torch.compile: a model is one opaque call; Python modules put into it are compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import plain_bert
 from model_cases import flat_outputs
 from support import assert_close
 
-# Dynamo touches `grad` of what a part is given, in any model.
+# Dynamo reads `grad` of a module's inputs, in any model.
 TOUCHED = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
 
@@ -35,7 +35,7 @@ class PartOfTheUser(nn.Module):
         return torch.tanh(self.dense(x))
 
 
-# What torch's own inductor imports is deprecated by torch.
+# torch's inductor imports modules that torch itself deprecates.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_compiled_model_breaks_its_graph_once_and_gives_equal_results(
@@ -104,7 +104,7 @@ def test_changes_take_effect_in_a_compiled_model(pair: tuple[Any, Any], class_na
 
 @TOUCHED
 def test_parts_of_the_user_are_compiled(pair: tuple[Any, Any], class_name: str) -> None:
-    """What C++ calls in Python is traced by the compiler as it would be in any other model."""
+    """Nodes that C++ calls in Python are traced by the compiler as in any other model."""
     model, plain = pair[0].eval(), pair[1].eval()
     graphs: list[torch.fx.GraphModule] = []
 

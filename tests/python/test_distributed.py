@@ -52,7 +52,7 @@ def answers() -> dict[tuple[str, bool], list[Any]]:
 def test_model_is_sent_to_another_process(
     case: tuple[str, bool], answers: dict[tuple[str, bool], list[Any]]
 ) -> None:
-    """It gives there what plain PyTorch gives here, with a replaced part and a hook too."""
+    """It gives the results of plain PyTorch, with a replaced part and a hook as well."""
     class_name, changed = case
     _, plain = make_pair(class_name, changed)
     expected = distributed_worker.step(plain, whole_batch(class_name))

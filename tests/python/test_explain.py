@@ -1,4 +1,4 @@
-"""`ptbert.utils.explain` tells the path of each step and its reason."""
+"""`ptbert.utils.explain` returns the path of each step and its reason."""
 
 from __future__ import annotations
 

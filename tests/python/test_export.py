@@ -126,12 +126,12 @@ def test_length_past_the_positions_is_refused(pair: tuple[Any, Any]) -> None:
 
 
 def test_strict_export_is_refused(pair: tuple[Any, Any]) -> None:
-    """It traces Python, and there is none."""
+    """Strict export traces Python code, and a model has none to trace."""
     with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):
         torch.export.export(pair[0], inputs_of(4, 6), strict=True)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own affairs
+@pytest.mark.filterwarnings("ignore")  # torch's exporter raises warnings about itself
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_onnx_runtime_gives_equal_outputs(
     dynamic: bool, pair: tuple[Any, Any], tmp_path: Path

@@ -1,4 +1,4 @@
-"""Paths that save work give the results of the plain path."""
+"""Fast paths give the results of the plain path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths that save work give the results of the plain path wherever tensors lie in memory."""
+"""Fast paths give the results of the plain path for all strides of tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths that save work where outputs are for each token, and in attention."""
+"""Fast paths of models with outputs for each token, and of attention."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_losses_of_tokens_work_on_labelled_tokens_only() -> None:
         model = make_model(class_name).eval()
         labels = token_labels(class_name, batch[2])
         labelled = int((labels[0] >= 0).sum())
-        # Behind the last attention the labelled tokens, for pre-training also the first ones.
+        # After the last attention: labelled tokens, and for pre-training first tokens, too.
         expected = {tokens, labelled, *extra, *(n + labelled for n in extra)}
         assert linear_rows(model, *batch, *labels) == expected
         with plain_bert.plain_paths():
@@ -88,7 +88,7 @@ def test_labels_of_padding_and_no_labels_take_the_plain_path(class_name: str) ->
     model = make_model(class_name).eval()
     batch = padded_batch(LENGTHS)
     labels = token_labels(class_name, batch[2])
-    labels[0][2, 5] = 7  # behind the end
+    labels[0][2, 5] = 7  # at padding
     none = [torch.full_like(labels[0], -1), *labels[1:]]
     sequences = [len(LENGTHS)]  # of the pooler
     for some in (labels, none):
@@ -96,7 +96,7 @@ def test_labels_of_padding_and_no_labels_take_the_plain_path(class_name: str) ->
         loss = model(*batch, *some)
         with plain_bert.plain_paths():
             torch.testing.assert_close(loss, model(*batch, *some), equal_nan=True)
-    assert torch.isnan(loss)  # a mean of nothing, as in 2019
+    assert torch.isnan(loss)  # the mean of no values, as in the 2019 library
 
 
 def test_activation_of_the_user_in_the_head_sees_the_whole_batch() -> None:
@@ -164,7 +164,7 @@ def test_models_with_outputs_for_each_token_may_skip_padding() -> None:
     assert copy.deepcopy(model).bert.skip_padding
 
 
-# Attention whose weights nobody asks for
+# Attention without `output_attentions`
 
 
 def attention_calls(model: Any, *inputs: Tensor | None) -> int:
@@ -180,9 +180,9 @@ def attention_calls(model: Any, *inputs: Tensor | None) -> int:
 def test_attention_of_one_kernel_gives_the_same(dtype: torch.dtype, atol: float) -> None:
     model = make_model("BertForTokenClassification").eval().to(dtype)
     ids, types, mask = padded_batch(LENGTHS)
-    mask[2] = 0  # attends to all alike, as in 2019
+    mask[2] = 0  # attends to all positions equally, as in the 2019 library
     for some in (mask, None):
-        # In half precision the sum of a score and -10000 has lost the score.
+        # In half precision score + -10000 rounds the score away.
         fused = 2 if some is None or dtype != torch.bfloat16 else 0
         with torch.no_grad():
             scores = model(ids, types, some)

@@ -1,4 +1,4 @@
-"""Linear layers that do not multiply by torch's library, and what tells that they do not."""
+"""Linear layers that use another library than torch does, and how to observe that."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_frozen_layer_keeps_no_input_for_its_gradient() -> None:
     hidden = torch.randn(20, 37)
     output = layer(hidden, torch.zeros(20, 32))
     with torch.no_grad():
-        hidden.add_(1)  # nothing of it is needed any more
+        hidden.add_(1)  # autograd must not have saved it
     output.square().sum().backward()
     assert layer.dense.weight.grad is None
     assert layer.dense.bias.grad is not None

@@ -118,7 +118,7 @@ def test_batches_of_files_equal_oracle(tmp_path: Path, shuffle: bool) -> None:
 
 
 def test_extension_longer_than_a_batch_repeats_all_there_is() -> None:
-    """The original raises or repeats the wrong ids here."""
+    """The 2019 library raises or repeats the wrong ids here."""
     batches = list(LMShuffledIterator([torch.arange(10)], bsz=1, bptt=2, ext_len=5))
     assert [data.tolist() for data, _, _ in batches] == [
         [[0, 1]],

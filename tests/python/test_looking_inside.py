@@ -1,4 +1,4 @@
-"""Attention weights, head masks, what heads give, and pruning of heads."""
+"""Attention weights, head masks, outputs of heads, and pruning of heads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def layers_of(model: Any) -> Any:
 
 
 def mask_heads(plain: nn.Module, rows: Tensor) -> None:
-    """Makes plain PyTorch's model multiply what each head gives by its entry of `rows`."""
+    """Makes the plain PyTorch model multiply the output of each head by its entry in `rows`."""
     for layer, row in zip(layers_of(plain), rows, strict=True):
         factors = row.repeat_interleave(HEAD_SIZE)
         layer.attention.self.register_forward_hook(

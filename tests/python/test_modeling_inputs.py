@@ -1,4 +1,4 @@
-"""What the BERT classes say to inputs, labels and configurations that they cannot work with."""
+"""Errors of the BERT classes for invalid inputs, labels and configurations."""
 
 from __future__ import annotations
 

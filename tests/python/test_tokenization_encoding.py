@@ -1,4 +1,4 @@
-"""Ids of texts, pairs and batches, and where tokens stand in the text."""
+"""Ids of texts, pairs and batches, and offsets of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is changed after a tokenizer was used counts as if it had been so from the beginning."""
+"""A tokenizer changed after use behaves like one constructed with the change."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ def test_change_while_the_native_tokenizer_is_made_counts(monkeypatch: pytest.Mo
     def interrupted(*state: Any) -> Any:
         native = make(*state)
         monkeypatch.undo()
-        tokenizer.wordpiece_tokenizer.unk_token = "sea"  # as another thread may do now
+        tokenizer.wordpiece_tokenizer.unk_token = "sea"  # as if changed by another thread
         return native
 
     monkeypatch.setattr(_C, "WordpieceTokenizer", interrupted)

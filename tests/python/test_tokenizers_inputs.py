@@ -1,4 +1,4 @@
-"""What all tokenizers do alike: batches as arrays, offsets, and input that no one expects."""
+"""Behaviour common to all tokenizers: batches as arrays, offsets, and unusual input."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_offsets_are_positions_in_the_str(tokenizers: dict[str, Any]) -> None:
     assert "".join(marked("openai-gpt", "Séa, x")) == "Séa,x"
 
 
-# Input that no one expects
+# Unusual input
 
 
 def test_lone_surrogates_are_errors_with_their_position(tokenizer: Any) -> None:

@@ -1,4 +1,4 @@
-"""All tokenizers beside the libraries that say what is right: a part of tests/slow/tokenizers."""
+"""All tokenizers against reference libraries: a part of tests/slow/tokenizers."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ CLASSES = [BertTokenizer, OpenAIGPTTokenizer, GPT2Tokenizer]
 
 @pytest.fixture(autouse=True)
 def without_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has GPT's words made as in training."""
+    """Makes GPT's tokenizer split words as training does."""
     monkeypatch.setitem(sys.modules, "ftfy", None)
 
 

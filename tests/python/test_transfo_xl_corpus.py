@@ -104,7 +104,7 @@ def test_corpus_and_batches_equal_oracle(folder: Path, dataset: str) -> None:
 
 @pytest.mark.parametrize("dataset", ["ptb", "wt2", "wt103"])
 def test_real_corpora_equal_oracle(test_data: Path, tmp_path: Path, dataset: str) -> None:
-    """The parts that there are, each serving as all three splits."""
+    """The available files, each used for all three splits."""
     source = {"ptb": "ptb/valid", "wt2": "wikitext-2/valid", "wt103": "wikitext-103/test"}[dataset]
     for split in ("train", "valid", "test"):
         shutil.copy(test_data / "lm" / f"{source}.txt", tmp_path / f"{split}.txt")
@@ -126,16 +126,16 @@ def test_saved_corpus_loads(folder: Path, tmp_path: Path, dataset: str) -> None:
     loaded = ptbert.TransfoXLCorpus.from_pretrained(str(tmp_path / "saved"))
     assert_same_corpus(loaded, ours)
     if dataset == "lm1b":
-        return  # the original takes lists for numbers
+        return  # the 2019 library mistakes lists for numbers
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it copies tensors as torch advises against
+        warnings.simplefilter("ignore")  # torch warns about how the 2019 library copies tensors
         theirs = oracle().TransfoXLCorpus.from_pretrained(str(tmp_path / "saved"))
     assert_same_corpus(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.int64, np.int32])
 def test_corpus_of_the_original_loads(folder: Path, kind: Any) -> None:
-    """What its converter saves: the attributes of the authors' corpus, which has arrays."""
+    """Its converter saves the attributes of the authors' corpus, which has arrays."""
     ours, theirs = build_both("wt2", folder)
     attributes = dict(vars(theirs), cutoffs=[0, 2, 5])
     torch.save(attributes.pop("vocab").__dict__, folder / "vocab.bin")

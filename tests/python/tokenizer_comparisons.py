@@ -1,4 +1,4 @@
-"""Our tokenizers beside the libraries that say what is right, and how far each of them may differ.
+"""Comparisons of our tokenizers with reference libraries, and the known differences of each.
 
 `Comparison.explained` is about `tokenizers`, which does three things in another way than
 pytorch-pretrained-bert 0.6.2; for all other texts, and all other libraries, nothing may differ.
@@ -31,7 +31,7 @@ def nothing_is_explained(text: str) -> bool:
 
 @dataclasses.dataclass
 class Comparison:
-    """Two functions of a text that must agree, but where a difference is explained."""
+    """Two functions of a text that must agree unless a difference is explained."""
 
     ours: View
     theirs: View
@@ -60,7 +60,7 @@ def bert_vocabulary(data: Path, name: str) -> str:
 
 
 def without_spacy() -> Any:
-    """Lets BasicTokenizer make the words of GPT."""
+    """Makes GPT's tokenizer use BasicTokenizer for words."""
     return mock.patch.dict(sys.modules, ftfy=None)
 
 

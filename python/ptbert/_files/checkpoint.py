@@ -1,4 +1,4 @@
-"""Checkpoint files to state dicts, without running what a pickle may contain."""
+"""Reads checkpoint files as state dicts, without running code in pickles."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ZIP_MAGIC = b"PK\x03\x04"
 def read_state_dict(path: StrPath) -> dict[str, Tensor]:
     """Reads the tensors of a .safetensors file or of a PyTorch checkpoint (zip or legacy format).
 
-    Tensors arrive on the CPU and are memory-mapped where the format allows it.
+    Tensors are on the CPU, and memory-mapped if the format allows it.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is no checkpoint, is damaged, or holds more than a dict of tensors.
+        ValueError: The file is damaged, or is not a checkpoint with only a dict of tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,13 +41,13 @@ def _load_pickle(path: Path) -> object:
 def _checked_state_dict(path: Path, checkpoint: object) -> dict[str, Tensor]:
     remedy = "Save model.state_dict() on its own with torch.save."
     if not isinstance(checkpoint, dict):
-        kind = type(checkpoint).__name__
-        raise ValueError(f"`{path}` must hold a dict of tensors, but holds one {kind}. {remedy}")
+        found = type(checkpoint).__name__
+        raise ValueError(f"`{path}` must hold a dict of tensors, but holds one {found}. {remedy}")
     for key, value in checkpoint.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            kind = type(value).__name__
+            found = type(value).__name__
             raise ValueError(
-                f"`{path}` must hold a dict of tensors, but its entry {key!r} is of type {kind}. "
+                f"`{path}` must hold a dict of tensors, but its entry {key!r} is of type {found}. "
                 f"{remedy}"
             )
     return dict(checkpoint)

@@ -1,4 +1,4 @@
-"""Dicts of plain data as `torch.save` writes them, without running what a pickle may hold."""
+"""Reads and writes dicts of plain data in torch.save's format, without running code in pickles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ..file_utils import StrPath
 
-# How torch's errors name what a pickle asks for: a function or class, or what one would be made of.
+# How errors of torch.load name a forbidden function or class in a pickle.
 _FOREIGN = re.compile(r"GLOBAL (\S+)|but got <class '([\w.]+)'>")
 _PLAIN = (type(None), bool, int, float, str, list, tuple, dict, OrderedDict, Counter, Tensor)
 
-# What arrays of ints need beyond the names that `weights_only` knows. numpy 2 moved the function; a
-# file names it as the numpy that wrote it did.
+# What `weights_only` must allow in addition, for arrays of ints. numpy 2 moved `_reconstruct`; a
+# file has the name that it had in the numpy that wrote the file.
 _reconstruct: Any = np.empty(0).__reduce__()[0]
 _ALLOWED: list[Any] = [
     (_reconstruct, "numpy.core.multiarray._reconstruct"),
@@ -35,18 +35,18 @@ _ALLOWED: list[Any] = [
 ]
 
 
-def load_plain(path: Path, content: str, kind: str, remedy: str, mmap: bool = False) -> object:
-    """Returns what `torch.save` has written, if it is plain: nothing that a pickle names is run.
+def load_plain(path: Path, content: str, file_type: str, remedy: str, mmap: bool = False) -> object:
+    """Returns the content of a file by `torch.save`, if it is plain data; runs no code in pickles.
 
     Args:
         path: The file, in any format that `torch.save` has had.
-        content: What it must hold, for the message.
-        kind: What it must be, for the message.
-        remedy: What should have been saved instead of a Python object.
-        mmap: Whether to map tensors rather than to read them.
+        content: Words for the message: what the file must hold.
+        file_type: Words for the message: what the file must be.
+        remedy: Words for the message: what to save instead of a Python object.
+        mmap: Whether to memory-map tensors.
 
     Raises:
-        ValueError: The file is damaged, or holds anything else.
+        ValueError: The file is damaged, or holds anything but plain data.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -61,7 +61,7 @@ def load_plain(path: Path, content: str, kind: str, remedy: str, mmap: bool = Fa
                 f"weights_only=False) and save {remedy} with torch.save."
             ) from error
         raise ValueError(
-            f"`{path}` must be {kind}, but is truncated or of another format "
+            f"`{path}` must be {file_type}, but is truncated or of another format "
             f"({type(error).__name__}). Download or save it again."
         ) from error
 
@@ -71,7 +71,7 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or holds anything else.
+        ValueError: The file is damaged, or holds anything but such a dict.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,9 +92,9 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
 
 
 def write_attributes(path: StrPath, attributes: Mapping[str, Any]) -> None:
-    """Writes what `read_attributes` reads, in the format that torch has read since 2018.
+    """Writes a file for `read_attributes`, in the legacy format that torch of 2019 can read, too.
 
-    The file appears under its name when it is complete.
+    The file gets its name only when it is complete.
 
     Raises:
         TypeError: An attribute is neither plain data nor a tensor.

@@ -1,4 +1,4 @@
-"""Published models by name, and the files behind a name, directory, archive or URL."""
+"""The table of published models, and finding files by name, directory, archive or URL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VOCABULARY_NAMES: dict[Family, str] = {
     "gpt2": "vocab.json",
     "transfo-xl": "vocab.bin",
 }
-# The first that exists is taken.
+# In order of preference.
 _CONFIG_NAMES: dict[Family, tuple[str, ...]] = {
     "bert": (CONFIG_NAME, BERT_CONFIG_NAME),
     "openai-gpt": (CONFIG_NAME, "openai_gpt_config.json"),
@@ -56,8 +56,8 @@ class Pretrained:
     Attributes:
         name: The shortcut name that `from_pretrained` takes.
         family: The architecture it belongs to.
-        hub_id: Where its files are on the Hugging Face Hub.
-        max_len: The longest input in tokens; None where there is no limit.
+        hub_id: Its repository on the Hugging Face Hub.
+        max_len: The longest input in tokens; None for no limit.
 
     Example:
         >>> PRETRAINED["gpt2"].url("config.json")
@@ -70,7 +70,7 @@ class Pretrained:
     max_len: int | None
 
     def url(self, filename: str) -> str:
-        """Returns the address of one of its files."""
+        """Returns the URL of one of its files."""
         return f"https://huggingface.co/{self.hub_id}/resolve/main/{filename}"
 
 
@@ -122,7 +122,7 @@ class ModelFiles:
 
     Attributes:
         config: The JSON configuration.
-        weights: A .safetensors or PyTorch checkpoint; None if no weights were asked for.
+        weights: A .safetensors or PyTorch checkpoint; None without `need_weights`.
 
     Example:
         >>> ModelFiles(Path("config.json"), None).config.name
@@ -136,7 +136,7 @@ class ModelFiles:
 def resolve_vocabulary(
     name_or_path: StrPath, cache_dir: StrPath | None = None, family: Family = "bert"
 ) -> Path:
-    """Finds a vocabulary file, given itself, its directory, its URL, or a model's name or Hub id.
+    """Finds a vocabulary file by its path, directory or URL, or by a model's name or Hub id.
 
     Raises:
         OSError: There is none; the message says what was looked for and where.
@@ -178,7 +178,7 @@ def resolve_bpe_files(
 
 
 def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Path:
-    """Finds the corpus.bin of Transformer-XL, given its directory, or a model's name or Hub id.
+    """Finds the corpus.bin of Transformer-XL by its directory, or by a model's name or Hub id.
 
     Raises:
         OSError: There is none; the message says what was looked for and where.
@@ -199,7 +199,7 @@ def resolve_model(
 ) -> Iterator[ModelFiles]:
     """Finds configuration and weights in a directory, a .tar.gz archive (also by URL) or the Hub.
 
-    What an archive held is removed when the context ends.
+    Files extracted from an archive are deleted when the context ends.
 
     Raises:
         OSError: There are none; the message says what was looked for and where.
@@ -249,7 +249,7 @@ def _from_hub(
             return Path(hf_hub_download(repository, filename, cache_dir=folder))
         except EntryNotFoundError as error:
             cause = error
-        except Exception as error:  # The HTTP libraries below have no exception class in common.
+        except Exception as error:  # The HTTP libraries in use share no exception class.
             cause = error
             break
     local = Path(name).absolute()
@@ -313,7 +313,7 @@ def _extract(
                     if source is not None and name in configs + weights:
                         with source, (folder / name).open("wb") as target:
                             shutil.copyfileobj(source, target, _CHUNK_BYTES)
-            while stream.read(_CHUNK_BYTES):  # Only at the end does gzip compare its checksum.
+            while stream.read(_CHUNK_BYTES):  # gzip checks its checksum only at the end.
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise OSError(

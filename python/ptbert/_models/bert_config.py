@@ -31,8 +31,8 @@ class BertConfig(Config):
         initializer_range: Standard deviation of the initial weights.
         layer_norm_eps: Epsilon of every LayerNorm.
 
-    Keys of a file that are not among these become attributes too and are written back. Values are
-    checked when a model is built.
+    Other keys of a file become attributes too and are written back. Values are checked when a
+    model is built.
 
     Raises:
         ValueError: The first argument is neither an int nor a path.

@@ -1,8 +1,8 @@
 """BERT's sub-modules: real `nn.Module` classes over the C++ modules of the same names.
 
 Shapes: batch = sequences, seq = tokens, hidden = `config.hidden_size`, vocab = `config.vocab_size`.
-The attention mask of a sub-module is the additive one, [batch, 1, 1, seq]: 0 where a position may
-be attended to, -10000 where not; None masks nothing. The head mask of a layer and its parts is
+The attention mask of a sub-module is additive, [batch, 1, 1, seq]: 0 where a position may be
+attended to, -10000 where not; None masks nothing. The head mask of a layer and its parts is
 [1, heads, 1, 1], or broadcasts to [batch, heads, query, key]: 1 keeps a head, 0 removes it; None
 keeps all.
 """
@@ -24,7 +24,7 @@ from .pruning import prune_heads
 
 
 class BertNode(CppModule):
-    """A node that is made from a configuration."""
+    """A node that is constructed from a configuration."""
 
     config: BertConfig
 
@@ -48,7 +48,7 @@ class BertEmbeddings(BertNode):
 
 
 class BertAttentionOptions(BertNode):
-    """A node that is made with the options of callers that look inside its attention."""
+    """A node with options to return attention weights and keep the outputs of heads."""
 
     output_attentions: bool
     keep_multihead_output: bool
@@ -75,15 +75,16 @@ class BertSelfAttention(BertAttentionOptions):
     """
 
     _cpp_type = _C.BertSelfAttention
-    _required: ClassVar[dict[str, Any]] = {"keep_multihead_output": False}  # kept in Python
+    # True makes C++ call this node in Python, which keeps the output.
+    _required: ClassVar[dict[str, Any]] = {"keep_multihead_output": False}
 
-    # Where the output is kept, if it is: a place that stays, since an attribute that changed in
-    # every pass would have the tree walked.
+    # A list of one, or None to keep nothing. A plain attribute would change in every pass, and the
+    # bridge would then walk the whole tree each time.
     _kept: list[Tensor | None] | None
 
     @property
     def keep_multihead_output(self) -> bool:
-        """Whether `multihead_output` is kept; turned off, it is let go."""
+        """Whether `multihead_output` is kept; setting False drops it."""
         return self._kept is not None
 
     @keep_multihead_output.setter
@@ -92,8 +93,8 @@ class BertSelfAttention(BertAttentionOptions):
 
     @property
     def multihead_output(self) -> Tensor | None:
-        """What the heads gave in the last forward pass, before they are merged, [batch, heads, seq,
-        head size], its gradient retained; None unless it is kept."""
+        """The outputs of the heads in the last forward pass before they were merged, [batch, heads,
+        seq, head size], with `retain_grad`; None unless `keep_multihead_output`."""
         return None if self._kept is None else self._kept[0]
 
     def forward(
@@ -114,13 +115,13 @@ class BertSelfAttention(BertAttentionOptions):
         return output
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles come without `multihead_output`, which belongs to a graph."""
+        """Leaves `multihead_output`, which belongs to a graph, out of copies and pickles."""
         state = super().__getstate__()
         return state if self._kept is None else {**state, "_kept": [None]}
 
 
 def _of_self_attentions(name: str, doc: str) -> Any:
-    """A property of a node that is the attribute `name` of every self-attention below it."""
+    """Returns a property that reads or sets the attribute `name` of all self-attentions below."""
 
     def attentions(node: nn.Module) -> list[BertSelfAttention]:
         return [module for module in node.modules() if isinstance(module, BertSelfAttention)]
@@ -136,7 +137,7 @@ def _of_self_attentions(name: str, doc: str) -> Any:
 
 
 class BertAttentionNode(BertAttentionOptions):
-    """A node with self-attention below.
+    """A node that contains self-attentions.
 
     Args:
         config: Sizes and dropout.
@@ -145,10 +146,10 @@ class BertAttentionNode(BertAttentionOptions):
     """
 
     output_attentions = _of_self_attentions(
-        "output_attentions", "Whether a self-attention below returns its weights; set for all."
+        "output_attentions", "Whether any self-attention below returns its weights; sets all."
     )
     keep_multihead_output = _of_self_attentions(
-        "keep_multihead_output", "Whether a self-attention below keeps its output; set for all."
+        "keep_multihead_output", "Whether any self-attention below keeps its output; sets all."
     )
 
 
@@ -163,7 +164,7 @@ class BertSelfOutput(BertNode):
 
 
 class BertAttention(BertAttentionNode):
-    """Self-attention and its output."""
+    """Self-attention, then `BertSelfOutput`."""
 
     _cpp_type = _C.BertAttention
 
@@ -177,23 +178,23 @@ class BertAttention(BertAttentionNode):
         return run(self, input_tensor, attention_mask, head_mask)
 
     def prune_heads(self, heads: Iterable[int]) -> None:
-        """Removes heads for good; the others are numbered anew.
+        """Removes heads permanently; the remaining ones are renumbered.
 
-        The layers' parameters are replaced: make an optimizer afterwards.
+        Parameters are replaced: create the optimizer afterwards.
 
         Args:
-            heads: Indices among the heads that the layer has now.
+            heads: Indices of heads to remove, counting present heads only.
 
         Raises:
             TypeError: A linear layer of the attention was replaced by something else, or heads are
-                no ints.
+                not ints.
             ValueError: A head does not exist, or none would be left.
         """
         prune_heads({"heads": self}, {"heads": heads})
 
 
 class BertIntermediate(BertNode):
-    """First half of the feed-forward layer."""
+    """First half of the feed-forward layer: dense layer and activation."""
 
     _cpp_type = _C.BertIntermediate
 
@@ -243,8 +244,8 @@ class BertEncoder(BertAttentionNode):
         output_all_encoded_layers: bool = True,
         head_mask: Tensor | None = None,
     ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
-        """[batch, seq, hidden], mask, head masks [layers or 1, 1, heads, 1, 1] -> the output of
-        every layer, or of the last alone"""
+        """[batch, seq, hidden], mask, head mask [layers or 1, 1, heads, 1, 1] -> the outputs of
+        all layers, or with `output_all_encoded_layers=False` a list with the last one's"""
         return run(self, hidden_states, attention_mask, output_all_encoded_layers, head_mask)
 
 
@@ -292,7 +293,7 @@ class BertTiedNode(BertNode):
         self._adopt(self._cpp_type(cpp_config(config), bert_model_embedding_weights), {})
 
     def _new_cpp(self) -> Any:
-        # The weight only gives the decoder its shape: it is bound to this tree before it is used.
+        # Only the shape of this weight matters: the real one is bound before each forward.
         shape = (self.config.vocab_size, self.config.hidden_size)
         return self._cpp_type(cpp_config(self.config), torch.empty(shape, device="meta"))
 
@@ -308,7 +309,7 @@ class BertLMPredictionHead(BertTiedNode):
 
 
 class BertOnlyMLMHead(BertTiedNode):
-    """The masked-LM head under the name that checkpoints give it."""
+    """Wraps `BertLMPredictionHead` as `predictions`, so that keys are those of checkpoints."""
 
     _cpp_type = _C.BertOnlyMLMHead
 

@@ -1,4 +1,4 @@
-"""Python nodes whose arithmetic C++ modules do. docs/ARCHITECTURE.md explains the design."""
+"""Python nodes that C++ modules compute. docs/ARCHITECTURE.md explains the design."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from torch import Tensor, nn
 
 from .. import _C
 
-# run(node, *inputs) does the arithmetic of `node` in C++.
+# run(node, *inputs) computes the forward pass of `node` in C++.
 run = _C.Run()
 
 
 @dataclass(frozen=True)
 class NodeKind:
-    """How Python shows the C++ modules of one class.
+    """The Python class that corresponds to a C++ module class.
 
     Attributes:
-        cls: The class of the nodes. C++ does the arithmetic of nodes of this very class, while it
-            has the `forward` that it has now; those of any other are called in Python.
-        make: Makes a node for a C++ module, which then gets the module's parameters, buffers and
-            children; None for a `CppModule`.
-        required: Attributes that must have these values for C++ to do the arithmetic.
+        cls: The class of the nodes. C++ computes nodes of exactly this class, as long as nobody
+            replaces its `forward`; it calls nodes of any other class, subclasses included, in
+            Python.
+        make: Makes a node for a C++ module, without its parameters, buffers and children, which
+            are added afterwards; None for a `CppModule`.
+        required: Attribute values without which C++ cannot compute a node.
     """
 
     cls: type[nn.Module]
@@ -40,12 +41,12 @@ def _make_parameter_list(cpp: Any) -> nn.ParameterList:
     return parameters
 
 
-# By the name of the C++ class. layers.py and the families add theirs.
+# By the name of the C++ class. layers.py and the modules of each family register theirs.
 _KINDS: dict[str, NodeKind] = {}
 
 
 def register_kind(name: str, kind: NodeKind) -> None:
-    """Makes `kind` that of the C++ class `name`."""
+    """Registers the kind of the C++ class `name`."""
     _KINDS[name] = kind
     _C.register_kind(name, kind.cls, kind.cls.forward, dict(kind.required))
 
@@ -55,13 +56,13 @@ register_kind("ParameterList", NodeKind(nn.ParameterList, _make_parameter_list))
 
 
 def register_nodes(*nodes: type[CppModule]) -> None:
-    """Makes `nodes` the Python classes of the C++ classes of their `_cpp_type`."""
+    """Registers Python classes for the C++ classes in their `_cpp_type`."""
     for node in nodes:
         register_kind(node._cpp_type.__name__, NodeKind(node, required=node._required))
 
 
 def register_activations(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
-    """Makes `functions` those that C++ computes itself, by the names that it knows them by."""
+    """Registers Python functions that C++ computes itself, by their names in C++."""
     for name, function in functions.items():
         _C.register_activation(function, name)
 
@@ -69,9 +70,9 @@ def register_activations(functions: Mapping[str, Callable[[Tensor], Tensor]]) ->
 class CppModule(nn.Module):
     """A node of the Python tree whose forward runs in C++.
 
-    Parameters, buffers, sub-modules and attributes are those of this tree; a C++ twin is bound to
-    them before each forward. Subclasses name their C++ class in `_cpp_type`, set up their tree with
-    `_adopt` and call `run` in `forward`.
+    The node owns parameters, buffers, sub-modules and attributes; its C++ twin is bound to them
+    before each forward. Subclasses name their C++ class in `_cpp_type`, build their tree with
+    `_adopt_new` and call `run` in `forward`.
     """
 
     _cpp_type: ClassVar[type[Any]]
@@ -79,7 +80,7 @@ class CppModule(nn.Module):
     config: Any
 
     def _make_twin(self) -> Any:
-        """Makes the C++ module for this node without storage, to be bound to this tree."""
+        """Makes the C++ module for this node on the meta device, to be bound to this tree."""
         with _C.DefaultDevice(torch.device("meta")):
             return self._new_cpp()
 
@@ -88,23 +89,27 @@ class CppModule(nn.Module):
         raise NotImplementedError
 
     def _adopt_new(self) -> None:
-        """Makes the parameters and sub-modules of this node, as C++ initialises them."""
+        """Builds the parameters and sub-modules of this node from a new C++ module."""
         with _C.DefaultDevice(torch.get_default_device()):
             cpp = self._new_cpp()
         self._adopt(cpp, {})
 
     def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        """Takes over attributes, parameters, buffers and sub-modules of a C++ module."""
+        """Takes over the attributes, parameters, buffers and sub-modules of a C++ module.
+
+        `shared` maps tensors of C++ to parameters, so that tied weights become one parameter.
+        """
         for name, value in _C.attributes(cpp).items():
             setattr(self, name, value)
         self._adopt_content(self, cpp, shared)
 
     def _adopt_content(self, node: nn.Module, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        """Gives `node`, which may be a leaf or a list below this one, what `cpp` holds."""
+        """Adds parameters, buffers and children of `cpp` to `node`: this node, or a leaf or list
+        below it."""
         if isinstance(node, nn.ParameterList):
             return
         for name, tensor in cpp.named_parameters(False).items():
-            if isinstance(tensor, nn.Parameter):  # given by the caller, to be tied
+            if isinstance(tensor, nn.Parameter):  # passed in by the caller, to be tied
                 node.register_parameter(name, tensor)
                 continue
             if tensor not in shared:
@@ -135,7 +140,7 @@ class CppModule(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As that of `nn.Module`; tied parameters stay one, with `assign` too."""
+        """As `nn.Module.load_state_dict`, but keeps parameters tied even with `assign`."""
         with _ties_kept(self):
             return super().load_state_dict(state_dict, strict, assign)
 
@@ -146,22 +151,22 @@ class CppModule(nn.Module):
     def _drop_twin(self) -> None:
         """Drops the twin before parameters are replaced; the next forward makes another.
 
-        It holds the old ones: they would stay in memory until then, and
+        A twin references the old parameters: they would stay in memory until the next forward, and
         `torch.__future__.set_swap_module_params_on_conversion` could not swap them.
         """
         self.__dict__.pop("_bridge", None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles come without the bridge, and make their own when they are called."""
+        """Leaves the bridge out of copies and pickles; they make their own when called."""
         return {name: value for name, value in self.__dict__.items() if name != "_bridge"}
 
 
 @contextmanager
 def _ties_kept(root: nn.Module) -> Iterator[None]:
-    """Parameters below `root` that are one before the block are made one again after it.
+    """Ties parameters again after the block that were tied below `root` before it.
 
-    `nn.Module` makes two of them where it has to replace parameters, as in `to_empty`. The last
-    that was replaced stands for all.
+    `nn.Module` unties them when it replaces parameters, as in `to_empty`. The last replacement is
+    then used in all places.
     """
     places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
     for module in root.modules():

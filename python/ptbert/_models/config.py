@@ -1,4 +1,4 @@
-"""What the configurations of all families share: JSON in and out, and the way to the core."""
+"""Base of the configurations of all families: JSON files, and conversion to C++."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _EXPECTED = {bool: "a bool", float: "a number", int: "an int", str: "a str"}
 class Config:
     """Base of the configurations; each attribute has the name of its key in config.json.
 
-    A family's class lists in `_fields` the attributes that the core takes, with their types. Keys
-    of a file that are not among them become attributes too and are written back.
+    A family's class lists in `_fields` the attributes that C++ needs, with their types. Other keys
+    of a file become attributes too and are written back.
     """
 
     _cpp_type: ClassVar[Any]
     _fields: ClassVar[dict[str, type]]
-    _activation: ClassVar[str | None] = None  # the field that may be a name or a function
+    _activation: ClassVar[str | None] = None  # the name of a field that may also be a function
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Keys that are not among the arguments."""
+            """Lets mypy accept keys that are not arguments."""
 
     def __init__(self, vocab_size_or_config_json_file: int | str | os.PathLike[str]) -> None:
-        """Takes `vocab_size`, or replaces all attributes that a JSON file has."""
+        """Sets `vocab_size`, or all attributes that are in a JSON file."""
         source = vocab_size_or_config_json_file
         if not isinstance(source, (int, str, os.PathLike)) or isinstance(source, bool):
             raise ValueError(
@@ -78,7 +78,7 @@ class Config:
 
 
 def cpp_config(config: Config) -> Any:
-    """Returns the configuration as the core takes it.
+    """Returns the configuration as a C++ object.
 
     Raises:
         TypeError: An attribute has a value of the wrong type.
@@ -87,7 +87,7 @@ def cpp_config(config: Config) -> Any:
     for name, expected in config._fields.items():
         _check_field(name, fields[name], expected, may_be_function=name == config._activation)
         if callable(fields[name]):
-            # It reaches C++ as an attribute of its module; C++ needs the name of any other here.
+            # C++ gets the function later, as an attribute of the module; any valid name will do.
             fields[name] = "gelu"
     return config._cpp_type.from_json(json.dumps(fields))
 

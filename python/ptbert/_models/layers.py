@@ -1,4 +1,4 @@
-"""Leaves that the models of all families are built of, and their activations."""
+"""Leaf modules and activations that the models of all families use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BertLayerNorm(nn.LayerNorm):
 
     @property
     def variance_epsilon(self) -> float:
-        """Epsilon under its name of 2019."""
+        """Epsilon under its name in the 2019 library."""
         return self.eps
 
     @variance_epsilon.setter
@@ -55,7 +55,7 @@ class BertLayerNorm(nn.LayerNorm):
 
 def _make_linear(cpp: Any) -> nn.Module:
     parameters = cpp.named_parameters(False)
-    # Without nn.Linear's own initialisation: C++ has done it.
+    # Bypasses nn.Linear.__init__, which would draw random weights: C++ has initialised them.
     linear = nn.Linear.__new__(nn.Linear)
     nn.Module.__init__(linear)
     linear.out_features, linear.in_features = parameters["weight"].shape
@@ -68,7 +68,7 @@ def _make_embedding(cpp: Any) -> nn.Module:
     weight = cpp.named_parameters(False)["weight"]
     rows, width = weight.shape
     padding_idx = _C.attributes(cpp)["padding_idx"]
-    # `_weight` keeps nn.Embedding from drawing one.
+    # `_weight` keeps nn.Embedding from drawing random weights.
     return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, _weight=weight)
 
 

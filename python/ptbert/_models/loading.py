@@ -19,9 +19,9 @@ _Model = TypeVar("_Model", bound="PretrainedModel")
 
 
 class PretrainedModel(nn.Module):
-    """What models of all families share: a configuration, and loading by name or path.
+    """Base of the models of all families: a configuration, and loading by name or path.
 
-    A family's base class names its configuration and how its files and weights are called.
+    Each family derives a base class that sets `_family`, `_config_class` and `_logger`.
     """
 
     _family: ClassVar[Family]
@@ -51,17 +51,17 @@ class PretrainedModel(nn.Module):
         """Makes a model and loads its configuration and weights.
 
         Args:
-            pretrained_model_name_or_path: A folder with a configuration (config.json, or the
-                family's name for it of 2019) and model.safetensors or pytorch_model.bin; a .tar.gz
-                archive of them, or its URL; a name such as "bert-base-uncased" or an id of the
+            pretrained_model_name_or_path: A folder with a configuration (config.json, or its name
+                in the 2019 library) and model.safetensors or pytorch_model.bin; a .tar.gz archive
+                of these files, or its URL; a name such as "bert-base-uncased", or an id of the
                 Hugging Face Hub.
             *inputs: Further arguments of the class, after `config`.
-            state_dict: Weights to load in place of the file's.
+            state_dict: Weights to load instead of a file.
             cache_dir: Where downloads are kept.
             **kwargs: Further arguments of the class, such as `num_labels`.
 
-        Weights that the checkpoint lacks keep their initial values; those and the weights that the
-        model has no place for are logged as warnings.
+        Weights that are missing from the checkpoint keep their initial values. Their names, and
+        those of checkpoint entries that the model does not use, are logged as warnings.
 
         Raises:
             OSError: The name or path cannot be resolved, or a file is missing.

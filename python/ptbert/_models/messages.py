@@ -1,4 +1,4 @@
-"""Words that messages to users share."""
+"""Wording shared by error messages."""
 
 from __future__ import annotations
 

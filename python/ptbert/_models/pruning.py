@@ -12,7 +12,7 @@ from .messages import with_article
 
 
 def prune_linear_layer(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Linear:
-    """A copy of a linear layer with some of its rows or columns.
+    """Returns a copy of a linear layer with only some of its outputs or inputs.
 
     Args:
         layer: The layer to copy from.
@@ -20,7 +20,7 @@ def prune_linear_layer(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Line
         dim: Dimension of the weight [outputs, inputs].
 
     Raises:
-        TypeError: `layer` is no nn.Linear, or of a class derived from it, which a copy would lose.
+        TypeError: `layer` is not exactly an nn.Linear; a copy would lose a derived class.
     """
     if type(layer) is not nn.Linear:
         raise TypeError(f"`layer` must be an nn.Linear, but is {with_article(layer)}.")
@@ -42,7 +42,7 @@ def prune_linear_layer(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Line
 
 
 def _indices(heads: Iterable[int], name: str) -> list[int]:
-    """Ints; those of nested lists as well, such as nonzero() of a mask gives."""
+    """Returns ints, also from nested lists such as those of `mask.nonzero().tolist()`."""
     given = torch.as_tensor(list(heads))
     if given.numel() == 0:
         return []
@@ -52,7 +52,10 @@ def _indices(heads: Iterable[int], name: str) -> list[int]:
 
 
 def _without_heads(attention: Any, heads: Iterable[int], name: str) -> dict[str, Any]:
-    """What takes the place of parts and sizes when `heads`, the argument `name`, are removed."""
+    """Returns the layers and sizes that replace those of `attention` without `heads`.
+
+    `name` names the heads in errors.
+    """
     inner = attention.self
     count: int = inner.num_attention_heads
     removed = set(heads)
@@ -77,11 +80,11 @@ def _without_heads(attention: Any, heads: Iterable[int], name: str) -> dict[str,
 
 
 def prune_heads(attentions: Mapping[str, Any], heads: Mapping[str, Iterable[int]]) -> None:
-    """Removes heads of `BertAttention` nodes; on an error, of none.
+    """Removes heads of `BertAttention` nodes; if it raises an error, it has removed none.
 
     Args:
-        attentions: The nodes by the names that errors give them. One may have several.
-        heads: By the same names, indices among the heads that the node has now.
+        attentions: The nodes, by names for errors. A node may have several names.
+        heads: By the same names, the indices of heads to remove, counting present heads only.
     """
     by_node: dict[Any, tuple[str, list[int]]] = {}
     for name, attention in attentions.items():

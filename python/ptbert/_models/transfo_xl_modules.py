@@ -50,14 +50,14 @@ class AdaptiveEmbedding(CppModule):
         n_token: Number of tokens.
         d_embed: Width of the vectors of the first cluster.
         d_proj: Width of the output.
-        cutoffs: The first token of every cluster but the first.
-        div_val: By how much vectors are shorter from cluster to cluster; with 1 there is one table
-            for all.
-        sample_softmax: Whether the gradient of the one table is sparse: above 0 it is.
+        cutoffs: The first id of every cluster but the first.
+        div_val: Each cluster's vectors are shorter than those of the one before by this factor; 1
+            means one table for all ids.
+        sample_softmax: With `div_val` 1, a value above 0 makes the table's gradient sparse.
 
     Raises:
-        ValueError: `cutoffs` do not grow or lie outside of the vocabulary, or the last cluster
-            would have no width.
+        ValueError: `cutoffs` do not increase within the vocabulary, or the vectors of the last
+            cluster would have width 0.
 
     Example:
         >>> AdaptiveEmbedding(10, 8, 8, [4], div_val=2)(torch.tensor([[1, 9]])).shape

@@ -1,4 +1,4 @@
-"""What the tokenizers of GPT and GPT-2 share: tables, special tokens, ids and files."""
+"""Base of the tokenizers of GPT and GPT-2: tables, special tokens, ids and files."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _Self = TypeVar("_Self", bound="BpeTokenizer")
 
 
 def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
-    """Returns the pairs of neighbours in a word, a sequence of at least one symbol."""
+    """Returns the set of adjacent pairs in a word, a sequence of at least one symbol."""
     symbols = list(word)
     if not symbols:
         raise IndexError("`word` must have at least one symbol, but is empty.")
     return set(itertools.pairwise(symbols))
 
 
-# The methods that `tokenize`, `encode` and `decode` are made of.
+# The methods that `tokenize`, `encode` and `decode` call.
 @native_methods("bpe", "convert_ids_to_tokens", "convert_tokens_to_ids", "encode", "tokenize")
 class BpeTokenizer(BpeTables, abc.ABC):
     """Base of `GPT2Tokenizer` and `OpenAIGPTTokenizer`."""
 
     _family: ClassVar[Family]
-    _exceptions: ClassVar[dict[str, str]] = {}  # what `bpe` returns in the place of something
+    _exceptions: ClassVar[dict[str, str]] = {}  # results of `bpe` to replace, and by what
     _logger: ClassVar[logging.Logger]
 
     max_len: int
@@ -71,8 +71,8 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`),
-                which limits `max_len`; or a directory with vocab.json, merges.txt and, if there
-                are special tokens, special_tokens.txt; or a Hub id.
+                which limits `max_len`; a directory with vocab.json, merges.txt and, optionally,
+                special_tokens.txt; or a Hub id.
             cache_dir: Where downloaded files are kept.
             inputs: Further arguments of the class, by position.
             kwargs: Further arguments of the class, by name. `special_tokens` replaces those of the
@@ -101,9 +101,9 @@ class BpeTokenizer(BpeTables, abc.ABC):
         )
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
-        """Makes these the special tokens, whose ids follow those of the vocabulary.
+        """Replaces the special tokens; their ids follow those of the vocabulary.
 
-        They are not searched for inside text.
+        Texts are not searched for them.
         """
         tokens = list(special_tokens or ())
         count = len(self) - len(self.special_tokens)
@@ -111,7 +111,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
         self.special_tokens_decoder = {i: token for token, i in self.special_tokens.items()}
 
     def bpe(self, token: str) -> str:
-        """Returns the symbols that byte-pair encoding makes of one word, joined by spaces."""
+        """Returns the byte-pair encoding of one word: its symbols, joined by spaces."""
         joined = " ".join(self._current().bpe(token))
         return self._exceptions.get(joined, joined)
 
@@ -122,14 +122,14 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
     @abc.abstractmethod
     def _words(self, text: str) -> list[str]:
-        """Returns the words of `text` as `bpe` takes them."""
+        """Splits `text` into words for `bpe`."""
 
     def _tokenize(self, text: str) -> list[str]:
-        """Returns the tokens of `text`, whose words Python makes."""
+        """Returns the tokens of `text`, split into words and encoded in Python."""
         return [token for word in self._words(text) for token in self.bpe(word).split(" ")]
 
     def encode(self, text: str) -> list[int]:
-        """Returns the ids of the tokens of `text`; logs a warning when they are too many."""
+        """Returns the ids of the tokens of `text`; logs a warning if they exceed `max_len`."""
         native = self._native_methods()
         if native is None:
             return self.convert_tokens_to_ids(self.tokenize(text))
@@ -159,22 +159,22 @@ class BpeTokenizer(BpeTables, abc.ABC):
         return_tensors: ReturnTensors | None = None,
         max_length: int | None = None,
     ) -> list[list[int]] | dict[str, Any]:
-        """Encodes many texts, without holding the interpreter lock.
+        """Encodes many texts in parallel, with the GIL released.
 
         Args:
             texts: The texts.
-            num_threads: How many threads work; 0 for as many as there are processors.
+            num_threads: The number of threads; 0 for one per processor.
             return_tensors: "pt" for tensors or "np" for arrays, padded with 0 at the end; None for
-                lists of ids, as of `encode`.
-            max_length: The most ids of a text, which is cut there; only with `return_tensors`.
+                lists of ids as from `encode`.
+            max_length: Truncate each text to this many ids; only with `return_tensors`.
 
         Returns:
-            A list of ids for each text, or `input_ids` and `attention_mask`, each int64 and
-            [batch, length of the longest].
+            A list of ids for each text; or with `return_tensors` a dict with `input_ids` and
+            `attention_mask`, int64 [batch, length of the longest].
 
         Raises:
-            TypeError: An argument is of another type.
-            ValueError: An argument does not fit the others.
+            TypeError: An argument has the wrong type.
+            ValueError: An argument has an invalid value, or needs `return_tensors`.
         """
         check_batch(texts, num_threads, return_tensors, max_length=max_length)
         native = self._native_methods()
@@ -191,14 +191,14 @@ class BpeTokenizer(BpeTables, abc.ABC):
         return named(return_tensors, input_ids=ids, attention_mask=mask)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Returns where each token of `tokenize(text)` stands: `text[begin:end]`.
+        """Returns the span of each token of `tokenize(text)`: `text[begin:end]`.
 
-        A token goes from the first to the last character of `text` that something of it comes from;
-        tokens that share the bytes of one character overlap.
+        A span covers the first to the last character of `text` that the token was made from; spans
+        of tokens that share the bytes of one character overlap.
 
         Raises:
-            TypeError: Words are not made in C++: a method was replaced, or ftfy and spaCy make
-                them.
+            TypeError: Text is not split into words in C++: a method was replaced, or ftfy and
+                spaCy are used.
         """
         native = self._native_methods()
         if native is None:
@@ -234,9 +234,9 @@ class BpeTokenizer(BpeTables, abc.ABC):
     @overload
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
-        """Returns the ids of `tokens`, or the id of one; 0 for a token that is not known.
+        """Returns the ids of `tokens`, or the id of a single str; 0 for unknown tokens.
 
-        Logs a warning when they are more than `max_len`.
+        Logs a warning if there are more than `max_len`.
         """
         if isinstance(tokens, str):
             return self._current().token_id(tokens)
@@ -245,7 +245,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
     def convert_ids_to_tokens(
         self, ids: Iterable[int], skip_special_tokens: bool = False
     ) -> list[str]:
-        """Returns the tokens of `ids`, without the special ones if asked for.
+        """Returns the tokens of `ids`, without special ones if `skip_special_tokens`.
 
         Raises:
             KeyError: An id is neither in the vocabulary nor special.
@@ -278,10 +278,10 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
         Args:
             ids: Ids of tokens.
-            skip_special_tokens: Whether to leave special tokens out.
-            clean_up_tokenization_spaces: Whether to join punctuation and English contractions to
-                the word before, and to remove "<unk>". Without it, `decode(encode(text))` is
-                `text` for GPT-2, and the lower-cased words of `text` for GPT.
+            skip_special_tokens: Whether to leave out special tokens.
+            clean_up_tokenization_spaces: Whether to remove spaces before punctuation and English
+                contractions, and to remove "<unk>". If not, `decode(encode(text))` is `text` for
+                GPT-2, and the lower-cased words of `text` for GPT.
 
         Raises:
             KeyError: An id is neither in the vocabulary nor special.
@@ -293,7 +293,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
         return native.text_of(joined, clean_up_tokenization_spaces, errors)
 
     def _utf8_errors(self) -> str:
-        """How bytes that are no UTF-8 are decoded, as in `bytes.decode`."""
+        """Returns the error handler of `bytes.decode` for bytes that are not UTF-8."""
         return "strict"
 
     def save_vocabulary(self, vocab_path: str | os.PathLike[str]) -> tuple[str, str, str]:
@@ -303,7 +303,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
             The paths of the three files; `from_pretrained` takes the directory.
 
         Raises:
-            NotADirectoryError: `vocab_path` is no directory.
+            NotADirectoryError: `vocab_path` is not a directory.
         """
         folder = Path(vocab_path)
         if not folder.is_dir():

@@ -12,15 +12,15 @@ from .tables import ReadOnlyTable, Table
 class BpeTables(HasNativeMethods):
     """The vocabulary, merges and special tokens of a tokenizer.
 
-    The native tokenizer holds all tables. Those of Python are made when they are first read; when
-    one was changed, the next call makes the native tokenizer anew.
+    The native tokenizer holds all tables. Their Python dicts are made at first access; after a
+    change of one, the next call makes a new native tokenizer.
     """
 
     _attributes = frozenset(("_tables",))
     _native_class: ClassVar[Any]
 
     def __init__(self, vocab_file: str, merges_file: str) -> None:
-        # Of `encoder` and `bpe_ranks`; special tokens are added to a copy.
+        # Has `encoder` and `bpe_ranks` only; special tokens are added to a copy.
         self._plain = self._native_class(vocab_file, merges_file)
         self._tables: dict[str, Table[Any, Any]] = {}
 
@@ -29,14 +29,14 @@ class BpeTables(HasNativeMethods):
         return count + len(self.special_tokens)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._current()  # makes `decoder` of the vocabulary as it was before a change
-        shown: dict[str, Any] = {
+        self._current()  # makes `decoder` if needed, from the vocabulary before a change
+        saved: dict[str, Any] = {
             "encoder": self.encoder,
             "bpe_ranks": self.bpe_ranks,
             **self._tables,
         }
         state = {k: v for k, v in self.__dict__.items() if k != "_plain"}
-        return {**state, "_tables": {name: dict(table) for name, table in shown.items()}}
+        return {**state, "_tables": {name: dict(table) for name, table in saved.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         tables = state.pop("_tables")
@@ -46,7 +46,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def encoder(self) -> dict[str, int]:
-        """Token to id, as in vocab.json. Changes count from the next call on; assigning copies."""
+        """Token to id, as in vocab.json. Changes take effect at the next call; assigning copies."""
         return self._table("encoder", lambda: self._plain.encoder_items())
 
     @encoder.setter
@@ -55,7 +55,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def decoder(self) -> dict[int, str]:
-        """Id to token. Changes count from the next call on."""
+        """Id to token. Changes take effect at the next call."""
         return self._table("decoder", lambda: ((i, t) for t, i in self._plain.encoder_items()))
 
     @decoder.setter
@@ -64,7 +64,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def bpe_ranks(self) -> dict[tuple[str, str], int]:
-        """Pair of symbols to rank; the lowest rank is merged first. Changes count."""
+        """Pair of symbols to rank, lowest merged first. Changes take effect at the next call."""
         return self._table("bpe_ranks", lambda: self._plain.merges())
 
     @bpe_ranks.setter
@@ -73,7 +73,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def special_tokens(self) -> dict[str, int]:
-        """Special token to id. Changes count from the next call on."""
+        """Special token to id. Changes take effect at the next call."""
         return self._table("special_tokens", dict)
 
     @special_tokens.setter
@@ -82,7 +82,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def special_tokens_decoder(self) -> dict[int, str]:
-        """Id to special token. Changes count from the next call on."""
+        """Id to special token. Changes take effect at the next call."""
         return self._table("special_tokens_decoder", dict)
 
     @special_tokens_decoder.setter
@@ -91,7 +91,7 @@ class BpeTables(HasNativeMethods):
 
     @property
     def cache(self) -> dict[str, str]:
-        """Empty and read-only: words are kept in C++, in memory of a fixed size."""
+        """Empty and read-only: words are cached in C++, in memory of a fixed size."""
         return ReadOnlyTable()
 
     def _table(self, name: str, items: Callable[[], Any]) -> Table[Any, Any]:
@@ -100,28 +100,29 @@ class BpeTables(HasNativeMethods):
         return self._tables[name]
 
     def _new_table(self, entries: Any) -> Table[Any, Any]:
-        """Makes a table of entries that `_plain` has already."""
+        """Makes a table of entries that `_plain` already has."""
         table: Table[Any, Any] = Table(entries)
         table._made.native = self._plain
         table._dependents[id(self)] = self
         return table
 
     def _replace_table(self, name: str, entries: Mapping[Any, Any]) -> None:
-        if entries is self._tables.get(name):  # as after `|=`, which has changed it already
+        if entries is self._tables.get(name):  # after `|=`, which has noted the change
             return
         if name == "encoder":
-            _ = self.decoder  # which stays as it is
+            _ = self.decoder  # made from the old `encoder`, as it does not follow changes
         self._tables[name] = table = self._new_table(entries)
         table._note_change()
 
     def _current(self) -> Any:
-        """Returns the native tokenizer of the tables as they are now."""
+        """Returns the native tokenizer for the present tables."""
         return self._native()[0]
 
     def _current_plain(self) -> Any:
         plain = self._plain
         if any(made.native is not plain for made in self._made_of("encoder", "bpe_ranks")):
-            _ = self.encoder, self.bpe_ranks, self.decoder  # which stays as it is
+            # `decoder` is made from the old `_plain`, as it does not follow changes.
+            _ = self.encoder, self.bpe_ranks, self.decoder
             made_of_entries = self._made_of("encoder", "bpe_ranks")
             self._plain = plain = self._native_class.from_tables(self.encoder, self.bpe_ranks)
             for made in made_of_entries:
@@ -129,7 +130,7 @@ class BpeTables(HasNativeMethods):
         return plain
 
     def _made_of(self, *names: str) -> list[Made]:
-        """Returns the `Made` of tables, which are others after a change."""
+        """Returns the `Made` of tables; a change replaces it."""
         return [self._tables[name]._made for name in names if name in self._tables]
 
     def _state(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What `encode_batch` of all tokenizers checks and returns."""
+"""Checks and results that `encode_batch` of all tokenizers share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_batch(
     text_pairs: Iterable[str] | None = None,
     max_length: int | None = None,
 ) -> None:
-    """Raises TypeError or ValueError where an argument of `encode_batch` breaks its rule."""
+    """Raises TypeError or ValueError if an argument of `encode_batch` is invalid."""
     for name, value in (("texts", texts), ("text_pairs", text_pairs)):
         if isinstance(value, str):
             raise TypeError(f'`{name}` must be an iterable of texts, but is the str "{value}".')
@@ -38,5 +38,5 @@ def check_batch(
 
 
 def named(return_tensors: ReturnTensors, **tensors: Tensor) -> dict[str, Any]:
-    """Returns tensors by name, as numpy arrays if asked for; they share memory."""
+    """Returns tensors by name, as numpy arrays (sharing memory) if `return_tensors` is "np"."""
     return {name: t.numpy() if return_tensors == "np" else t for name, t in tensors.items()}

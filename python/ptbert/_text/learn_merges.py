@@ -1,4 +1,4 @@
-"""Byte-pair encoding, learned from counted words by the trainer of the package sentencepiece."""
+"""Learns byte-pair encoding from word counts, with the trainer of the package sentencepiece."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import ModuleType
 
 from .. import _C
 
-# The most symbols that sentencepiece lets a piece have.
+# The most symbols per piece that sentencepiece allows.
 LONGEST_PIECE = 512
 
-# sentencepiece is shown characters beyond the first plane of Unicode, one for each symbol. Within
-# that plane it takes U+2581 for a space, and passes over words with U+2585.
+# Each symbol is passed to sentencepiece as one character beyond the first plane of Unicode. In that
+# plane some have a meaning: U+2581 is a space, and words with U+2585 are skipped.
 _FIRST_CODE = 0x10000
 
 _Pair = tuple[str, str]
@@ -40,16 +40,16 @@ def learn_merges(
     alphabet: Sequence[str],
     num_merges: int,
 ) -> list[tuple[list[str], list[str]]]:
-    """Returns pairs to merge, the most frequent one first each time.
+    """Returns pairs to merge: at each step the most frequent one.
 
-    Of equally frequent pairs it is the one with fewer symbols, then the one that comes first in the
-    order of the alphabet.
+    Ties go to the pair with fewer symbols, then to the one that is first in the order of the
+    alphabet.
 
     Args:
         words: How often each word occurs.
-        spell: Makes symbols of a word, at most `LONGEST_PIECE`.
-        alphabet: All symbols that `spell` makes.
-        num_merges: How many pairs to return; they are fewer when the words have no more.
+        spell: Splits a word into at most `LONGEST_PIECE` symbols.
+        alphabet: All symbols that `spell` may return.
+        num_merges: How many pairs to return; fewer if the words have no more.
 
     Returns:
         The symbols of the left and of the right part of each pair.
@@ -68,7 +68,7 @@ def learn_merges(
 
 
 def _pieces(words: Mapping[str, int], num_pieces: int) -> list[str]:
-    """Returns the pieces of several characters that sentencepiece learns, in its order."""
+    """Returns the pieces of two or more characters that sentencepiece learns, in its order."""
     if not num_pieces:
         return []
     sentencepiece = import_sentencepiece()
@@ -81,7 +81,7 @@ def _pieces(words: Mapping[str, int], num_pieces: int) -> list[str]:
             model_type="bpe",
             vocab_size=1 + len(set().union(*words)) + num_pieces,
             hard_vocab_limit=False,
-            unk_id=0,  # sentencepiece insists on <unk>
+            unk_id=0,  # sentencepiece requires <unk>
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
@@ -97,16 +97,16 @@ def _pieces(words: Mapping[str, int], num_pieces: int) -> list[str]:
     except (RuntimeError, ValueError, OSError) as error:
         raise RuntimeError(f"sentencepiece could not learn {num_pieces} pieces: {error}") from error
     pieces = [processor.id_to_piece(index) for index in range(1, len(processor))]
-    # In a corpus of more than 2**24 characters some are so rare that without them float32 has the
-    # coverage at 1.0. sentencepiece then leaves them out, and learns as many pieces more.
+    # In a corpus of more than 2**24 characters the coverage without the rarest ones rounds to 1.0
+    # in float32. sentencepiece then drops these characters, and learns as many more pieces.
     return [piece for piece in pieces if len(piece) > 1][:num_pieces]
 
 
 def _pairs(pieces: Iterable[str]) -> list[_Pair]:
     """Returns the pair that each piece was learned from.
 
-    Where it was learned, the merges before have made its two parts, and none reached over its ends.
-    So they make the same two parts of the piece alone.
+    When a piece was learned, earlier merges had made its two halves without crossing its ends. So
+    the same merges, applied to the piece alone, make the same two halves.
     """
     ranks: dict[_Pair, int] = {}
     for piece in pieces:
@@ -130,9 +130,9 @@ def _merged(symbols: Iterable[str], pair: _Pair) -> list[str]:
 
 
 def _used(pairs: Sequence[_Pair], words: Iterable[str]) -> list[_Pair]:
-    """Returns the pairs that are merged in some word.
+    """Returns the pairs that are merged in at least one word.
 
-    When all words are merged, sentencepiece goes on with pairs whose every place went into others.
+    When no pairs are left in the words, sentencepiece continues with pairs that no longer occur.
     """
     tokenizer = _C.GPT2Tokenizer.from_tables({}, {pair: rank for rank, pair in enumerate(pairs)})
     used = set(itertools.chain.from_iterable(map(tokenizer.bpe, words)))

@@ -1,8 +1,8 @@
 """Batches of token ids for language models.
 
-Every batch is `(data, target, seq_len)`: the ids, those one position further on, and how many
-positions there are. What is random is drawn from numpy's global generator (`np.random.seed`),
-number by number as in 2019.
+Every batch is `(data, target, seq_len)`: ids, the ids one position later, and the number of
+positions. Random numbers come from numpy's global generator (`np.random.seed`), in the same order
+as in the 2019 library.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ def _checked(bsz: int, bptt: int, ext_len: int | None) -> tuple[int, int, int]:
 
 
 class LMOrderedIterator:
-    """Goes through one long text in `bsz` places at once, in order.
+    """Iterates over one long text, split into `bsz` parts that are read in parallel, in order.
 
     Args:
-        data: The ids of the text, `[tokens]`. It is cut into `bsz` equal parts; up to `bsz - 1` ids
-            at its end are left out.
-        bsz: How many sequences a batch has.
-        bptt: How many positions a batch has.
-        device: Where batches are put.
-        ext_len: How many ids before the batch `data` repeats, where there are any.
+        data: The ids of the text [tokens]. It is split into `bsz` equal parts; up to `bsz - 1` ids
+            at its end are dropped.
+        bsz: Number of sequences in a batch.
+        bptt: Number of positions in a batch.
+        device: The device of batches.
+        ext_len: How many positions before the batch `data` includes in addition, if they exist.
 
     Attributes:
-        data: `[n_step, bsz]`.
-        n_step: How many ids each part has.
-        n_batch: How many batches cover them.
+        data: [n_step, bsz].
+        n_step: Number of ids in each part.
+        n_batch: Number of batches in each part.
 
     Example:
         >>> data, target, seq_len = next(iter(LMOrderedIterator(torch.arange(8), bsz=2, bptt=3)))
@@ -76,9 +76,9 @@ class LMOrderedIterator:
         """Returns the batch that starts at position `i` of every part.
 
         Returns:
-            data: `[bsz, seq_len]`, or longer by up to `ext_len`.
-            target: `[bsz, seq_len]`.
-            seq_len: `bptt`, or what is left.
+            data: [bsz, seq_len], or up to `ext_len` longer.
+            target: [bsz, seq_len].
+            seq_len: `bptt`, or fewer at the end of the parts.
 
         Raises:
             IndexError: There is no position `i`.
@@ -104,8 +104,8 @@ class LMOrderedIterator:
     ) -> Iterator[Batch]:
         """Yields batches of random lengths.
 
-        The mean length is `bptt`, of one batch in twenty half of it; `std` is the standard
-        deviation, `min_len` the least length and `bptt + max_deviation * std` the largest one.
+        Lengths are normally distributed with mean `bptt` (`bptt / 2` with probability 0.05) and
+        standard deviation `std`, limited to [min_len, bptt + max_deviation * std].
         """
         if min_len < 1:
             raise ValueError(f"`min_len` must be at least 1, but is {min_len}.")
@@ -125,18 +125,18 @@ class LMOrderedIterator:
 
 
 class LMShuffledIterator:
-    """Goes through sentences that do not continue each other.
+    """Iterates over independent sentences.
 
-    Each of the `bsz` sequences of a batch is filled with sentences, one after the other, and goes
-    on in the next batch where it was cut. The batch in which sentences run out is left out.
+    Each of the `bsz` sequences of a batch is filled with consecutive sentences; one that does not
+    fit continues in the next batch. The incomplete batch at the end is dropped.
 
     Args:
-        data: The ids of each sentence, `[tokens]`.
-        bsz: How many sequences a batch has.
-        bptt: How many positions a batch has.
-        device: Where batches are put.
-        ext_len: How many positions before the batch `data` repeats, where there are any.
-        shuffle: Whether sentences come in random order, another one in each iteration.
+        data: The ids of each sentence [tokens].
+        bsz: Number of sequences in a batch.
+        bptt: Number of positions in a batch.
+        device: The device of batches.
+        ext_len: How many positions before the batch `data` includes in addition, if they exist.
+        shuffle: Whether sentences come in random order, a new one in each iteration.
 
     Example:
         >>> sentences = [torch.tensor([1, 2, 3]), torch.tensor([4, 5, 6])]
@@ -167,11 +167,11 @@ class LMShuffledIterator:
             yield self.data[index]
 
     def stream_iterator(self, sent_stream: Iterable[Tensor]) -> Iterator[Batch]:
-        """Yields the batches that sentences fill.
+        """Yields batches filled with sentences.
 
         Returns:
-            data: `[bsz, bptt]`, or longer by up to `ext_len`.
-            target: `[bsz, bptt]`.
+            data: [bsz, bptt], or up to `ext_len` longer.
+            target: [bsz, bptt].
             seq_len: `bptt`.
         """
         sents = iter(sent_stream)
@@ -205,17 +205,17 @@ class LMShuffledIterator:
 
 
 class LMMultiFileIterator(LMShuffledIterator):
-    """Goes through the sentences of several files, a file at a time.
+    """Iterates over the sentences of several files, one file at a time.
 
     Args:
-        paths: The files, one sentence a line.
-        vocab: The `TransfoXLTokenizer` that encodes them, with <S> on both ends of a line.
-        bsz: How many sequences a batch has.
-        bptt: How many positions a batch has.
-        device: Where batches are put.
-        ext_len: How many positions before the batch `data` repeats, where there are any.
+        paths: The files, one sentence per line.
+        vocab: The `TransfoXLTokenizer` that encodes them, with <S> at both ends of a line.
+        bsz: Number of sequences in a batch.
+        bptt: Number of positions in a batch.
+        device: The device of batches.
+        ext_len: How many positions before the batch `data` includes in addition, if they exist.
         shuffle: Whether files, and the sentences of each, come in random order. Each iteration
-            shuffles the order of the one before.
+            shuffles the order of the previous one.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
-"""How a tokenizer keeps its native object, which does the work in C++, until something changes.
+"""The cache of a tokenizer's native object: the C++ object that does the work of its methods.
 
-It is made when it is first needed. What it was made from (tables, attributes, other tokenizers)
-tells when it changes; the native object is then dropped, and the next call makes another. So a
-call does not compare anything, except the methods of its class: a class could tell only by a
-metaclass, and Python allows no second one, such as that of `typing.Protocol`, beside it.
+The native object is made at the first call. The sources that it was made from (tables, attributes,
+other tokenizers) notify the tokenizer of changes; it then drops the native object, and the next
+call makes another. A call therefore compares nothing except the methods of its class: to notice a
+change of a class would need a metaclass, which would conflict with others such as that of
+`typing.Protocol`.
 """
 
 from __future__ import annotations
@@ -20,33 +21,33 @@ _Self = TypeVar("_Self", bound="Source")
 
 
 class Made:
-    """Holds the native object that was made of something, for as long as that does not change.
+    """Holds the native object made from a source; valid until the source changes.
 
-    A change puts an empty `Made` in the place of this one. A thread that was just making a native
-    object then leaves it here, where nobody looks any more.
+    A change replaces this holder by an empty one. If another thread is making a native object
+    meanwhile, it stores it in the old holder, where nobody reads it any more.
     """
 
     __slots__ = ("latest", "native")
 
     def __init__(self, latest: tuple[Any, Any] | None = None) -> None:
-        self.native: Any = None  # where it must be made
-        self.latest = latest  # what was made last, even before a change: its state and itself
+        self.native: Any = None  # None: must be made
+        self.latest = latest  # (state, native object) made last, possibly before the change
 
 
 class _SignatureOfInit:
-    """What `inspect.signature` and `help` show; Python 3.10 would show that of `__new__`."""
+    """Makes `inspect.signature` and `help` use `__init__`; Python 3.10 would use `__new__`."""
 
     def __get__(self, instance: Any, cls: Any) -> inspect.Signature:
         return inspect.signature(functools.partial(cls.__init__, instance))
 
 
 class Source:
-    """Something that native objects are made from. When it changes, it tells its dependents."""
+    """Something that native objects are made from. It notifies its dependents of changes."""
 
     __slots__ = ()
     __signature__ = _SignatureOfInit()
     _made: Made
-    _dependents: WeakValueDictionary[int, Source]  # by `id`: they may have another `__eq__`
+    _dependents: WeakValueDictionary[int, Source]  # by `id`, since they may define `__eq__`
 
     def __new__(cls: type[_Self], *args: Any, **kwargs: Any) -> _Self:
         self = super().__new__(cls)
@@ -55,7 +56,7 @@ class Source:
         return self
 
     def _note_change(self) -> None:
-        """Drops what was made of this, here and in its dependents."""
+        """Drops the native objects made from this source, here and in its dependents."""
         object.__setattr__(self, "_made", Made(self._made.latest))
         for reference in self._dependents.valuerefs():
             dependent = reference()
@@ -63,12 +64,12 @@ class Source:
                 dependent._note_change()
 
     def _tells_changes(self) -> bool:
-        """Whether no change can go unnoticed. Otherwise nothing that depends on this is kept."""
+        """Whether every change is noticed. If not, native objects made from this are not cached."""
         return True
 
 
 def notes_changes(cls: _Class) -> _Class:
-    """Makes the methods of a dict call `_note_change` after they may have changed entries."""
+    """Makes the mutating methods of a dict call `_note_change`."""
     special = ("__delitem__", "__ior__", "__setitem__")
     for name in (*special, "clear", "pop", "popitem", "setdefault", "update"):
         setattr(cls, name, _noting(getattr(cls, name)))
@@ -87,10 +88,10 @@ def _noting(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class HasNative(Source):
-    """A tokenizer with a native one, made of attributes that may be changed at any time."""
+    """A tokenizer whose native object is made from attributes that may change at any time."""
 
     __slots__ = ("__weakref__", "_dependents", "_made")
-    _attributes: ClassVar[frozenset[str]]  # what the native object depends on
+    _attributes: ClassVar[frozenset[str]]  # names of those attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -103,25 +104,25 @@ class HasNative(Source):
             self._note_change()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return super().__reduce_ex__(max(protocol, 2))  # which goes through `__new__`
+        return super().__reduce_ex__(max(protocol, 2))  # from 2 on, unpickling calls `__new__`
 
     def _sources(self) -> list[Source]:
-        """Returns the attributes whose own changes count, too."""
+        """Returns the attributes that are sources themselves."""
         return []
 
     def _state(self) -> tuple[Any, ...]:
-        """Returns what the native object is made of; while it is equal, so is that."""
+        """Returns the arguments of `_new_native`; equal ones give an equal native object."""
         raise NotImplementedError
 
     def _new_native(self, *state: Any) -> Any:
         raise NotImplementedError
 
     def _native(self) -> Any:
-        """Returns the native object of everything as it is now."""
+        """Returns the native object for the present state."""
         return self._made.native or self._make_native()
 
     def _make_native(self) -> Any:
-        made = self._made  # fetched first: after a change from here on it is not that of `self`
+        made = self._made  # read first: any later change replaces `self._made`
         keep = self._tells_changes()
         if keep:
             for source in self._sources():
@@ -129,7 +130,8 @@ class HasNative(Source):
         state, latest = self._state(), made.latest
         if latest is None or latest[0] != state:
             made.latest = latest = (state, self._new_native(*state))
-        if keep and self._tells_changes():  # still: before they had dependents, sources told nobody
+        # Checked again: a change before this object became a dependent was not notified.
+        if keep and self._tells_changes():
             made.native = latest[1]
         return latest[1]
 
@@ -144,24 +146,24 @@ class HasNative(Source):
 
 
 def _is_property(value: Any) -> bool:
-    """Whether a class computes an attribute of its instances, from what we cannot know."""
+    """Whether a class attribute is a property, whose value may change without `__setattr__`."""
     return inspect.isdatadescriptor(value) and not inspect.ismemberdescriptor(value)
 
 
 class HasNativeMethods(HasNative):
-    """A tokenizer whose native object does what its methods do, unless someone replaces them.
+    """A tokenizer whose native object does the work of its methods, unless they are replaced.
 
-    `_native` gives a pair: the native object, and once more for what the methods do; that is None
-    where they do something else.
+    `_native` returns a pair: the native object, and the one to use in place of the tokenizer's
+    methods, which is None if a method was replaced.
     """
 
     __slots__ = ()
     _method_names: ClassVar[frozenset[str]]
-    _methods_of: ClassVar[Any]  # a function of a class
+    _methods_of: ClassVar[Any]  # function: class -> tuple of its methods
     _original_methods: ClassVar[tuple[Any, ...]]
 
     def _native_methods(self) -> Any:
-        """Returns the second of the pair, or None where the class has other methods."""
+        """Returns the second of the pair, or None if the class overrides a method."""
         cls = type(self)
         if cls._methods_of(cls) != cls._original_methods:
             return None
@@ -172,12 +174,12 @@ class HasNativeMethods(HasNative):
         return cls._methods_of(cls) != cls._original_methods or self._has_own_methods()
 
     def _has_own_methods(self) -> bool:
-        """Whether a method was replaced in this one object, which is a part of `_state`."""
+        """Whether a method was replaced in this instance only; `_state` must include this."""
         return not self._method_names.isdisjoint(self.__dict__)
 
 
 def native_methods(*names: str) -> Callable[[_Class], _Class]:
-    """Names the methods whose work the native object does, as the class has them now."""
+    """Declares the methods whose work the native object does; later changes are replacements."""
 
     def note(cls: _Class) -> _Class:
         cls._method_names = frozenset(names)

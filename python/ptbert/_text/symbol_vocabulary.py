@@ -1,4 +1,4 @@
-"""Symbols and their ids, as Transformer-XL's tokenizer numbers them."""
+"""Symbols and their ids in Transformer-XL's tokenizer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SymbolVocabulary:
 
     @classmethod
     def note_methods(cls) -> None:
-        """Takes the methods as they are now for those that C++ stands for."""
+        """Records the methods whose work C++ does; later ones are replacements (`_replaces`)."""
         cls._methods = {name: getattr(cls, name) for name in dir(cls) if not name.startswith("__")}
 
     def __getattr__(self, name: str) -> Any:
@@ -47,15 +47,14 @@ class SymbolVocabulary:
         return len(self.idx2sym)
 
     def build_vocab(self) -> None:
-        """Numbers the symbols anew.
+        """Replaces the vocabulary.
 
-        First come those of `special`, then those of `counter` from the most frequent one down, the
-        first to appear before others as frequent. With a `vocab_file`, the first word of each of
-        its lines.
+        Symbols of `special` come first, then those of `counter` by decreasing frequency (ties in
+        order of appearance). With a `vocab_file` it is the first word of each line instead.
 
         Raises:
             FileNotFoundError: There is no `vocab_file`.
-            ValueError: It has a blank line, or neither <unk> nor <UNK>.
+            ValueError: `vocab_file` has a blank line, or neither <unk> nor <UNK>.
         """
         if self.vocab_file:
             self._build_from_file(self.vocab_file)
@@ -89,13 +88,13 @@ class SymbolVocabulary:
         )
 
     def add_special(self, sym: str) -> None:
-        """Gives a symbol the next id, kept as an attribute too: `eos_idx` for "<eos>"."""
+        """Adds a symbol, and sets its id as an attribute: `eos_idx` for "<eos>"."""
         if sym not in self.sym2idx:
             self.add_symbol(sym)
             setattr(self, f"{sym.strip('<>')}_idx", self.sym2idx[sym])
 
     def add_symbol(self, sym: str) -> None:
-        """Gives a symbol the next id, unless it has one."""
+        """Adds a symbol with the next id, unless it is in the vocabulary."""
         if sym not in self.sym2idx:
             self.sym2idx[sym] = len(self.idx2sym)
             self.idx2sym.append(sym)
@@ -104,7 +103,7 @@ class SymbolVocabulary:
         """Returns the symbol of an id.
 
         Raises:
-            IndexError: It is not in the vocabulary.
+            IndexError: The id is not in the vocabulary.
         """
         symbols = self.idx2sym
         if not 0 <= idx < len(symbols):
@@ -114,10 +113,10 @@ class SymbolVocabulary:
         return symbols[idx]
 
     def get_idx(self, sym: str) -> int:
-        """Returns the id of a symbol: `unk_idx`, or that of <unk> or <UNK>, for one without.
+        """Returns the id of a symbol; if unknown, `unk_idx` or else the id of <unk> or <UNK>.
 
         Raises:
-            ValueError: It is not in the vocabulary, and neither are those.
+            ValueError: The symbol is unknown, and there is no id for unknown symbols.
         """
         sym2idx = self.sym2idx
         if sym in sym2idx:
@@ -147,7 +146,7 @@ class SymbolVocabulary:
         return [symbols[i] if 0 <= i < size else self.get_sym(i) for i in _ints(indices)]
 
     def convert_to_tensor(self, symbols: Iterable[str]) -> Tensor:
-        """Returns the ids of symbols as an int64 tensor, `[tokens]`; errors as in `get_idx`."""
+        """Returns the ids of symbols as an int64 tensor [tokens]; errors as in `get_idx`."""
         return torch.tensor(self.convert_tokens_to_ids(symbols), dtype=torch.long)
 
     def decode(self, indices: Iterable[int], exclude: Collection[int] | None = None) -> str:
@@ -155,14 +154,14 @@ class SymbolVocabulary:
 
         Args:
             indices: Ids: a list, a tensor or an array.
-            exclude: Ids that are left out.
+            exclude: Ids to leave out.
         """
         if exclude is not None:
             indices = [index for index in _ints(indices) if index not in exclude]
         return " ".join(self.convert_ids_to_tokens(indices))
 
     def _replaces(self, *names: str) -> bool:
-        """Whether a method is not the one above, which C++ stands for where it reads a file."""
+        """Whether a method was replaced, so that C++ must not do its work."""
         return any(
             name in self.__dict__ or getattr(type(self), name) is not self._methods[name]
             for name in names
@@ -170,5 +169,5 @@ class SymbolVocabulary:
 
 
 def _ints(indices: Iterable[int]) -> Iterable[int]:
-    """Returns what a tensor or an array holds as ints."""
+    """Converts a tensor or an array to a list of ints; returns anything else unchanged."""
     return indices.tolist() if hasattr(indices, "tolist") else indices

@@ -1,4 +1,4 @@
-"""Dicts that a native tokenizer is made of, or that it only shows."""
+"""Dicts that native tokenizers are made from, or whose changes would have no effect."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _Value = TypeVar("_Value")
 
 @notes_changes
 class Table(Source, dict[_Key, _Value]):
-    """A dict that tells the native tokenizers that were made of it when its entries change."""
+    """A dict that notifies the native tokenizers that were made from it of changes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
 
 
 class ReadOnlyTable(dict[_Key, _Value]):
-    """A dict whose changes would be without effect, and raise TypeError instead."""
+    """A dict that raises TypeError on changes, since they would have no effect."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(

@@ -1,8 +1,8 @@
-"""New vocabularies from text files, in the formats of BERT, GPT and GPT-2.
+"""Learns vocabularies from text files, in the formats of BERT, GPT and GPT-2.
 
-Words are made as the tokenizer will make them that reads the vocabulary, and counted. A word is
-spelled in the symbols of its format: bytes, or characters with the marks "##" or "</w>". Which
-symbols are merged to tokens is learned from the counts (`learn_merges`).
+Text is split into words as the tokenizer of the format does, and words are counted. A word is
+spelled in the symbols of the format: bytes, or characters with the marks "##" or "</w>".
+`learn_merges` learns from the counts which symbols to merge to tokens.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class _Format:
-    """What the tokens of a format are made of.
+    """A vocabulary format.
 
     Attributes:
-        split: Makes words of a text.
-        spell: Makes symbols of a word, one for each of its characters.
-        special_tokens: Tokens that are not made of symbols.
-        file_names: What is written.
-        alphabet: Symbols that the vocabulary has even if no word has them.
-        longest_word: The most symbols of a word.
+        split: Splits a text into words.
+        spell: Splits a word into symbols, one for each character.
+        special_tokens: Tokens that are not learned.
+        file_names: The files to write.
+        alphabet: Symbols to include even if they are in no word.
+        longest_word: Words with more symbols are left out.
     """
 
     split: Callable[[str], list[str]]
@@ -57,7 +57,7 @@ class _Format:
 
 @dataclass(frozen=True)
 class _Learned:
-    """The symbols of a vocabulary, and the pairs of sequences of them that are merged."""
+    """The symbols of a vocabulary, and the pairs of symbol sequences to merge."""
 
     alphabet: list[str]
     merges: list[tuple[list[str], list[str]]]
@@ -74,7 +74,7 @@ def train_wordpiece(
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Writes a new vocab.txt, as `BertTokenizer.train` says."""
+    """Writes a new vocab.txt; see `BertTokenizer.train`."""
     special_tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     wordpiece = _Format(
         split=BasicTokenizer(do_lower_case, special_tokens).tokenize,
@@ -95,7 +95,7 @@ def train_wordpiece(
 def train_bpe(
     files: Files, vocab_size: int, output_dir: StrPath, overwrite: bool, verbose: bool
 ) -> None:
-    """Writes new files of GPT's format, as `OpenAIGPTTokenizer.train` says."""
+    """Writes new files of GPT's format; see `OpenAIGPTTokenizer.train`."""
     bpe = _Format(
         split=BasicTokenizer(do_lower_case=True, never_split=()).tokenize,
         spell=lambda word: [*word[:-1], word[-1] + "</w>"],
@@ -111,7 +111,7 @@ def train_bpe(
 def train_byte_level_bpe(
     files: Files, vocab_size: int, output_dir: StrPath, overwrite: bool, verbose: bool
 ) -> None:
-    """Writes new files of GPT-2's format, as `GPT2Tokenizer.train` says."""
+    """Writes new files of GPT-2's format; see `GPT2Tokenizer.train`."""
     byte_level_bpe = _Format(
         split=_C.GPT2Tokenizer.from_tables({}, {}).words,
         spell=list,
@@ -189,7 +189,7 @@ def _count_words(
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
     size = sum(path.stat().st_size for path in paths)
-    hidden = None if verbose else True  # None: where stderr is no terminal
+    hidden = None if verbose else True  # None: hidden unless stderr is a terminal
     with tqdm(total=size, desc="Counting words", unit="B", unit_scale=True, disable=hidden) as bar:
         for path in paths:
             with path.open("rb") as lines:
@@ -209,7 +209,7 @@ def _decoded(line: bytes, number: int, path: Path) -> str:
 
 
 def _usable(counts: Counter[str], vocab_format: _Format) -> dict[str, int]:
-    """Returns the words to learn from: neither special tokens nor those that are too long."""
+    """Returns the words to learn from: all but special tokens and too long words."""
     longest = vocab_format.longest_word
     too_long = sum(count for word, count in counts.items() if len(word) > longest)
     if too_long:

@@ -1,4 +1,4 @@
-"""Transformer-XL's tokenizer: whole words, numbered by how often a corpus has them."""
+"""Transformer-XL's tokenizer: whole words, numbered by decreasing frequency in a corpus."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class TransfoXLTokenizer(SymbolVocabulary):
     All attributes are plain Python objects and may be changed at any time.
 
     Args:
-        special: Symbols that get the first ids, whether they occur or not.
-        min_freq: A rarer symbol is left out of the vocabulary.
-        max_size: How many of the most frequent symbols are taken, special ones not counted; None
+        special: Symbols that get the first ids, whether or not they occur.
+        min_freq: Symbols with a lower count are left out of the vocabulary.
+        max_size: The number of most frequent symbols to take, in addition to the special ones; None
             for all.
         lower_case: Whether to lower-case text (by Unicode 15.0, on every Python).
-        delimiter: What separates symbols: white space for None; nothing for "", where every
-            character is a symbol.
-        vocab_file: A file with one token a line, to build the vocabulary from instead of counts.
-        never_split: Kept for its place; white space splits all words, and nothing else does.
+        delimiter: What separates symbols; None for white space, "" to make every character a
+            symbol.
+        vocab_file: A file with one token per line, to build the vocabulary from instead of counts.
+        never_split: Has no effect, as in the 2019 library: words are split at separators only.
 
     Attributes:
         counter: Symbol to number of occurrences, a `Counter`, in the order of appearance.
         idx2sym: The symbols in the order of their ids, a list. From `build_vocab` on.
         sym2idx: Symbol to id, an `OrderedDict`. From `build_vocab` on.
-        unk_idx: The id of unknown symbols, where `special` or `vocab_file` has <unk>.
+        unk_idx: The id of unknown symbols, if `special` or `vocab_file` has <unk>.
 
     Example:
         >>> tokenizer = TransfoXLTokenizer(special=["<unk>", "<eos>"], lower_case=True)
@@ -96,7 +96,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
-                directory with a vocab.bin, such a file, or its URL. What it holds decides over
+                directory with a vocab.bin, such a file, or its URL. Its attributes override
                 `inputs` and `kwargs`.
             cache_dir: Where downloaded files are kept.
             inputs: Arguments of the class, by position.
@@ -141,9 +141,9 @@ class TransfoXLTokenizer(SymbolVocabulary):
         """Returns the symbols of a line.
 
         Args:
-            line: Text; white space around it is stripped.
-            add_eos: Whether to end it with <eos>.
-            add_double_eos: Whether to put <S> on both ends, and no <eos>.
+            line: Text; white space at its ends is stripped.
+            add_eos: Whether to append <eos>.
+            add_double_eos: Whether to put <S> at both ends, and no <eos>.
         """
         return _C.split_line(
             line, bool(self.lower_case), self.delimiter, bool(add_eos), bool(add_double_eos)
@@ -152,12 +152,12 @@ class TransfoXLTokenizer(SymbolVocabulary):
     def count_file(
         self, path: StrPath, verbose: bool = False, add_eos: bool = False
     ) -> list[list[str]]:
-        """Adds the symbols of a file to `counter`, and returns them line by line.
+        """Adds the symbols of a file to `counter`, and returns them as a list per line.
 
         Args:
             path: A UTF-8 text file.
-            verbose: Whether to show a progress bar, on a terminal.
-            add_eos: Whether to end every line with <eos>.
+            verbose: Whether to show a progress bar if stderr is a terminal.
+            add_eos: Whether to append <eos> to every line.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -172,7 +172,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
         return lines.sentences()
 
     def _count_only(self, path: StrPath, verbose: bool) -> None:
-        """Counts as `count_file` does, without making its result."""
+        """Counts as `count_file` does, without building the lists that it returns."""
         if self._replaces("tokenize", "count_file"):
             self.count_file(path)
             return
@@ -188,7 +188,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             sents: Sentences, each a list of symbols.
-            verbose: Whether to show a progress bar, on a terminal.
+            verbose: Whether to show a progress bar if stderr is a terminal.
         """
         self.counter.update(chain.from_iterable(_bar(sents, verbose)))
 
@@ -196,10 +196,10 @@ class TransfoXLTokenizer(SymbolVocabulary):
         """Writes all attributes to a file, or to vocab.bin in a directory.
 
         Returns:
-            The path of the file, which `from_pretrained` takes, here and in 2019.
+            The path of the file; `from_pretrained` takes it, here and in the 2019 library.
 
         Raises:
-            TypeError: An attribute is no plain data.
+            TypeError: An attribute is not plain data.
         """
         path = Path(vocab_path)
         vocab_file = path / VOCAB_NAME if path.is_dir() else path
@@ -218,18 +218,18 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             path: A UTF-8 text file.
-            ordered: Whether to join the lines.
-            verbose: Whether to show a progress bar, on a terminal.
-            add_eos: Whether to end every line with <eos>.
-            add_double_eos: Whether to put <S> on both ends of a line, and no <eos>.
+            ordered: Whether to concatenate the lines.
+            verbose: Whether to show a progress bar if stderr is a terminal.
+            add_eos: Whether to append <eos> to every line.
+            add_double_eos: Whether to put <S> at both ends of every line, and no <eos>.
 
         Returns:
-            If `ordered` one int64 tensor, `[tokens]`; otherwise a list with one for each line.
+            If `ordered` an int64 tensor [tokens]; otherwise a list of one such tensor per line.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: A line is not UTF-8, or has a symbol without id where there is no <unk>; the
-                message gives its number.
+            ValueError: A line is not UTF-8, or has an unknown symbol and there is no <unk>; the
+                message gives the line's number.
         """
         if self._replaces("tokenize", "convert_to_tensor", "convert_tokens_to_ids", "get_idx"):
             sents = [
@@ -256,11 +256,11 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             sents: Sentences, each a list of symbols.
-            ordered: Whether to join them.
-            verbose: Whether to show a progress bar, on a terminal.
+            ordered: Whether to concatenate them.
+            verbose: Whether to show a progress bar if stderr is a terminal.
 
         Returns:
-            If `ordered` one int64 tensor, `[tokens]`; otherwise a list with one for each sentence.
+            If `ordered` an int64 tensor [tokens]; otherwise a list of one such tensor per sentence.
         """
         encoded = [self.convert_to_tensor(symbols) for symbols in _bar(sents, verbose)]
         if not ordered:
@@ -268,7 +268,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
         return torch.cat(encoded) if encoded else torch.empty(0, dtype=torch.long)
 
     def encode(self, line: str, add_eos: bool = False, add_double_eos: bool = False) -> list[int]:
-        """Returns the ids of `tokenize`'s symbols; errors as in `get_idx`."""
+        """Returns the ids of the symbols of a line; errors as in `get_idx`."""
         return self.convert_tokens_to_ids(self.tokenize(line, add_eos, add_double_eos))
 
     def encode_batch(
@@ -280,19 +280,19 @@ class TransfoXLTokenizer(SymbolVocabulary):
         add_double_eos: bool = False,
         return_tensors: ReturnTensors | None = None,
     ) -> list[list[int]] | dict[str, Any]:
-        """Encodes many lines, splitting them without the interpreter lock.
+        """Encodes many lines; splits them in parallel, with the GIL released.
 
         Args:
             texts: The lines.
-            num_threads: How many threads work; 0 for as many as there are processors.
-            add_eos: Whether to end every line with <eos>.
-            add_double_eos: Whether to put <S> on both ends of a line, and no <eos>.
+            num_threads: The number of threads; 0 for one per processor.
+            add_eos: Whether to append <eos> to every line.
+            add_double_eos: Whether to put <S> at both ends of every line, and no <eos>.
             return_tensors: "pt" for tensors or "np" for arrays, padded with 0; None for lists of
-                ids, as of `encode`.
+                ids as from `encode`.
 
         Returns:
-            A list of ids for each line, or `input_ids` and `attention_mask`, each int64 and
-            [batch, length of the longest].
+            A list of ids for each line; or with `return_tensors` a dict with `input_ids` and
+            `attention_mask`, int64 [batch, length of the longest].
 
         Raises:
             ValueError: As in `get_idx`.
@@ -330,7 +330,7 @@ def _bar(sents: Iterable[Any], verbose: bool) -> Iterable[Any]:
 
 @contextmanager
 def _progress(path: StrPath, verbose: bool) -> Iterator[Callable[[int], object] | None]:
-    """A function that takes the bytes read since its last call and shows them."""
+    """Yields a function to call with the number of bytes read since its last call, or None."""
     if not verbose or not Path(path).is_file():
         yield None
         return
@@ -340,7 +340,7 @@ def _progress(path: StrPath, verbose: bool) -> Iterator[Callable[[int], object] 
 
 
 def _lines(path: StrPath, verbose: bool) -> Iterator[str]:
-    """The lines of a file, for a tokenizer whose methods are Python's."""
+    """Yields the lines of a file, for tokenizers with replaced methods."""
     with Path(path).open(encoding="utf-8") as file, _progress(path, verbose) as progress:
         for line in file:
             if progress:

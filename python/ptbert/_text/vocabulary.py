@@ -1,4 +1,4 @@
-"""A vocabulary file as a dict of tokens, and as the tokenizers look tokens up in it."""
+"""Vocabulary files, as a dict for users and as a C++ object for tokenizers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .native import Source, notes_changes
 class Vocabulary(Source, OrderedDict[str, int]):
     """The tokens of a model and their ids, in the order of the vocabulary file.
 
-    An ordinary `OrderedDict` to its user. The tokenizers look tokens up in a copy in C++, which
-    every change of the entries discards.
+    An ordinary `OrderedDict` to its user. Tokenizers look tokens up in a C++ copy, which is
+    discarded when entries change.
 
     Example:
         >>> vocab = Vocabulary({"[PAD]": 0, "[unused0]": 1})
@@ -28,7 +28,7 @@ class Vocabulary(Source, OrderedDict[str, int]):
     def __init__(
         self, entries: Mapping[str, int] | Iterable[tuple[str, int]] = (), /, **more: int
     ) -> None:
-        # To note a change for each entry would take longer than all else.
+        # Bypasses __setitem__ of this class: noting a change for each entry would dominate.
         cls: Any = type(self)
         own = cls.__setitem__ is not Vocabulary.__setitem__
         add = cls.__setitem__ if own else OrderedDict.__setitem__
@@ -40,7 +40,7 @@ class Vocabulary(Source, OrderedDict[str, int]):
         return type(self), (list(self.items()),)
 
     def native(self) -> _C.Vocabulary:
-        """Returns the copy in C++."""
+        """Returns the C++ copy."""
         made = self._made
         if made.native is None:
             made.native = _C.Vocabulary(self)
@@ -49,7 +49,7 @@ class Vocabulary(Source, OrderedDict[str, int]):
 
 
 class LoadedVocabulary(Source):
-    """A vocabulary as its file has it, whose dict is made when someone first asks for it."""
+    """A vocabulary read from a file, whose dict is made at first access."""
 
     _vocab: Vocabulary | None = None
 
@@ -61,13 +61,13 @@ class LoadedVocabulary(Source):
         if self._vocab is None:
             vocab = Vocabulary(self._loaded.items())
             vocab._made.native = self._loaded
-            vocab._dependents = self._dependents  # what changes from now on is the dict
-            vocab = self.__dict__.setdefault("_vocab", vocab)  # maybe that of another thread
+            vocab._dependents = self._dependents  # from now on it is the dict that changes
+            vocab = self.__dict__.setdefault("_vocab", vocab)  # another thread may have set it
             return vocab
         return self._vocab
 
     def native(self) -> _C.Vocabulary:
-        """Returns the entries as they are now, in C++."""
+        """Returns the present entries as a C++ object."""
         return self._loaded if self._vocab is None else self._vocab.native()
 
     def ids_to_tokens(self) -> OrderedDict[int, str]:
@@ -88,7 +88,7 @@ def _of_dict(vocab: Vocabulary) -> LoadedVocabulary:
 
 
 def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
-    """Reads a vocabulary file: one token a line, the number of the line being the token's id.
+    """Reads a vocabulary file: one token per line, whose id is the line's number from 0.
 
     Args:
         vocab_file: Path of a UTF-8 text file.

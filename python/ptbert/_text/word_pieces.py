@@ -30,10 +30,10 @@ def _is_punctuation(char: str) -> bool:
 
 
 class _Step(HasNative):
-    """One of the two halves, of attributes that may be changed at any time.
+    """Base of the two halves; their attributes may be changed at any time.
 
-    There are slots only, so that setting a name that is not an attribute of the tokenizer (a
-    patched method, say) raises instead of being without effect.
+    It has slots only, so that setting any other name (a patched method, say) raises an error
+    instead of having no effect.
     """
 
     __slots__ = ()
@@ -56,8 +56,7 @@ class BasicTokenizer(_Step):
 
     Args:
         do_lower_case: Whether to lower-case the text and strip its accents.
-        never_split: Tokens that are left as they are where they are whole white-space separated
-            words.
+        never_split: Tokens that are not changed if they are whole white-space separated words.
 
     Example:
         >>> BasicTokenizer().tokenize("[CLS] Déjà-vu!")
@@ -114,21 +113,21 @@ class BasicTokenizer(_Step):
         return _C.BasicTokenizer(*state)
 
     def _tells_changes(self) -> bool:
-        # A list or set can be changed from inside.
+        # Changes inside a list or set would not be noticed.
         return type(self.never_split) is tuple and super()._tells_changes()
 
 
 class WordpieceTokenizer(_Step):
-    """Splits words into the longest pieces that a vocabulary holds, from left to right.
+    """Splits words into pieces of a vocabulary, greedily: from left to right, the longest match.
 
     A piece that does not start its word is looked up with "##" before it. All attributes may be
     changed at any time.
 
     Args:
-        vocab: The pieces. A `Vocabulary` is searched without holding the interpreter lock; any
-            other container is asked piece by piece.
-        unk_token: What a word becomes that has a part without a piece.
-        max_input_chars_per_word: A word with more characters becomes `unk_token`, too.
+        vocab: The pieces. A `Vocabulary` is searched with the GIL released; for any other container
+            each piece is looked up in Python.
+        unk_token: Replaces a word that cannot be split into pieces.
+        max_input_chars_per_word: Words with more characters become `unk_token`, too.
 
     Example:
         >>> WordpieceTokenizer(vocab={"un": 0, "##aff": 1, "##able": 2}).tokenize("unaffable")
@@ -172,7 +171,7 @@ class WordpieceTokenizer(_Step):
         )
 
     def _native(self) -> _C.WordpieceTokenizer | None:
-        """Returns the native tokenizer, or None where pieces are looked up in a Python object."""
+        """Returns the native tokenizer, or None if pieces are looked up in a Python container."""
         return super()._native() if isinstance(self._vocab, _WITH_NATIVE) else None
 
     def _sources(self) -> list[Source]:
