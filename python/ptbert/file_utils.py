@@ -120,8 +120,33 @@ def http_get(url: str, temp_file: BinaryIO) -> None:
 
 
 def cache_folder(cache_dir: StrPath | None) -> Path:
-    """Returns `cache_dir`, or the default cache for None."""
-    return PYTORCH_PRETRAINED_BERT_CACHE if cache_dir is None else Path(cache_dir)
+    """Returns `cache_dir`, or the default cache for None.
+
+    Raises:
+        NotADirectoryError: It is a file, or a link to nothing.
+    """
+    folder = PYTORCH_PRETRAINED_BERT_CACHE if cache_dir is None else Path(cache_dir)
+    for part in (folder, *folder.parents):
+        if part.is_dir():
+            break
+        if part.exists() or part.is_symlink():
+            found = "a file" if part.exists() else "a link to nothing"
+            raise NotADirectoryError(
+                f"`cache_dir` ({folder}) must be a directory, but `{part}` is {found}."
+            )
+    return folder
+
+
+def cached_copy(url: str, cache_dir: StrPath | None = None) -> Path | None:
+    """Returns the newest copy of `url` in the cache, or None.
+
+    The default cache is searched under its name of 2019, `~/.pytorch_pretrained_bert`, as well.
+    """
+    folders = [cache_folder(cache_dir)]
+    if cache_dir is None:
+        folders.append(Path(os.path.expanduser("~/.pytorch_pretrained_bert")))  # noqa: PTH111
+    copies = (_newest_copy(folder / url_to_filename(url)) for folder in folders)
+    return next((copy for copy in copies if copy is not None), None)
 
 
 def _server_etag(url: str) -> str | None:
@@ -145,12 +170,12 @@ def _newest_copy(cached: Path) -> Path | None:
 def _download(url: str, etag: str | None, target: Path) -> None:
     import requests
 
-    target.parent.mkdir(parents=True, exist_ok=True)
     # A unique name, so that processes that download the same file do not collide. Not by tempfile:
     # only their owner can read its files, and a cache may be shared.
     incomplete = target.with_name(f"{uuid.uuid4().hex}.incomplete")
     logger.info("downloading %s to %s", url, target)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with incomplete.open("xb") as file:
             http_get(url, file)
         metadata = json.dumps({"url": url, "etag": etag})
@@ -160,6 +185,10 @@ def _download(url: str, etag: str | None, target: Path) -> None:
         raise OSError(
             f"`{url}` could not be downloaded ({error}), and the cache folder `{target.parent}` "
             "holds no copy. Check the address and the connection, or pass a local path."
+        ) from error
+    except PermissionError as error:
+        raise PermissionError(
+            f"`cache_dir` ({target.parent}) must be a directory that can be written to, but is not."
         ) from error
     finally:
         incomplete.unlink(missing_ok=True)

@@ -20,11 +20,21 @@ https://arxiv.org/abs/1905.10650). In `BertForMultipleChoice` the batch of both 
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
+import math
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import CrossEntropyLoss
 
 from . import _C
 from ._files.pretrained import archive_map
@@ -50,14 +60,16 @@ from ._models.bridge import register_nodes, run
 from ._models.config import cpp_config
 from ._models.layers import ACT2FN, BertLayerNorm, gelu, swish
 from ._models.loading import PretrainedModel
+from ._models.placeholders import placeholder_function
 from ._models.pruning import prune_heads, prune_linear_layer
-from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME
+from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, cached_path
 
 __all__ = [
     "ACT2FN",
     "BERT_CONFIG_NAME",
     "CONFIG_NAME",
     "PRETRAINED_MODEL_ARCHIVE_MAP",
+    "TF_WEIGHTS_NAME",
     "WEIGHTS_NAME",
     "BertAttention",
     "BertConfig",
@@ -84,14 +96,21 @@ __all__ = [
     "BertPredictionHeadTransform",
     "BertSelfAttention",
     "BertSelfOutput",
+    "PreTrainedBertModel",
     "gelu",
+    "load_tf_weights_in_bert",
     "prune_linear_layer",
     "swish",
 ]
+# What `from ... import *` also gave in 2019, when the module had no `__all__`.
+__all__ += ["CrossEntropyLoss", "cached_path", "copy", "json", "logger", "logging", "math", "nn"]
+__all__ += ["os", "shutil", "sys", "tarfile", "tempfile", "torch"]
 
 logger = logging.getLogger(__name__)
 
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("bert", "model.safetensors")
+TF_WEIGHTS_NAME = "model.ckpt"
+load_tf_weights_in_bert = placeholder_function(__name__, "load_tf_weights_in_bert")
 
 
 class BertPreTrainedModel(PretrainedModel):
@@ -128,6 +147,9 @@ class BertPreTrainedModel(PretrainedModel):
             module.bias.data.zero_()
 
 
+PreTrainedBertModel = BertPreTrainedModel  # its name until version 0.5
+
+
 class _CppModel(BertPreTrainedModel, BertAttentionNode):
     """A whole model that C++ computes."""
 
@@ -138,7 +160,8 @@ class _CppModel(BertPreTrainedModel, BertAttentionNode):
         keep_multihead_output: bool = False,
     ) -> None:
         BertPreTrainedModel.__init__(self, config)
-        self._adopt_new()
+        for replacement in self._adopt_new().replacements:
+            replacement.apply(self.init_bert_weights)
         self.output_attentions = output_attentions
         self.keep_multihead_output = keep_multihead_output
 
@@ -532,4 +555,5 @@ register_nodes(
     BertForMultipleChoice,
     BertForTokenClassification,
     BertForQuestionAnswering,
+    home="ptbert.modeling",
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import abc
 import logging
+import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.optimizer import Optimizer, required
 
 from . import _C
@@ -23,7 +29,13 @@ __all__ = [
     "WarmupCosineWithHardRestartsSchedule",
     "WarmupCosineWithWarmupRestartsSchedule",
     "WarmupLinearSchedule",
+    "warmup_constant",
+    "warmup_cosine",
+    "warmup_linear",
 ]
+# What `from ... import *` also gave in 2019, when the module had no `__all__`.
+__all__ += ["Optimizer", "abc", "clip_grad_norm_", "logger", "logging", "math", "required"]
+__all__ += ["sys", "torch"]
 
 
 class _LRSchedule(ABC):
@@ -34,7 +46,7 @@ class _LRSchedule(ABC):
         t_total: Total number of steps; if negative, the multiplier is always 1.
 
     Raises:
-        ValueError: `warmup` is neither in [0, 1) nor -1.
+        ValueError: `warmup` is neither in [0, 1) nor -1; `t_total` is 0.
     """
 
     warn_t_total: ClassVar[bool] = False
@@ -43,6 +55,7 @@ class _LRSchedule(ABC):
     def __init__(self, warmup: float = 0.002, t_total: float = -1, **kw: Any) -> None:
         super().__init__(**kw)
         _check(0.0 <= warmup < 1.0 or warmup == -1, "warmup", "in [0, 1) or -1", warmup)
+        _check(t_total != 0, "t_total", "above 0, or negative for no schedule", t_total)
         if t_total < 0 and not isinstance(self, ConstantLR):
             logger.warning("`t_total` (%g) is negative: the schedule is not applied.", t_total)
         self.warmup = max(float(warmup), 0.0)
@@ -159,6 +172,21 @@ class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedul
         )
 
 
+def warmup_cosine(x: float, warmup: float = 0.002) -> float:
+    """The multiplier of `WarmupCosineSchedule` at progress `x`, as scripts of 2018 call it."""
+    return _C.warmup_cosine(x, warmup, 0.5)
+
+
+def warmup_constant(x: float, warmup: float = 0.002) -> float:
+    """The multiplier of `WarmupConstantSchedule` at progress `x`, as scripts of 2018 call it."""
+    return _C.warmup_constant(x, warmup)
+
+
+def warmup_linear(x: float, warmup: float = 0.002) -> float:
+    """The multiplier of `WarmupLinearSchedule` at progress `x`, as scripts of 2018 call it."""
+    return _C.warmup_linear(x, warmup)
+
+
 SCHEDULES: dict[str | None, type[_LRSchedule]] = {
     None: ConstantLR,
     "none": ConstantLR,
@@ -193,6 +221,7 @@ class BertAdam(Optimizer):
         max_grad_norm: L2 norm to which each parameter's gradient is clipped; -1 for no clipping.
 
     Raises:
+        TypeError: An argument is not a number.
         ValueError: An argument is out of its range.
 
     Example:
@@ -218,6 +247,16 @@ class BertAdam(Optimizer):
     ) -> None:
         if kwargs:
             raise TypeError(f"BertAdam has no argument `{next(iter(kwargs))}`.")
+        numbers = {"lr": lr, "warmup": warmup, "t_total": t_total, "b1": b1, "b2": b2, "e": e}
+        for name, value in {
+            **numbers,
+            "weight_decay": weight_decay,
+            "max_grad_norm": max_grad_norm,
+        }.items():
+            if value is not required and not isinstance(value, (Real, Tensor)):
+                raise TypeError(
+                    f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
+                )
         _check(lr is required or lr >= 0.0, "lr", "at least 0", lr)
         _check(0.0 <= b1 < 1.0, "b1", "in [0, 1)", b1)
         _check(0.0 <= b2 < 1.0, "b2", "in [0, 1)", b2)
@@ -247,15 +286,14 @@ class BertAdam(Optimizer):
         super().__init__(params, defaults)
 
     def get_lr(self) -> list[float]:
-        """Returns the scheduled learning rate of each parameter; [0] before the first step."""
-        rates = []
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                state = self.state[parameter]
-                if not state:
-                    return [0]
-                rates.append(group["lr"] * group["schedule"].get_lr(state["step"]))
-        return rates
+        """Returns the scheduled learning rate of each parameter that has had a gradient; [0] before
+        the first step."""
+        return [
+            group["lr"] * group["schedule"].get_lr(state["step"])
+            for group in self.param_groups
+            for parameter in group["params"]
+            if (state := self.state.get(parameter))
+        ] or [0]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Makes one step.
@@ -296,6 +334,19 @@ class BertAdam(Optimizer):
                 step=0, next_m=data.new_zeros(data.shape), next_v=data.new_zeros(data.shape)
             )
         return state
+
+
+# The states of our optimizers hold their schedules: torch.load() reads such a file as it stands.
+torch.serialization.add_safe_globals(
+    [
+        ConstantLR,
+        WarmupConstantSchedule,
+        WarmupCosineSchedule,
+        WarmupCosineWithHardRestartsSchedule,
+        WarmupCosineWithWarmupRestartsSchedule,
+        WarmupLinearSchedule,
+    ]
+)
 
 
 def _check(holds: bool, name: str, rule: str, value: object) -> None:

@@ -1,9 +1,25 @@
 #include "bert_results.h"
 #include "forward.h"
+#include "models/head_mask.h"
 #include "module.h"
 
 namespace ptbert::python {
 namespace {
+
+/// Head masks of an encoder: a tensor, or as in 2019 a list with a tensor or None for each layer.
+struct HeadMasksArgument {
+  using Object = py::object;
+  static constexpr bool is_left_out = true;
+  const char* name;
+  Tensor convert(const py::object& value) const {
+    if (!py::isinstance<py::list>(value) && !py::isinstance<py::tuple>(value))
+      return to_optional_tensor(name, value);
+    std::vector<Tensor> masks;
+    for (const auto& mask : value)
+      masks.push_back(to_optional_tensor((std::string(name) + "[...]").c_str(), mask));
+    return stack_head_masks(masks);
+  }
+};
 
 /// Registers a module that is constructed from a configuration.
 template <typename Impl> ModuleClass<Impl> register_configured(py::module_& m, const char* name) {
@@ -43,6 +59,15 @@ void register_trunk(py::module_& m) {
       },
       "hidden_states", optional("attention_mask"), left_out_if_none("head_mask"));
 
+  m.def(
+      "split_into_heads",
+      [](const TensorObject& x, int64_t heads, int64_t head_size) {
+        return run_released(
+            [&, x = to_tensor("x", x)] { return split_into_heads(x, heads, head_size); });
+      },
+      py::arg("x"), py::arg("heads"), py::arg("head_size"),
+      "[batch, seq, heads * head_size] -> [batch, heads, seq, head_size]");
+
   auto self_output = register_configured<BertSelfOutputImpl>(m, "BertSelfOutput");
   def_forward(self_output, "hidden_states", "input_tensor");
   auto attention = register_configured<BertAttentionImpl>(m, "BertAttention");
@@ -55,7 +80,7 @@ void register_trunk(py::module_& m) {
   def_forward(layer, "hidden_states", optional("attention_mask"), left_out_if_none("head_mask"));
   auto encoder = register_configured<BertEncoderImpl>(m, "BertEncoder");
   def_forward(encoder, "hidden_states", optional("attention_mask"),
-              flag("output_all_encoded_layers"), left_out_if_none("head_mask"));
+              flag("output_all_encoded_layers"), HeadMasksArgument{"head_mask"});
   auto pooler = register_configured<BertPoolerImpl>(m, "BertPooler");
   def_forward(pooler, "hidden_states");
 

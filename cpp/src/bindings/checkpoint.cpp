@@ -1,6 +1,7 @@
 #include "ptbert/files/checkpoint.h"
 
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
 #include "module.h"
 #include "tensors.h"
@@ -22,9 +23,9 @@ NamedTensors to_named_tensors(const py::dict& state_dict) {
 void register_checkpoint(py::module_& m) {
   m.def(
       "load_safetensors",
-      [](const std::string& path) {
+      [](const std::filesystem::path& path) { // a str, whatever bytes it stands for
         py::dict state_dict;
-        for (const auto& [name, tensor] : load_safetensors(path)) {
+        for (const auto& [name, tensor] : load_safetensors(path.string())) {
           state_dict[py::str(name)] = to_python(tensor);
         }
         return state_dict;

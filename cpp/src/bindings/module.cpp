@@ -7,6 +7,16 @@
 
 namespace py = pybind11;
 
+namespace {
+
+/// As PyErr_SetString(), of a text that may name a file: its path need not be UTF-8.
+void set_error(PyObject* type, const char* text) {
+  const auto message = py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(text));
+  PyErr_SetObject(type, message.ptr());
+}
+
+} // namespace
+
 PYBIND11_MODULE(_C, m) {
   m.doc() = "The C++ core of ptbert. Private: use the classes of the package.";
   m.attr("torch_version") = TORCH_VERSION;
@@ -17,9 +27,9 @@ PYBIND11_MODULE(_C, m) {
     } catch (const ptbert::KeyError& error) {
       PyErr_SetString(PyExc_KeyError, error.what());
     } catch (const ptbert::FileError& error) {
-      PyErr_SetString(PyExc_FileNotFoundError, error.what());
+      set_error(PyExc_FileNotFoundError, error.what());
     } catch (const ptbert::FormatError& error) {
-      PyErr_SetString(PyExc_ValueError, error.what());
+      set_error(PyExc_ValueError, error.what());
     }
   });
   ptbert::python::register_layers(m);

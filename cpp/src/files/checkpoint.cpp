@@ -115,18 +115,49 @@ std::pair<std::string, torch::Tensor> renamed_entry(std::string name, torch::Ten
   return {name, tensor};
 }
 
-template <typename Container>
-std::optional<size_t> find_with_or_without_prefix(const Container& index_of,
-                                                  const std::string& name,
-                                                  const std::string& prefix) {
-  const bool prefixed = name.rfind(prefix, 0) == 0;
-  for (const auto& candidate : {name, prefixed ? name.substr(prefix.size()) : prefix + name}) {
-    const auto found = index_of.find(candidate);
-    if (found != index_of.end())
-      return found->second;
+/// `name` without what training code puts before the names of a model, in any nesting: "module." of
+/// DataParallel, "model." of an object that holds it, and the family's prefix.
+std::string bare_name(std::string name, const KeyMap& keys) {
+  for (const auto& prefix : {std::string("module."), std::string("model."), keys.prefix}) {
+    if (!prefix.empty() && name.starts_with(prefix))
+      return bare_name(name.substr(prefix.size()), keys);
   }
-  return std::nullopt;
+  return name;
 }
+
+/// The entries of a checkpoint by name.
+class Entries {
+public:
+  Entries(const NamedTensors& checkpoint, const KeyMap& keys) : keys_(keys) {
+    for (const auto& [key, value] : checkpoint) {
+      const auto [name, tensor] = renamed_entry(key, value, keys);
+      index_of_[name] = tensors_.size();
+      index_of_bare_.try_emplace(bare_name(name, keys), tensors_.size());
+      tensors_.push_back(tensor);
+    }
+  }
+
+  /// The entry for a model's tensor: of that very name, else of the name with or without the
+  /// family's prefix, else of the same bare name.
+  std::optional<size_t> find(const std::string& name) const {
+    const auto& prefix = keys_.prefix;
+    const bool prefixed = name.starts_with(prefix);
+    for (const auto& candidate : {name, prefixed ? name.substr(prefix.size()) : prefix + name}) {
+      const auto found = index_of_.find(candidate);
+      if (found != index_of_.end())
+        return found->second;
+    }
+    const auto found = index_of_bare_.find(bare_name(name, keys_));
+    return found == index_of_bare_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  const torch::Tensor& operator[](size_t index) const { return tensors_[index]; }
+
+private:
+  const KeyMap& keys_;
+  std::map<std::string, size_t> index_of_, index_of_bare_;
+  std::vector<torch::Tensor> tensors_;
+};
 
 } // namespace
 
@@ -165,26 +196,19 @@ NamedTensors load_safetensors(const std::string& path) {
 
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
                         const KeyMap& keys) {
-  std::map<std::string, size_t> index_of;
-  std::vector<torch::Tensor> tensors;
-  for (const auto& [key, value] : checkpoint) {
-    const auto [name, tensor] = renamed_entry(key, value, keys);
-    index_of[name] = tensors.size();
-    tensors.push_back(tensor);
-  }
-
+  const Entries entries(checkpoint, keys);
   std::vector<std::optional<size_t>> sources;
   std::set<size_t> used;
   std::set<const void*> loaded;
   std::ostringstream mismatches;
   for (const auto& [name, target] : model) {
-    const auto source = find_with_or_without_prefix(index_of, name, keys.prefix);
+    const auto source = entries.find(name);
     sources.push_back(source);
     if (!source)
       continue;
     used.insert(*source);
     loaded.insert(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl());
-    const auto& tensor = tensors[*source];
+    const auto& tensor = entries[*source];
     if (tensor.sizes() != target.sizes()) {
       mismatches << (mismatches.tellp() > 0 ? "\n" : "") << "`" << name << "` must be of shape "
                  << target.sizes() << ", but is of shape " << tensor.sizes()
@@ -193,13 +217,21 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   }
   if (mismatches.tellp() > 0)
     throw FormatError(mismatches.str());
+  if (used.empty() && !model.empty()) {
+    const auto some = [](const NamedTensors& tensors) {
+      return tensors.empty() ? "none" : "`" + tensors.front().first + "`, ...";
+    };
+    throw FormatError("The checkpoint must have weights of the model, but not one of its " +
+                      std::to_string(checkpoint.size()) + " names fits: it has " +
+                      some(checkpoint) + ", the model has " + some(model));
+  }
 
   torch::NoGradGuard no_grad;
   LoadReport report;
   for (size_t i = 0; i < model.size(); ++i) {
     auto target = model[i].second;
     if (sources[i]) {
-      target.copy_(tensors[*sources[i]]);
+      target.copy_(entries[*sources[i]]);
     } else if (!is_ignored(model[i].first, keys) &&
                loaded.count(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl()) == 0) {
       report.missing.push_back(model[i].first);

@@ -353,6 +353,31 @@ private:
   std::deque<Dictionary> dictionaries_;
 };
 
+/// The entries that are tensors; others, such as the number of an epoch, are left out.
+std::vector<std::pair<std::string, torch::Tensor>> tensors_of(const Dictionary& dictionary) {
+  std::vector<std::pair<std::string, torch::Tensor>> tensors;
+  for (const auto& [key, item] : dictionary.items) {
+    const auto* name = std::get_if<std::string_view>(&key);
+    const auto* tensor = std::get_if<torch::Tensor>(&item);
+    if (name != nullptr && tensor != nullptr)
+      tensors.emplace_back(*name, *tensor);
+  }
+  return tensors;
+}
+
+/// The state dict among what training code saved with it, or the dictionary itself.
+const Dictionary& unwrapped(const Dictionary& dictionary) {
+  for (const std::string_view wrapper : {"state_dict", "model_state_dict", "model"}) {
+    for (const auto& [key, item] : dictionary.items) {
+      const auto* name = std::get_if<std::string_view>(&key);
+      const auto* inner = std::get_if<Dictionary*>(&item);
+      if (name != nullptr && *name == wrapper && inner != nullptr && !tensors_of(**inner).empty())
+        return **inner;
+    }
+  }
+  return dictionary;
+}
+
 } // namespace
 
 std::vector<std::pair<std::string, torch::Tensor>> unpickle_tensors(std::string_view program,
@@ -362,18 +387,9 @@ std::vector<std::pair<std::string, torch::Tensor>> unpickle_tensors(std::string_
   const auto* dictionary = std::get_if<Dictionary*>(&value);
   if (dictionary == nullptr)
     throw FormatError("holds another value. Save model.state_dict() with torch.save");
-  std::vector<std::pair<std::string, torch::Tensor>> tensors;
-  for (const auto& [key, item] : (*dictionary)->items) {
-    const auto* name = std::get_if<std::string_view>(&key);
-    const auto* tensor = std::get_if<torch::Tensor>(&item);
-    if (name == nullptr)
-      throw FormatError("one of its keys is not a string");
-    if (tensor == nullptr) {
-      throw FormatError("its entry `" + std::string(*name) +
-                        "` is not a tensor. Save model.state_dict() on its own with torch.save");
-    }
-    tensors.emplace_back(*name, *tensor);
-  }
+  const auto tensors = tensors_of(unwrapped(**dictionary));
+  if (tensors.empty() && !(*dictionary)->items.empty())
+    throw FormatError("holds none. Save model.state_dict() with torch.save");
   return tensors;
 }
 

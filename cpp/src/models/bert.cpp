@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <torch/csrc/jit/frontend/tracer.h>
+
 #include "checks.h"
 #include "head_mask.h"
 #include "ptbert/speed/fast_paths.h"
@@ -35,6 +37,17 @@ bool kernel_adds_mask_alike(const Tensor& mask, const Tensor& queries) {
          !at::isReducedFloatingType(queries.scalar_type()) && mask.dim() == 4 &&
          mask.size(0) == queries.size(0) && mask.size(1) == 1 && mask.size(2) == 1 &&
          mask.size(3) == queries.size(1) && mask.isfinite().all().item<bool>();
+}
+
+/// The position of each token in its row, [batch, seq].
+Tensor positions_of(const Tensor& input_ids) {
+  // A traced graph computes positions from the ids it is given: arange() would keep the length of
+  // the traced example.
+  if (torch::jit::tracer::isTracing())
+    return torch::ones_like(input_ids, torch::kLong).cumsum(1) - 1;
+  return torch::arange(input_ids.sym_size(1), input_ids.options().dtype(torch::kLong))
+      .unsqueeze(0)
+      .expand_as(input_ids); // [seq] -> [batch, seq]
 }
 
 std::nullopt_t note_padding_is_computed(const char* reason) {
@@ -73,9 +86,7 @@ BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& config) : config(config
 
 Tensor BertEmbeddingsImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids) {
   check_inputs(input_ids, token_type_ids);
-  const auto position_ids =
-      torch::arange(input_ids.sym_size(1), input_ids.options().dtype(torch::kLong));
-  return embed(input_ids, position_ids.unsqueeze(0).expand_as(input_ids),
+  return embed(input_ids, positions_of(input_ids),
                token_type_ids.defined() ? token_type_ids : torch::zeros_like(input_ids));
 }
 
@@ -109,6 +120,12 @@ Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position
   });
 }
 
+Tensor split_into_heads(const Tensor& x, int64_t heads, int64_t head_size) {
+  // unflatten() rather than view(): a traced graph must not keep the batch and length it has seen.
+  return x.unflatten(-1, {heads, head_size})
+      .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
+}
+
 BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
     : config(config), output_attentions(options.output_attentions),
       keep_multihead_output(options.keep_multihead_output) {
@@ -131,15 +148,11 @@ BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, Attention
 }
 
 Tensor BertSelfAttentionImpl::split_heads(const Tensor& x) const {
-  return x.view_symint({x.sym_size(0), x.sym_size(1), num_attention_heads, attention_head_size})
-      .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
+  return split_into_heads(x, num_attention_heads, attention_head_size);
 }
 
 Tensor BertSelfAttentionImpl::merge_heads(const Tensor& x) const {
-  return x
-      .permute({0, 2, 1, 3}) // [batch, heads, seq, head_size] -> [batch, seq, heads, head_size]
-      .contiguous()
-      .view_symint({x.sym_size(0), x.sym_size(2), all_head_size});
+  return x.permute({0, 2, 1, 3}).flatten(2); // [batch, heads, seq, head_size] -> [batch, seq, *]
 }
 
 Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Tensor& keys,

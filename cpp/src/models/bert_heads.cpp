@@ -1,5 +1,7 @@
 #include "ptbert/models/bert_heads.h"
 
+#include <torch/csrc/jit/frontend/tracer.h>
+
 #include "checks.h"
 #include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
@@ -15,6 +17,21 @@ constexpr int64_t kIgnoredToken = -1;
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored) {
   return torch::cross_entropy_loss_symint(logits, labels, /*weight=*/{}, at::Reduction::Mean,
                                           ignored);
+}
+
+/// Mean cross-entropy of `logits` [batch, seq] at `positions` [batch]. Answers outside of the text
+/// window have positions >= seq and are ignored.
+Tensor position_loss(const Tensor& logits, const Tensor& positions) {
+  const auto wanted = positions.reshape({-1}).clamp_min(0);
+  if (!torch::jit::tracer::isTracing()) {
+    const auto ignored = logits.sym_size(1);
+    return cross_entropy(logits, wanted.clamp_max(ignored), ignored);
+  }
+  // The same for a traced graph, which must not keep the length of the traced example.
+  const auto counted = wanted.lt(torch::ones_like(logits, torch::kLong).sum(1)); // [batch]
+  const auto positions_inside = wanted.masked_fill(counted.logical_not(), 0).unsqueeze(1);
+  const auto losses = -torch::log_softmax(logits, 1).gather(1, positions_inside).squeeze(1);
+  return (losses * counted).sum() / counted.sum();
 }
 
 Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.back(); }
@@ -368,13 +385,9 @@ BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& tok
   output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
   output.end_logits = logits.select(-1, 1);
   if (start_positions.defined() && end_positions.defined()) {
-    // Answers outside of the text window have positions >= seq and are ignored.
-    const auto ignored = input_ids.sym_size(1);
-    const auto loss = [ignored](const Tensor& logits, const Tensor& positions) {
-      return cross_entropy(logits, positions.reshape({-1}).clamp(0, ignored), ignored);
-    };
-    output.loss =
-        (loss(output.start_logits, start_positions) + loss(output.end_logits, end_positions)) / 2;
+    output.loss = (position_loss(output.start_logits, start_positions) +
+                   position_loss(output.end_logits, end_positions)) /
+                  2;
   }
   return output;
 }

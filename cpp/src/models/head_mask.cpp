@@ -1,5 +1,7 @@
 #include "head_mask.h"
 
+#include <algorithm>
+
 namespace ptbert {
 
 Tensor expand_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
@@ -8,6 +10,17 @@ Tensor expand_head_mask(const Tensor& head_mask, torch::ScalarType dtype) {
   const auto rows =
       head_mask.dim() == 1 ? head_mask.unsqueeze(0) : head_mask;  // [1 or layers, heads]
   return rows.to(dtype).unsqueeze(1).unsqueeze(-1).unsqueeze(-1); // -> [*, 1, heads, 1, 1]
+}
+
+Tensor stack_head_masks(const std::vector<Tensor>& masks) {
+  const auto given =
+      std::find_if(masks.begin(), masks.end(), [](const Tensor& mask) { return mask.defined(); });
+  if (given == masks.end())
+    return {};
+  std::vector<Tensor> all;
+  for (const auto& mask : masks)
+    all.push_back(mask.defined() ? mask : torch::ones_like(*given));
+  return torch::stack(torch::broadcast_tensors(all)); // -> [layers, 1, heads, 1, 1]
 }
 
 Tensor head_mask_of_layer(const Tensor& head_mask, int64_t i) {

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <vector>
+
 /// Masks that multiply the attention weights: 1 keeps a head, 0 removes it. The user's mask is
 /// [heads] or [layers, heads]; the encoder takes [layers or 1, 1, heads, 1, 1] and each layer
 /// [1, heads, 1, 1], which broadcasts to [batch, heads, query, key]. An undefined mask keeps all
@@ -14,6 +16,10 @@ using torch::Tensor;
 /// [heads] or [layers, heads] -> [1 or layers, 1, heads, 1, 1] of `dtype`, that of the weights;
 /// an undefined mask stays undefined.
 Tensor expand_head_mask(const Tensor& head_mask, torch::ScalarType dtype);
+
+/// One mask for each layer, [1, heads, 1, 1] or undefined -> [layers, 1, heads, 1, 1]; undefined if
+/// all are.
+Tensor stack_head_masks(const std::vector<Tensor>& masks);
 
 /// The mask of layer `i`: [layers or 1, 1, heads, 1, 1] -> [1, heads, 1, 1]; an undefined mask
 /// stays undefined.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -10,7 +13,11 @@ from .. import _C
 from ..file_utils import StrPath
 from .plain_files import load_plain
 
+logger = logging.getLogger(__name__)
+
 _ZIP_MAGIC = b"PK\x03\x04"
+# Under which of its keys training code keeps the state dict.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: StrPath) -> dict[str, Tensor]:
@@ -20,14 +27,14 @@ def read_state_dict(path: StrPath) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or is not a checkpoint with only a dict of tensors.
+        ValueError: The file is damaged, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"`{path}` must be a checkpoint file, but does not exist.")
     if path.suffix == ".safetensors":
         return _C.load_safetensors(str(path))
-    return _checked_state_dict(path, _load_pickle(path))
+    return state_dict_of(_load_pickle(path), f"`{path}`")
 
 
 def _load_pickle(path: Path) -> object:
@@ -38,16 +45,50 @@ def _load_pickle(path: Path) -> object:
     )
 
 
-def _checked_state_dict(path: Path, checkpoint: object) -> dict[str, Tensor]:
-    remedy = "Save model.state_dict() on its own with torch.save."
-    if not isinstance(checkpoint, dict):
-        found = type(checkpoint).__name__
-        raise ValueError(f"`{path}` must hold a dict of tensors, but holds one {found}. {remedy}")
-    for key, value in checkpoint.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            found = type(value).__name__
-            raise ValueError(
-                f"`{path}` must hold a dict of tensors, but its entry {key!r} is of type {found}. "
-                f"{remedy}"
-            )
-    return dict(checkpoint)
+def state_dict_of(checkpoint: object, source: str) -> dict[str, Tensor]:
+    """Returns the state dict that a checkpoint is, or that it holds among what was saved with it.
+
+    Entries that are not tensors are left out, and named in a warning.
+
+    Raises:
+        ValueError: There is no tensor; `source` names the checkpoint in the message.
+    """
+    if isinstance(checkpoint, Mapping):
+        inner = [checkpoint[name] for name in _WRAPPERS if name in checkpoint]
+        for candidate in [value for value in inner if isinstance(value, Mapping)] + [checkpoint]:
+            tensors = {
+                name: value
+                for name, value in candidate.items()
+                if isinstance(name, str) and isinstance(value, Tensor)
+            }
+            if tensors:
+                _warn_of_others(checkpoint, candidate, tensors, source)
+                return tensors
+    raise ValueError(
+        f"{source} must hold a dict of tensors, but holds {_description(checkpoint)}. Save "
+        "model.state_dict() on its own with torch.save."
+    )
+
+
+def _warn_of_others(
+    checkpoint: Mapping[Any, Any],
+    chosen: Mapping[Any, Any],
+    tensors: Mapping[str, Tensor],
+    source: str,
+) -> None:
+    others = [str(name) for name in chosen if name not in tensors]
+    if chosen is not checkpoint:
+        others += [str(name) for name, value in checkpoint.items() if value is not chosen]
+    if others:
+        logger.warning(
+            "%s holds more than weights; left out: %s", source, ", ".join(sorted(others))
+        )
+
+
+def _description(checkpoint: object) -> str:
+    if not isinstance(checkpoint, Mapping):
+        return f"one {type(checkpoint).__name__}"
+    if not checkpoint:
+        return "no entry"
+    name, value = next(iter(checkpoint.items()))
+    return f"none: its entry {name!r} is of type {type(value).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import uuid
@@ -50,7 +51,7 @@ def load_plain(path: Path, content: str, file_type: str, remedy: str, mmap: bool
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except OSError:
+    except MemoryError:
         raise
     except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
         if foreign := _FOREIGN.search(str(error)):
@@ -60,10 +61,19 @@ def load_plain(path: Path, content: str, file_type: str, remedy: str, mmap: bool
                 "environment where you trust the file, load it with torch.load(path, "
                 f"weights_only=False) and save {remedy} with torch.save."
             ) from error
+        if _is_of_another_cause(error):
+            raise
         raise ValueError(
             f"`{path}` must be {file_type}, but is truncated or of another format "
             f"({type(error).__name__}). Download or save it again."
         ) from error
+
+
+def _is_of_another_cause(error: Exception) -> bool:
+    """Whether the file could not be read for a reason that is not in it."""
+    if isinstance(error, OSError):
+        return error.errno != errno.EINVAL  # of mapping or seeking in a truncated file
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def read_attributes(path: StrPath) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 import shutil
 import tarfile
@@ -21,8 +22,11 @@ from ..file_utils import (
     WEIGHTS_NAME,
     StrPath,
     cache_folder,
+    cached_copy,
     cached_path,
 )
+
+logger = logging.getLogger(__name__)
 
 Family = Literal["bert", "openai-gpt", "gpt2", "transfo-xl"]
 
@@ -204,14 +208,16 @@ def resolve_model(
     Raises:
         OSError: There are none; the message says what was looked for and where.
     """
-    if repository := _hub_repository(name_or_path, family):
+    repository = _hub_repository(name_or_path, family)
+    archive = _cached_in_2019(name_or_path, ".tar.gz", cache_dir)
+    if repository is not None and archive is None:
         config = _from_hub(name_or_path, repository, (CONFIG_NAME,), cache_dir)
         weights = None
         if need_weights:
             weights = _from_hub(name_or_path, repository, _WEIGHTS_NAMES, cache_dir)
         yield ModelFiles(config, weights)
         return
-    path = _local_path(name_or_path, cache_dir, family)
+    path = archive or _local_path(name_or_path, cache_dir, family)
     names = _CONFIG_NAMES[family], _WEIGHTS_NAMES if need_weights else ()
     if path.is_dir():
         yield _model_files(path, path, *names)
@@ -245,6 +251,9 @@ def _from_hub(
     folder = cache_folder(cache_dir)
     cause: Exception | None = None
     for filename in filenames:
+        if cached := _cached_in_2019(name, f"-{filename}", cache_dir):
+            return cached
+    for filename in filenames:
         try:
             return Path(hf_hub_download(repository, filename, cache_dir=folder))
         except EntryNotFoundError as error:
@@ -260,6 +269,18 @@ def _from_hub(
         f"{'exists, pass it in full to load it' if local.exists() else 'does not exist'}. Check "
         "name and connection, or download the files and pass the path of their directory."
     ) from cause
+
+
+def _cached_in_2019(name: StrPath, suffix: str, cache_dir: StrPath | None) -> Path | None:
+    """The file that the library of 2019 has downloaded for a shortcut name, if it is in the cache.
+
+    It found archives of BERT models under `{name}.tar.gz`, other files under `{name}-{filename}`.
+    """
+    if name not in PRETRAINED:
+        return None
+    return cached_copy(
+        f"https://s3.amazonaws.com/models.huggingface.co/bert/{name}{suffix}", cache_dir
+    )
 
 
 def _local_path(name_or_path: StrPath, cache_dir: StrPath | None, family: Family) -> Path:
@@ -297,6 +318,9 @@ def _model_files(
     folder: Path, origin: Path, configs: tuple[str, ...], weights: tuple[str, ...]
 ) -> ModelFiles:
     config = _first_of(configs, folder, origin)
+    present = [name for name in weights if (folder / name).is_file()]
+    if len(present) > 1:
+        logger.warning("`%s` holds %s; %s is loaded.", origin, " and ".join(present), present[0])
     return ModelFiles(config, _first_of(weights, folder, origin) if weights else None)
 
 

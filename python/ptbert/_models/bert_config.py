@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import _C
 from .config import Config
+from .layers import ACT2FN
 
 
 class BertConfig(Config):
@@ -71,6 +72,7 @@ class BertConfig(Config):
         "layer_norm_eps": float,
     }
     _activation = "hidden_act"
+    _activations = ACT2FN
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .. import _C
 from .bert_config import BertConfig
-from .bridge import CppModule, register_nodes, run
+from .bridge import Adoption, CppModule, register_nodes, run
 from .config import cpp_config
 from .layers import ACT2FN
 from .pruning import prune_heads
@@ -80,6 +80,8 @@ class BertSelfAttention(BertAttentionOptions):
 
     # A list of one, or None to keep nothing. A plain attribute would change in every pass, and the
     # bridge would then walk the whole tree each time.
+    num_attention_heads: int
+    attention_head_size: int
     _kept: list[Tensor | None] | None
 
     @property
@@ -96,6 +98,11 @@ class BertSelfAttention(BertAttentionOptions):
         """The outputs of the heads in the last forward pass before they were merged, [batch, heads,
         seq, head size], with `retain_grad`; None unless `keep_multihead_output`."""
         return None if self._kept is None else self._kept[0]
+
+    def transpose_for_scores(self, x: Tensor) -> Tensor:
+        """[batch, seq, hidden] -> [batch, heads, seq, head size], for subclasses with their own
+        `forward`"""
+        return _C.split_into_heads(x, self.num_attention_heads, self.attention_head_size)
 
     def forward(
         self,
@@ -198,8 +205,8 @@ class BertIntermediate(BertNode):
 
     _cpp_type = _C.BertIntermediate
 
-    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        super()._adopt(cpp, shared)
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        super()._adopt(cpp, adoption)
         self.intermediate_act_fn = _activation(self.config)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -264,8 +271,8 @@ class BertPredictionHeadTransform(BertNode):
 
     _cpp_type = _C.BertPredictionHeadTransform
 
-    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        super()._adopt(cpp, shared)
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        super()._adopt(cpp, adoption)
         self.transform_act_fn = _activation(self.config)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -290,7 +297,7 @@ class BertTiedNode(BertNode):
         """`bert_model_embedding_weights` [vocab, hidden] becomes the decoder's weight itself."""
         nn.Module.__init__(self)
         self.config = config
-        self._adopt(self._cpp_type(cpp_config(config), bert_model_embedding_weights), {})
+        self._adopt(self._cpp_type(cpp_config(config), bert_model_embedding_weights), Adoption())
 
     def _new_cpp(self) -> Any:
         # Only the shape of this weight matters: the real one is bound before each forward.
@@ -349,4 +356,5 @@ register_nodes(
     BertOnlyMLMHead,
     BertOnlyNSPHead,
     BertPreTrainingHeads,
+    home="ptbert.modeling",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,11 +28,34 @@ class NodeKind:
         make: Makes a node for a C++ module, without its parameters, buffers and children, which
             are added afterwards; None for a `CppModule`.
         required: Attribute values without which C++ cannot compute a node.
+        home: The module where 2019 code finds `cls` under its name, and may put another class in
+            its place (`modeling.BertLayerNorm = Mine`): new trees are then built of that one.
+        arguments: What such a class of a leaf is constructed with, for a C++ module.
     """
 
     cls: type[nn.Module]
     make: Callable[[Any], nn.Module] | None = None
     required: Mapping[str, Any] = field(default_factory=dict)
+    home: str = ""
+    arguments: Callable[[Any], tuple[Any, ...]] | None = None
+
+    def replacement(self) -> Callable[..., nn.Module] | None:
+        """Returns what stands in the place of `cls` in its home, or None if `cls` does."""
+        current = getattr(sys.modules.get(self.home), self.cls.__name__, self.cls)
+        return None if current is self.cls else current
+
+
+@dataclass
+class Adoption:
+    """What the nodes of a tree share while it is built from a C++ module.
+
+    Attributes:
+        parameters: Tensors of C++ and their parameters, so that tied weights become one parameter.
+        replacements: Nodes of classes that replaced ours, whose weights C++ has not initialised.
+    """
+
+    parameters: dict[Tensor, nn.Parameter] = field(default_factory=dict)
+    replacements: list[nn.Module] = field(default_factory=list)
 
 
 def _make_parameter_list(cpp: Any) -> nn.ParameterList:
@@ -55,10 +79,11 @@ register_kind("ModuleList", NodeKind(nn.ModuleList, lambda cpp: nn.ModuleList())
 register_kind("ParameterList", NodeKind(nn.ParameterList, _make_parameter_list))
 
 
-def register_nodes(*nodes: type[CppModule]) -> None:
-    """Registers Python classes for the C++ classes in their `_cpp_type`."""
+def register_nodes(*nodes: type[CppModule], home: str) -> None:
+    """Registers Python classes, which 2019 code finds in `home`, for the C++ classes in their
+    `_cpp_type`."""
     for node in nodes:
-        register_kind(node._cpp_type.__name__, NodeKind(node, required=node._required))
+        register_kind(node._cpp_type.__name__, NodeKind(node, required=node._required, home=home))
 
 
 def register_activations(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
@@ -88,48 +113,64 @@ class CppModule(nn.Module):
         """Makes the C++ module for this node, with new weights."""
         raise NotImplementedError
 
-    def _adopt_new(self) -> None:
+    def _adopt_new(self) -> Adoption:
         """Builds the parameters and sub-modules of this node from a new C++ module."""
         with _C.DefaultDevice(torch.get_default_device()):
             cpp = self._new_cpp()
-        self._adopt(cpp, {})
+        adoption = Adoption()
+        self._adopt(cpp, adoption)
+        return adoption
 
-    def _adopt(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
-        """Takes over the attributes, parameters, buffers and sub-modules of a C++ module.
-
-        `shared` maps tensors of C++ to parameters, so that tied weights become one parameter.
-        """
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        """Takes over the attributes, parameters, buffers and sub-modules of a C++ module."""
         for name, value in _C.attributes(cpp).items():
             setattr(self, name, value)
-        self._adopt_content(self, cpp, shared)
+        self._adopt_content(self, cpp, adoption)
 
-    def _adopt_content(self, node: nn.Module, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> None:
+    def _adopt_content(self, node: nn.Module, cpp: Any, adoption: Adoption) -> None:
         """Adds parameters, buffers and children of `cpp` to `node`: this node, or a leaf or list
         below it."""
         if isinstance(node, nn.ParameterList):
             return
+        parameters = adoption.parameters
         for name, tensor in cpp.named_parameters(False).items():
             if isinstance(tensor, nn.Parameter):  # passed in by the caller, to be tied
                 node.register_parameter(name, tensor)
                 continue
-            if tensor not in shared:
-                shared[tensor] = nn.Parameter(tensor.detach())
-            node.register_parameter(name, shared[tensor])
+            if tensor not in parameters:
+                parameters[tensor] = nn.Parameter(tensor.detach())
+            node.register_parameter(name, parameters[tensor])
         for name, (tensor, persistent) in _C.buffers(cpp).items():
             node.register_buffer(name, tensor, persistent)
         for name, child in cpp.named_children().items():
-            node.add_module(name, self._adopt_child(child, shared))
+            node.add_module(name, self._adopt_child(child, adoption))
 
-    def _adopt_child(self, cpp: Any, shared: dict[Tensor, nn.Parameter]) -> nn.Module:
+    def _adopt_child(self, cpp: Any, adoption: Adoption) -> nn.Module:
         kind = _KINDS[_C.kind_of(cpp)]
+        if replacement := kind.replacement():
+            return self._build_replacement(replacement, kind, cpp, adoption)
         if kind.make is not None:
             leaf = kind.make(cpp)
-            self._adopt_content(leaf, cpp, shared)
+            self._adopt_content(leaf, cpp, adoption)
             return leaf
         node: Any = object.__new__(kind.cls)
         nn.Module.__init__(node)
         node.config = self.config
-        node._adopt(cpp, shared)
+        node._adopt(cpp, adoption)
+        return node
+
+    def _build_replacement(
+        self, replacement: Callable[..., nn.Module], kind: NodeKind, cpp: Any, adoption: Adoption
+    ) -> nn.Module:
+        """Builds a node as the library of 2019 did: from the configuration, and for a head with a
+        tied decoder the embedding weights."""
+        if kind.arguments is not None:
+            node = replacement(*kind.arguments(cpp))
+        else:
+            known = adoption.parameters
+            tied = [known[t] for t in cpp.named_parameters().values() if t in known]
+            node = replacement(self.config, *tied[:1])
+        adoption.replacements.append(node)
         return node
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CppModule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -25,6 +26,7 @@ class Config:
     _cpp_type: ClassVar[Any]
     _fields: ClassVar[dict[str, type]]
     _activation: ClassVar[str | None] = None  # the name of a field that may also be a function
+    _activations: ClassVar[Mapping[str, Any]] = {}  # functions by the names it may have
 
     if TYPE_CHECKING:
 
@@ -86,9 +88,11 @@ def cpp_config(config: Config) -> Any:
     fields = {name: getattr(config, name) for name in config._fields}
     for name, expected in config._fields.items():
         _check_field(name, fields[name], expected, may_be_function=name == config._activation)
-        if callable(fields[name]):
+    if config._activation is not None:
+        function = fields[config._activation]
+        if callable(function) or function in config._activations:
             # C++ gets the function later, as an attribute of the module; any valid name will do.
-            fields[name] = "gelu"
+            fields[config._activation] = "gelu"
     return config._cpp_type.from_json(json.dumps(fields))
 
 

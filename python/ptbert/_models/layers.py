@@ -72,9 +72,9 @@ def _make_embedding(cpp: Any) -> nn.Module:
     return nn.Embedding(rows, width, padding_idx if padding_idx >= 0 else None, _weight=weight)
 
 
-def _make_layer_norm(cpp: Any) -> nn.Module:
+def _layer_norm_arguments(cpp: Any) -> tuple[int, float]:
     (hidden_size,) = cpp.named_parameters(False)["weight"].shape
-    return BertLayerNorm(hidden_size, eps=_C.attributes(cpp)["eps"])
+    return hidden_size, _C.attributes(cpp)["eps"]
 
 
 register_activations(ACT2FN)
@@ -87,7 +87,15 @@ register_kind(
         required={"max_norm": None, "scale_grad_by_freq": False, "sparse": False},
     ),
 )
-register_kind("BertLayerNorm", NodeKind(BertLayerNorm, _make_layer_norm))
+register_kind(
+    "BertLayerNorm",
+    NodeKind(
+        BertLayerNorm,
+        lambda cpp: BertLayerNorm(*_layer_norm_arguments(cpp)),
+        home="ptbert.modeling",
+        arguments=_layer_norm_arguments,
+    ),
+)
 register_kind(
     "Dropout",
     NodeKind(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from .. import _C
-from .._files.checkpoint import read_state_dict
+from .._files.checkpoint import read_state_dict, state_dict_of
 from .._files.pretrained import Family, resolve_model
 from ..file_utils import StrPath
 from .config import Config
@@ -77,6 +77,8 @@ class PretrainedModel(nn.Module):
             if state_dict is None:
                 assert files.weights is not None  # asked for by need_weights
                 state_dict = read_state_dict(files.weights)
+            else:
+                state_dict = state_dict_of(state_dict, "`state_dict`")
             missing, unused = _C.load_weights(model.state_dict(), dict(state_dict), cls._family)
         for names, what in (
             (missing, "weights not in the checkpoint, left at their initial values"),

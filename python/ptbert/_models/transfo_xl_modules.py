@@ -100,4 +100,4 @@ class AdaptiveEmbedding(CppModule):
         return run(self, inp)
 
 
-register_nodes(PositionalEmbedding, AdaptiveEmbedding)
+register_nodes(PositionalEmbedding, AdaptiveEmbedding, home="ptbert.modeling_transfo_xl")

@@ -200,8 +200,14 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
     twin_.reset();
     // A pass that runs in another thread or in an outer call keeps the twin it started with.
     const bool fresh = !twin || twin.use_count() > 1;
-    if (fresh)
+    if (fresh) {
+      if (!py::hasattr(node, "_make_twin")) {
+        throw py::type_error("`self` must be a module of this package, but is " +
+                             type_with_article(node) +
+                             ": derive its class from the one whose `forward` it calls.");
+      }
       twin = std::make_shared<Twin>(call_uncompiled(node.attr("_make_twin")));
+    }
     if (fresh || !same || !twin->rebind())
       twin->rebuild(node);
     twin_ = twin;

@@ -1,0 +1,14 @@
+"""Conversion of TensorFlow's BERT checkpoints: the names of 2019, to be implemented."""
+
+from __future__ import annotations
+
+from ._models.placeholders import placeholder_function
+
+__all__ = [
+    "convert_tf_checkpoint_to_pytorch",
+]
+
+
+convert_tf_checkpoint_to_pytorch = placeholder_function(
+    __name__, "convert_tf_checkpoint_to_pytorch"
+)

@@ -1,0 +1,44 @@
+"""`from ... import *` gives what it gave in 2019, when the modules had no `__all__`.
+
+The lists are what `import *` of pytorch-pretrained-bert 0.6.2 gives besides the names of PARITY.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from test_parity_table import ROWS
+
+CAME_ALONG = {
+    "": "file_utils modeling modeling_gpt2 modeling_openai modeling_transfo_xl "
+    "modeling_transfo_xl_utilities optimization optimization_openai tokenization "
+    "tokenization_gpt2 tokenization_openai tokenization_transfo_xl",
+    "modeling": "CrossEntropyLoss cached_path copy json logger logging math nn os shutil sys "
+    "tarfile tempfile torch",
+    "optimization": "Optimizer abc clip_grad_norm_ logger logging math required sys torch",
+}
+# Of Python 2, or of the standard library under a name that today's Python has anyway.
+LEFT_OUT = {"absolute_import", "division", "open", "print_function", "unicode_literals"}
+
+
+@pytest.mark.parametrize("module", CAME_ALONG)
+def test_star_import_gives_what_came_along(module: str) -> None:
+    found: dict[str, object] = {}
+    exec(f"from ptbert{'.' if module else ''}{module} import *", found)
+    expected = set(CAME_ALONG[module].split())
+    rows = {row.name.rpartition(".") for row in ROWS if row.status != "not yet"}
+    expected |= {name for home, _, name in rows if home == module}
+    assert expected <= found.keys()
+    assert not LEFT_OUT & (found.keys() - {"__builtins__"})
+
+
+@pytest.mark.parametrize("module", [name for name in CAME_ALONG if name])
+def test_names_that_came_along_are_those_of_2019(module: str) -> None:
+    original = pytest.importorskip("pytorch_pretrained_bert")
+    del original
+    theirs = importlib.import_module(f"pytorch_pretrained_bert.{module}")
+    ours = importlib.import_module(f"ptbert.{module}")
+    public = {name for name in vars(theirs) if not name.startswith("_")} - LEFT_OUT
+    assert public <= set(ours.__all__)
