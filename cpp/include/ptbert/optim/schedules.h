@@ -18,8 +18,8 @@ double warmup_linear(double progress, double warmup);
 double warmup_cosine(double progress, double warmup, double cycles = 0.5);
 /// Rises, then falls `cycles` times from 1 to 0 along half a cosine.
 double warmup_cosine_with_hard_restarts(double progress, double warmup, double cycles = 1);
-/// Repeats `cycles` times: rises, then falls to 0 along half a cosine. `warmup` is the total
-/// fraction of t_total for all rises.
+/// Repeats `cycles` times: rises, then falls to 0 along half a cosine. Each rise takes `warmup` of
+/// t_total.
 double warmup_cosine_with_warmup_restarts(double progress, double warmup, double cycles = 1);
 
 /// Returns the multiplier of the learning rate at a step, counted from 0.
