@@ -37,8 +37,7 @@ struct LoadReport {
 };
 
 /// Copies `checkpoint` into the tensors of `model` by name, after renaming its keys by `keys`.
-/// Throws FormatError, before copying anything, if shapes differ; the message names every such
-/// tensor.
+/// Throws FormatError naming all tensors whose shapes differ, before anything is copied.
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
                         const KeyMap& keys);
 

@@ -34,8 +34,7 @@ struct BertConfig {
   /// Epsilon of every LayerNorm.
   double layer_norm_eps = 1e-12;
 
-  /// Keys of the file without a field here, and their values as JSON text; to_json() writes them
-  /// back.
+  /// Keys without a field here, with their values as JSON text; to_json() writes them back.
   std::map<std::string, std::string> unknown_keys;
 
   /// Throws FormatError when `text` is not a JSON object or a field has the wrong type.
@@ -45,8 +44,7 @@ struct BertConfig {
   /// Two-space indent, sorted keys, final newline.
   std::string to_json() const;
 
-  /// Throws ValueError if a size is below 1 or a probability outside of [0, 1]; the message names
-  /// the field.
+  /// Throws ValueError naming the field if a size is below 1 or a probability outside of [0, 1].
   void check() const;
 };
 

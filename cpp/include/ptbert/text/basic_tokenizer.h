@@ -24,8 +24,7 @@ std::u32string clean_text(std::u32string_view text);
 std::u32string tokenize_chinese_chars(std::u32string_view text);
 /// Drops the nonspacing marks (category Mn) of the decomposed text.
 std::u32string strip_accents(std::u32string_view text);
-/// Splits a word into punctuation characters and the runs between them. The views point into
-/// `word`.
+/// Splits a word into punctuation characters and the runs between them, as views into `word`.
 std::vector<std::u32string_view> split_on_punctuation(std::u32string_view word);
 
 /// Splits text into words and punctuation. Steps: clean_text, tokenize_chinese_chars,

@@ -34,8 +34,7 @@ public:
   using Symbol = Bpe::Symbol;
   using Ids = std::vector<std::int64_t>;
 
-  /// The tokens of a text; `unknown` has the strings of the symbols that are Bpe::kUnknown, in
-  /// order.
+  /// The tokens of a text; `unknown` has the strings of the Bpe::kUnknown symbols, in order.
   struct Symbols {
     std::vector<Symbol> symbols;
     std::vector<std::string> unknown;
@@ -58,8 +57,7 @@ public:
   /// The offset of each token of tokenize(): it spans the first to the last code point that the
   /// token was made from. Tokens of GPT-2 that share the bytes of one code point overlap.
   std::vector<Offset> offsets(std::string_view text) const;
-  /// Turns ids back into UTF-8 text. Throws KeyError if an id is neither in the vocabulary nor
-  /// special.
+  /// Turns ids back into UTF-8 text. Throws KeyError for an id that no token has.
   std::string decode(const Ids& ids, bool skip_special_tokens = false,
                      bool clean_up_tokenization_spaces = true) const;
 

@@ -21,8 +21,7 @@ public:
   };
 
   Vocabulary() = default;
-  /// Keeps the order of the entries. If tokens repeat, the first gives the position and the last
-  /// the id.
+  /// Keeps the order. If tokens repeat, the first gives the position and the last the id.
   explicit Vocabulary(std::vector<Entry> entries);
 
   /// Reads one token per line, stripped of white space at its ends; its id is the line's number
