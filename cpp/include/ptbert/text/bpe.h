@@ -31,7 +31,7 @@ public:
   };
 
   /// If tokens repeat, the first gives the position and the last the id; if merges repeat, the last
-  /// gives the rank. Merges may contain strings that are not tokens. Keeps no reference to `merges`.
+  /// gives the rank. Merges may contain strings that are not tokens. `merges` is not kept.
   Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>& merges);
 
   /// Merges the pieces of one word in place, in O(n log n).
