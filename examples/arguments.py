@@ -70,6 +70,13 @@ def check_arguments(args: argparse.Namespace) -> None:
         )
     if not 0 < args.num_train_epochs < math.inf:
         raise ValueError(f"`--num_train_epochs` ({args.num_train_epochs}) must be positive.")
+    if not 0 <= args.learning_rate < math.inf:
+        raise ValueError(f"`--learning_rate` ({args.learning_rate}) must be at least 0.")
+    if args.warmup_proportion != -1 and not 0 <= args.warmup_proportion < 1:
+        raise ValueError(
+            f"`--warmup_proportion` ({args.warmup_proportion}) must be at least 0 and below 1, "
+            "or -1 for no warm-up."
+        )
 
 
 def prepare_output_dir(directory: Path, *, training: bool, overwrite: bool) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import math
+import os
 import random
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +21,13 @@ import inputs
 import progress
 from inputs import Batch
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
+from ptbert.file_utils import SAFETENSORS_NAME
+
+logger = logging.getLogger(__name__)
 
 ARGUMENTS_NAME = "training_args.bin"
+# Read rather than WEIGHTS_NAME, here or in transformers.
+OTHER_WEIGHTS = (SAFETENSORS_NAME, f"{SAFETENSORS_NAME}.index.json", f"{WEIGHTS_NAME}.index.json")
 NO_DECAY = ("bias", "LayerNorm.weight")
 # Rows are sorted by length among so many batches.
 MOST_BATCHES_PER_BUCKET = 16
@@ -271,11 +279,25 @@ def fit(
 def save(
     model: torch.nn.Module, tokenizer: BertTokenizer, args: argparse.Namespace, directory: Path
 ) -> None:
-    """Write a folder that `from_pretrained` reads, and the arguments of the run."""
-    torch.save(model.state_dict(), directory / WEIGHTS_NAME)
-    model.config.to_json_file(str(directory / CONFIG_NAME))  # type: ignore[union-attr, operator]
-    tokenizer.save_vocabulary(str(directory))
+    """Write a folder that `from_pretrained` reads, and the arguments of the run.
+
+    The files are written beside those of an earlier run and replace them when all are complete;
+    last, weights in another format are deleted, which would be read instead of the new ones.
+    """
     plain = {
         name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
     }
-    torch.save(plain, directory / ARGUMENTS_NAME)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=directory) as name:
+        unfinished = Path(name)
+        torch.save(plain, unfinished / ARGUMENTS_NAME)
+        model.config.to_json_file(str(unfinished / CONFIG_NAME))  # type: ignore[union-attr, operator]
+        tokenizer.save_vocabulary(str(unfinished))
+        torch.save(model.state_dict(), unfinished / WEIGHTS_NAME)
+        for file in sorted(unfinished.iterdir(), key=lambda file: file.name == WEIGHTS_NAME):
+            with file.open("rb") as content:
+                os.fsync(content.fileno())  # on the disk before what it replaces is gone
+            file.replace(directory / file.name)
+    for name in OTHER_WEIGHTS:
+        if (directory / name).exists():
+            logger.warning("%s is deleted: %s replaces it.", directory / name, WEIGHTS_NAME)
+            (directory / name).unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 import arguments
@@ -21,6 +22,7 @@ from support import assert_close, assert_equal
 from training import Batches, TrainingLog, TrainingOptions
 
 TASK = glue.find_task("SST-2")
+WEIGHT = "bert.pooler.dense.weight"
 
 
 def rows(count: int = 16) -> list[Features]:
@@ -261,6 +263,12 @@ def test_flags_of_later_versions_say_so(argv: list[str], message: str) -> None:
         ),
         (["--train_batch_size", "0"], "`--train_batch_size` (0) must be at least 1."),
         (["--num_train_epochs", "0"], "`--num_train_epochs` (0.0) must be positive."),
+        (["--learning_rate", "-1"], "`--learning_rate` (-1.0) must be at least 0."),
+        (["--learning_rate", "nan"], "`--learning_rate` (nan) must be at least 0."),
+        (
+            ["--warmup_proportion", "10"],
+            "`--warmup_proportion` (10.0) must be at least 0 and below 1, or -1 for no warm-up.",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(argv: list[str], message: str) -> None:
@@ -318,3 +326,79 @@ def test_saved_folder_can_be_loaded_without_unpickling(tmp_path: Path) -> None:
     again = ptbert.BertForSequenceClassification.from_pretrained(str(output), num_labels=2)
     assert_equal(outputs(model), outputs(again))
     assert (output / "vocab.txt").read_bytes() == (folder / "vocab.txt").read_bytes()
+
+
+def save(model: torch.nn.Module, source: Path, output: Path) -> None:
+    """Save the model with the vocabulary of the folder `source`."""
+    output.mkdir(exist_ok=True)
+    training.save(model, load_tokenizer(source), argparse.Namespace(), output)
+
+
+def weights_of(folder: Path) -> torch.Tensor:
+    """A weight of the model that is loaded from the folder."""
+    model = ptbert.BertForSequenceClassification.from_pretrained(str(folder), num_labels=2)
+    return model.get_parameter(WEIGHT).detach().clone()
+
+
+def write_safetensors(model: torch.nn.Module, folder: Path) -> None:
+    """A model folder as it comes from the Hub."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{}")
+
+
+def test_saved_weights_are_loaded_where_others_lay_in_another_format(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, output = tmp_path / "source", tmp_path / "output"
+    model = make_model(source)
+    save(model, source, output)
+    write_safetensors(model, output)
+    with torch.no_grad():
+        model.get_parameter(WEIGHT).add_(1.0)
+    save(model, source, output)
+    assert_equal(weights_of(output), model.get_parameter(WEIGHT))
+    assert sorted(path.name for path in output.iterdir()) == [
+        "config.json",
+        "pytorch_model.bin",
+        "training_args.bin",
+        "vocab.txt",
+    ]
+    assert "model.safetensors is deleted: pytorch_model.bin replaces it." in caplog.text
+
+
+def test_model_may_be_saved_over_the_folder_that_it_came_from(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write_safetensors(make_model(folder), folder)
+    (folder / "pytorch_model.bin").unlink()
+    model = ptbert.BertForSequenceClassification.from_pretrained(str(folder), num_labels=2)
+    with torch.no_grad():
+        model.get_parameter(WEIGHT).add_(1.0)
+    save(model, folder, folder)
+    assert_equal(weights_of(folder), model.get_parameter(WEIGHT))
+
+
+@pytest.mark.parametrize("step", ["torch.save", "Path.replace", "Path.unlink"])
+def test_saving_that_fails_leaves_a_whole_model(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "source", tmp_path / "output"
+    model = make_model(source)
+    save(model, source, output)
+    write_safetensors(model, output)
+    before = weights_of(output)
+    with torch.no_grad():
+        model.get_parameter(WEIGHT).add_(1.0)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        owner, name = step.split(".")
+        patch.setattr({"torch": torch, "Path": Path}[owner], name, fail)
+        with pytest.raises(OSError, match="no space left"):
+            save(model, source, output)
+    assert_equal(weights_of(output), before)
+    assert not list(output.glob("unfinished-*"))
+    save(model, source, output)
+    assert_equal(weights_of(output), model.get_parameter(WEIGHT))
