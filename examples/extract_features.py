@@ -105,6 +105,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.check_device_arguments(args)
     arguments.check_batch_sizes(args)
     arguments.require_file(args.input_file, "--input_file")
+    if args.output_file.exists() and args.output_file.samefile(args.input_file):
+        raise ValueError(f"`--output_file` ({args.output_file}) must not be the `--input_file`.")
+    if not args.output_file.parent.is_dir():
+        raise FileNotFoundError(f"`--output_file`: there is no folder {args.output_file.parent}.")
     tokenizer = BertTokenizer.from_pretrained(
         args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
     )

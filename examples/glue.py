@@ -102,12 +102,35 @@ class Example:
 
 
 def read_examples(task: Task, path: Path) -> list[Example]:
-    """Read a file of a task; an error names the line it found wrong."""
+    """Read a file of a task; an error names the line it found wrong.
+
+    Lines without text, of tabs and spaces only, are left out.
+    """
     examples = []
+    width = 0
+    uneven = []
     for number, line in enumerate(read_lines(path), start=1):
-        cells = line.split("\t")
-        if (number == 1 and task.has_header) or cells == [""]:
+        if "\0" in line:
+            raise ValueError(
+                f"{path}, line {number}: the line must not hold NUL characters; "
+                "if the file is UTF-16, convert it to UTF-8."
+            )
+        if not line.strip():
             continue
+        cells = line.split("\t")
+        if not width:
+            width = len(cells)
+            if task.has_header and not is_example(task, cells):
+                width = len(line.rstrip("\t ").split("\t"))
+                continue
+            if task.has_header:
+                logger.warning(
+                    "%s, line %d: the names of the columns are missing; the line is an example.",
+                    path,
+                    number,
+                )
+        while len(cells) > width and not cells[-1].strip():
+            cells.pop()
         if len(cells) < task.columns:
             problem = (
                 f"{path}, line {number}: {task.name} needs at least {task.columns} "
@@ -123,18 +146,40 @@ def read_examples(task: Task, path: Path) -> list[Example]:
             raise ValueError(f"{path}, line {number}: {error}") from None
         text_b = None if task.text_b is None else cells[task.text_b]
         examples.append(Example(cells[task.text_a], text_b, label))
+        if len(cells) != width:
+            uneven.append(number)
+    if uneven:
+        logger.warning(
+            "%s, line %d, and %d lines in all: there are not as many columns as in the first line "
+            "(%d). With a tab inside a text, parts of it are read as other columns.",
+            path,
+            uneven[0],
+            len(uneven),
+            width,
+        )
     if not examples:
         raise ValueError(f"{path} holds no examples.")
     return examples
 
 
+def is_example(task: Task, cells: Sequence[str]) -> bool:
+    """Whether a line is an example, not the names of the columns."""
+    try:
+        read_label(task, cells[task.label])
+    except (IndexError, ValueError):
+        return False
+    return len(cells) >= task.columns
+
+
 def read_label(task: Task, text: str) -> Label:
     """The number of the class, or the value of a regression."""
+    text = text.strip()
     if text in task.labels:
         return task.labels.index(text)
     if task.is_regression:
         try:
-            value = float(text)
+            # Python reads "3_5" as 35.
+            value = math.nan if "_" in text else float(text)
         except ValueError:
             value = math.nan
         if math.isfinite(value):
@@ -241,16 +286,27 @@ def accuracy_and_f1(predicted: Sequence[Label], labels: Sequence[Label]) -> dict
 
 
 def matthews(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
-    """Matthews correlation of the classes."""
+    """Matthews correlation of the classes; 0 if all are of one class."""
+    if len({*predicted, *labels}) < 2:
+        return {"mcc": 0.0}
     from sklearn.metrics import matthews_corrcoef
 
     return {"mcc": float(matthews_corrcoef(labels, predicted))}
 
 
 def correlation(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str, float]:
-    """Pearson and Spearman correlation of the values, and their mean."""
+    """Pearson and Spearman correlation of the values, and their mean; nan if undefined."""
     from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
 
+    for name, values in (("predictions", predicted), ("labels", labels)):
+        # Scipy raises an error, warns or returns a number, depending on version and function.
+        if len(set(values)) < 2 or not all(map(math.isfinite, values)):
+            logger.warning(
+                "The correlation is undefined (nan): the %d %s must be finite, and not all equal.",
+                len(values),
+                name,
+            )
+            return dict.fromkeys(("pearson", "spearmanr", "corr"), math.nan)
     pearson = float(pearsonr(predicted, labels)[0])
     spearman = float(spearmanr(predicted, labels)[0])
     return {"pearson": pearson, "spearmanr": spearman, "corr": (pearson + spearman) / 2}

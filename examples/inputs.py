@@ -26,16 +26,27 @@ def length_of(example: Encoded) -> int:
     return len(example.input_ids)
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends; an error names a line that is not UTF-8."""
-    data = path.read_bytes()
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, all line ends as LF; an error names a line that is not UTF-8.
+
+    A byte order mark at the start is left out. CR and CR LF end lines as well, as in Python.
+    """
     try:
-        text = data.decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {number}: the text is not UTF-8.") from None
+        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        number = before.count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {number}: the text must be UTF-8, but has the byte "
+            f"0x{error.object[error.start]:02x}; convert the file to UTF-8."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file without their ends."""
     # Not splitlines: it also splits at separators that occur inside a text, such as U+2028.
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = read_text(path).split("\n")
     return lines if lines[-1] else lines[:-1]
 
 

@@ -138,6 +138,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     task = glue.find_task(args.task_name)
     check_arguments(args, task)
+    if args.do_train and args.do_eval:
+        # A mistake in a file is better known before the training than after it.
+        for name, _ in task.dev_files:
+            glue.read_examples(task, args.data_dir / name)
     model, tokenizer = load(args, task)
     log = TrainingLog()
     if args.do_train:

@@ -95,6 +95,40 @@ def test_long_lines_are_cut(tmp_path: Path, model: Path) -> None:
     assert len(record["features"]) == 12
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_may_end_in_every_way_of_text_files(
+    tmp_path: Path, model: Path, end: str, mark: str
+) -> None:
+    path = tmp_path / "input.txt"
+    path.write_bytes(f"{mark}a cat{end}{end}the \u2028dog{end}".encode())
+    lines = extract_features.read_input(path, load_tokenizer(model), 12)
+    assert [line.index for line in lines] == [0, 1, 2]
+    assert [line.tokens[1:-1] for line in lines] == [["a", "cat"], [], ["the", "dog"]]
+
+
+def test_file_without_lines_has_no_records(tmp_path: Path, model: Path) -> None:
+    assert run(tmp_path, [], "--layers=-1") == []
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "input.txt"
+    path.write_bytes(b"a cat\rna\xefve\r")
+    with pytest.raises(ValueError, match=r"input\.txt, line 2: the text must be UTF-8, but has"):
+        extract_features.read_input(path, load_tokenizer(model), 12)
+
+
+def test_output_never_replaces_the_input(tmp_path: Path) -> None:
+    text = write_lines(tmp_path / "input.txt", ["a cat"])
+    argv = ["--input_file", str(text), "--output_file", str(text), "--bert_model", "no model"]
+    with pytest.raises(ValueError, match=r"`--output_file` \(.*\) must not be the `--input_file`"):
+        extract_features.main(argv)
+    argv[3] = str(tmp_path / "none" / "output.jsonl")
+    with pytest.raises(FileNotFoundError, match=r"`--output_file`: there is no folder .*none"):
+        extract_features.main(argv)
+    assert text.read_text() == "a cat\n"
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [

@@ -96,6 +96,90 @@ def test_read_examples_survives_byte_order_marks_quotes_and_windows_line_ends(
     ]
 
 
+SST2 = glue.find_task("SST-2")
+TWO_FILMS = [Example("good", None, 1), Example("bad", None, 0)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", ["", "\n", "\n\n", "\n\t\n"])
+def test_lines_may_end_in_every_way_of_text_files(
+    tmp_path: Path, end: str, mark: str, last: str
+) -> None:
+    text = f"{mark}sentence\tlabel\ngood\t1\n\nbad\t0{last}".replace("\n", end)
+    (tmp_path / "dev.tsv").write_bytes(text.encode())
+    assert glue.read_examples(SST2, tmp_path / "dev.tsv") == TWO_FILMS
+
+
+def test_line_numbers_of_errors_count_every_line_end(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    for text in (b"s\tl\rgood\t1\r\nbad\n", b"s\tl\r\r\r\nb\xe9d\t1"):
+        path.write_bytes(text)
+        line = 3 if b"bad" in text else 4
+        with pytest.raises(ValueError, match=rf"dev\.tsv, line {line}: "):
+            glue.read_examples(SST2, path)
+
+
+def test_line_of_bytes_that_are_not_utf8_is_right_after_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_bytes(b"\xef\xbb\xbfs\tl\na\n\xe9")
+    with pytest.raises(ValueError, match=r"line 3: the text must be UTF-8, .* byte 0xe9; convert"):
+        glue.read_examples(SST2, path)
+
+
+def test_nul_bytes_are_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    for text in (b"sentence\tlabel\ngo\0od\t1\n", "\ngood\t1".encode("utf-16-le")):
+        path.write_bytes(text)
+        with pytest.raises(ValueError, match=r"dev\.tsv, line \d: the line must not hold NUL"):
+            glue.read_examples(SST2, path)
+
+
+def test_quotes_are_part_of_the_text(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "dev.tsv", ["sentence\tlabel", '"good\t1', '"a ""film"""\t0'])
+    texts = [example.text_a for example in glue.read_examples(SST2, path)]
+    assert texts == ['"good', '"a ""film"""']
+
+
+def test_first_line_that_is_an_example_is_not_taken_for_column_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_lines(tmp_path / "dev.tsv", ["good\t1", "bad\t0"])
+    assert glue.read_examples(SST2, path) == TWO_FILMS
+    assert "dev.tsv, line 1: the names of the columns are missing" in caplog.text
+
+
+def test_column_names_of_a_task_without_them_are_refused(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "dev.tsv", ["source\tlabel\tstar\tsentence"])
+    with pytest.raises(ValueError, match=r"line 1: the label \('label'\) must be one of 0, 1\."):
+        glue.read_examples(glue.find_task("CoLA"), path)
+
+
+def test_lines_of_more_columns_than_the_first_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ["index\tquestion\tsentence\tlabel", "1\ta\tb\tentailment", "2\ta\ta\tb\tentailment"]
+    path = write_lines(tmp_path / "dev.tsv", lines)
+    assert len(glue.read_examples(glue.find_task("QNLI"), path)) == 2
+    assert "dev.tsv, line 3, and 1 lines in all: there are not as many columns" in caplog.text
+
+
+def test_empty_columns_at_the_end_of_lines_are_not_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ["1\ta\tb\tentailment\t", "2\ta\tb\tnot_entailment"]
+    for names in ("index\tquestion\tsentence\tlabel", "index\tquestion\tsentence\tlabel\t\t"):
+        path = write_lines(tmp_path / "dev.tsv", [names, *lines])
+        labels = [example.label for example in glue.read_examples(glue.find_task("QNLI"), path)]
+        assert labels == [0, 1]
+    assert not caplog.records
+
+
+def test_spaces_around_labels_do_not_count(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "dev.tsv", ["sentence\tlabel", "good\t 1", "bad\t0 "])
+    assert glue.read_examples(SST2, path) == TWO_FILMS
+
+
 @pytest.mark.parametrize(
     ("name", "lines", "message"),
     [
@@ -108,6 +192,8 @@ def test_read_examples_survives_byte_order_marks_quotes_and_windows_line_ends(
         ("RTE", ["h", "0\tcat\tdog\t1"], "must be one of entailment, not_entailment."),
         ("STS-B", ["h", "\t" * 9 + "x"], "line 2: the label ('x') must be a number."),
         ("STS-B", ["h", "\t" * 9 + "nan"], "line 2: the label ('nan') must be a number."),
+        ("STS-B", ["h", "\t" * 9 + "3,5"], "line 2: the label ('3,5') must be a number."),
+        ("STS-B", ["h", "\t" * 9 + "3_5"], "line 2: the label ('3_5') must be a number."),
         ("WNLI", ["header"], "dev.tsv holds no examples."),
     ],
 )
@@ -124,7 +210,7 @@ def test_malformed_lines_are_named(
 def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dev.tsv"
     path.write_bytes(b"sentence\tlabel\nfine\t1\nna\xefve\t0\n")
-    with pytest.raises(ValueError, match=r"dev\.tsv, line 3: the text is not UTF-8\."):
+    with pytest.raises(ValueError, match=r"dev\.tsv, line 3: the text must be UTF-8, but has the"):
         glue.read_examples(glue.find_task("SST-2"), path)
 
 
@@ -331,6 +417,32 @@ def test_metrics_of_a_regression() -> None:
     metrics = glue.compute_metrics(glue.find_task("STS-B"), [1.0, 2.0, 4.0], [1.0, 2.0, 3.0])
     expected = {"pearson": 0.9819805, "spearmanr": 1.0, "corr": 0.9909902}
     assert metrics == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels", "culprit"),
+    [
+        ([1.0], [2.0], "1 predictions"),
+        ([1.0, 1.0], [2.0, 3.0], "2 predictions"),
+        ([1.0, 2.0], [3.0, 3.0], "2 labels"),
+        ([np.nan, 1.0], [2.0, 3.0], "2 predictions"),
+        ([np.inf, 1.0], [2.0, 3.0], "2 predictions"),
+    ],
+)
+def test_correlation_that_is_undefined_is_nan_with_a_note(
+    predicted: list[float], labels: list[float], culprit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = glue.compute_metrics(glue.find_task("STS-B"), predicted, labels)
+    assert list(metrics) == ["pearson", "spearmanr", "corr"]
+    assert all(np.isnan(value) for value in metrics.values())
+    assert f"undefined (nan): the {culprit} must be finite, and not all equal." in caplog.text
+
+
+@pytest.mark.parametrize("name", [task.name for task in glue.TASKS if task.labels])
+def test_metrics_of_one_example_are_numbers(name: str) -> None:
+    for label in (0, 1):
+        metrics = glue.compute_metrics(glue.find_task(name), [label], [label])
+        assert all(0.0 <= value <= 1.0 for value in metrics.values())
 
 
 def test_losses_and_predictions_fit_the_task() -> None:

@@ -110,6 +110,26 @@ def test_regression_has_correlations(tmp_path: Path, model: Path) -> None:
     assert weights["classifier.weight"].shape == (1, 32)
 
 
+def test_regression_of_one_example_has_undefined_correlations(tmp_path: Path, model: Path) -> None:
+    line = "\t".join([*(["x"] * 7), "the cat sat", "a cat", "2.5"])
+    write_lines(tmp_path / "data" / "dev.tsv", ["header", line])
+    run_classifier.main(
+        argv(model, tmp_path / "data", tmp_path / "output", "--do_eval", task="STS-B")
+    )
+    results = read_results(tmp_path / "output")
+    assert [results[name] for name in ("corr", "pearson", "spearmanr")] == ["nan"] * 3
+    assert float(results["eval_loss"]) >= 0.0
+
+
+def test_mistakes_in_the_dev_file_are_told_before_training(tmp_path: Path) -> None:
+    data = write_sst2(tmp_path / "data")
+    write_lines(data / "dev.tsv", ["sentence\tlabel", "good\tyes"])
+    with pytest.raises(ValueError, match=r"dev\.tsv, line 2: the label \('yes'\) must be one of"):
+        run_classifier.main(
+            argv(tmp_path / "no model", data, tmp_path / "o", "--do_train", "--do_eval")
+        )
+
+
 def test_second_run_reads_the_cached_features(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
