@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +18,13 @@ import squad_evaluate
 import training
 from inputs import Batch
 from ptbert import BertForQuestionAnswering, BertTokenizer
-from squad import Example, Window
+from squad import Window
 from squad_answers import AnswerOptions, Predictions, Scores, choose_answers
+from squad_examples import Example, read_examples
+from squad_reader import read_questions
 from training import Batches, TrainingLog
+
+logger = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,6 +62,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     for flag in ("doc_stride", "max_query_length", "n_best_size", "max_answer_length"):
         if getattr(args, flag) < 1:
             raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 1.")
+    if math.isnan(args.null_score_diff_threshold):
+        raise ValueError("`--null_score_diff_threshold` (nan) must be a number.")
     arguments.prepare_output_dir(
         args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir
     )
@@ -140,11 +147,18 @@ def predict(
 
 def print_metrics(path: Path, predictions: Predictions) -> None:
     """Print the official metrics, unless the file has no answers to compare with."""
-    articles = squad.read_articles(path)
-    if not all("answers" in question for question in squad.questions(articles)):
+    questions = read_questions(path)
+    unknown = [question for question in questions if question.answers is None]
+    if unknown:
+        logger.info(
+            "%s: %d of %d questions have no `answers`: no metrics.",
+            path,
+            len(unknown),
+            len(questions),
+        )
         return
     metrics = squad_evaluate.evaluate(
-        articles, predictions.answers, predictions.null_odds or None, predictions.nbest
+        questions, predictions.answers, predictions.null_odds or None, predictions.nbest
     )
     print(json.dumps(metrics, indent=2))
 
@@ -154,6 +168,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
     check_arguments(args)
+    if args.do_train and args.do_predict:
+        # A mistake in the file is better known before the training than after it.
+        read_examples(args.predict_file, training=False, with_negative=args.version_2_with_negative)
     model, tokenizer = load(args)
     if args.do_train:
         train(args, model, tokenizer)

@@ -1,10 +1,8 @@
-"""SQuAD: reading the questions, and the windows of their paragraphs that the model reads."""
+"""SQuAD: the windows of the paragraphs that the model reads."""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,115 +14,7 @@ import feature_cache
 import progress
 from inputs import Batch, model_inputs
 from ptbert import BertTokenizer
-
-logger = logging.getLogger(__name__)
-
-# U+202F, a narrow no-break space, separates words of SQuAD too; other separators do not.
-WHITE_SPACE = " \t\r\n\u202f"
-NO_WORD = -1
-
-
-@dataclass(frozen=True)
-class Example:
-    """A question and its paragraph, split into words."""
-
-    id: str
-    question: str
-    words: list[str]
-    answer: str = ""
-    """The answer to train on; empty if there is none."""
-    start: int = NO_WORD
-    """First word of the answer."""
-    end: int = NO_WORD
-    """Last word of the answer."""
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether there is an answer to train on."""
-        return self.start != NO_WORD
-
-
-def read_articles(path: Path) -> list[dict[str, Any]]:
-    """The articles of a SQuAD file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        articles: list[dict[str, Any]] = content["data"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a SQuAD file: {error!r}.") from None
-    return articles
-
-
-def questions(articles: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The questions of all paragraphs."""
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            yield from paragraph["qas"]
-
-
-def split_words(text: str) -> tuple[list[str], list[int]]:
-    """The words, and for each character the index of the word it belongs to or follows."""
-    words: list[str] = []
-    word_of_character = []
-    inside = False
-    for character in text:
-        if character in WHITE_SPACE:
-            inside = False
-        elif inside:
-            words[-1] += character
-        else:
-            words.append(character)
-            inside = True
-        word_of_character.append(len(words) - 1)
-    return words, word_of_character
-
-
-def read_examples(path: Path, *, training: bool, with_negative: bool) -> list[Example]:
-    """Read the questions of a file, for training with their answers.
-
-    Args:
-        path: A SQuAD file.
-        training: Whether answers are wanted.
-        with_negative: Whether questions may be unanswerable, as in version 2.0.
-    """
-    examples = []
-    for article in read_articles(path):
-        for paragraph in article["paragraphs"]:
-            words, word_of_character = split_words(paragraph["context"])
-            for question in paragraph["qas"]:
-                example = Example(question["id"], question["question"], words)
-                if training and not (with_negative and question.get("is_impossible", False)):
-                    try:
-                        example = with_answer(example, question, word_of_character)
-                    except ValueError as error:
-                        raise ValueError(f"{path}, question {example.id}: {error}") from None
-                    if not example.has_answer:
-                        continue
-                examples.append(example)
-    if not examples:
-        raise ValueError(f"{path} holds no questions.")
-    return examples
-
-
-def with_answer(
-    example: Example, question: dict[str, Any], word_of_character: list[int]
-) -> Example:
-    """The example with its answer, or as it was if the answer is not in the words."""
-    answers = question["answers"]
-    if len(answers) != 1:
-        raise ValueError(
-            f"training needs exactly one answer, but there are {len(answers)}; "
-            "give --version_2_with_negative for files with unanswerable questions."
-        )
-    text, offset = answers[0]["text"], answers[0]["answer_start"]
-    last = offset + len(text) - 1
-    if not text or not 0 <= offset <= last < len(word_of_character):
-        raise ValueError(f"the answer at {offset} is not inside the paragraph.")
-    start, end = word_of_character[offset], word_of_character[last]
-    # Some answers of SQuAD do not stand where the file says they do: not to be learnt from.
-    if " ".join(text.split()) not in " ".join(example.words[start : end + 1]):
-        logger.warning("The answer %r of question %s is not in its text.", text, example.id)
-        return example
-    return Example(example.id, example.question, example.words, text, start, end)
+from squad_examples import NO_WORD, Example, read_examples
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptbert import BasicTokenizer, BertTokenizer
-from squad import NO_WORD, Example, Window
+from squad import Window
+from squad_examples import NO_WORD, Example
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,11 @@ class Predictions:
     """Lead of "no answer" over the best answer; empty for version 1.1."""
 
     def write(self, directory: Path) -> None:
-        """Write predictions.json, nbest_predictions.json and, if there are any, null_odds.json."""
+        """Write predictions.json, nbest_predictions.json and null_odds.json.
+
+        Without odds there is no null_odds.json: an old one belongs to other answers.
+        """
+        (directory / "null_odds.json").unlink(missing_ok=True)
         files = {"predictions.json": self.answers, "nbest_predictions.json": self.nbest}
         if self.null_odds:
             files["null_odds.json"] = self.null_odds
@@ -213,7 +218,7 @@ def align(predicted: str, source: str, options: AnswerOptions) -> str:
 
     Tokens have lost case, accents and spacing, and words are coarser than tokens: "cafe noir" in
     the words "(Café Noir)." stands for "Café Noir". The two are aligned by counting characters that
-    are not spaces; where that fails the answer is all of `source`.
+    are not white space; where that fails the answer is all of `source`.
     """
 
     def give_up(reason: str) -> str:
@@ -225,8 +230,8 @@ def align(predicted: str, source: str, options: AnswerOptions) -> str:
     begin = normalised.find(predicted)
     if begin == -1 or not predicted:
         return give_up("The answer is not in the text")
-    source_places = [place for place, character in enumerate(source) if character != " "]
-    places = [place for place, character in enumerate(normalised) if character != " "]
+    source_places = [place for place, character in enumerate(source) if not character.isspace()]
+    places = [place for place, character in enumerate(normalised) if not character.isspace()]
     if len(source_places) != len(places):
         return give_up("Normalising changed the number of characters")
     rank = {place: number for number, place in enumerate(places)}

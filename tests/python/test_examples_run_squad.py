@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,38 @@ def test_second_run_reads_the_cached_features(
         (["--do_predict", "--predict_file", "none.json"], "`--predict_file`: there is no file "),
         (["--do_train", "--train_file", __file__, "--doc_stride", "0"], "`--doc_stride` (0) must"),
         (["--do_train", "--train_file", __file__, "--n_best_size", "0"], "`--n_best_size` (0)"),
+        (
+            ["--do_train", "--train_file", __file__, "--null_score_diff_threshold", "nan"],
+            "`--null_score_diff_threshold` (nan) must be a number.",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path: Path, more: list[str], message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError)) as error:
         run_squad.main(argv(tmp_path / "no model", tmp_path / "output", *more))
     assert str(error.value).startswith(message)
+
+
+def test_mistakes_in_the_predict_file_are_told_before_training(tmp_path: Path) -> None:
+    data = data_file(tmp_path / "train.json")
+    wrong = squad_file(tmp_path / "dev.json", [("the cat sat.", [{"id": "q"}])])
+    work = ["--do_train", "--train_file", data, "--do_predict", "--predict_file", wrong]
+    with pytest.raises(ValueError, match=r"dev\.json, .* \(q\): `question` must be given"):
+        run_squad.main(argv(tmp_path / "no model", tmp_path / "output", *work))
+
+
+def test_files_with_some_answers_are_not_scored_with_a_note(
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    asked = [question("q1", "who sat?", ("cat", 4)), {"id": "q2", "question": "who sat?"}]
+    data = squad_file(tmp_path / "test.json", [("the cat sat.", asked)])
+    run_squad.main(argv(model, tmp_path / "output", "--do_predict", "--predict_file", data))
+    assert capsys.readouterr().out == ""
+    assert "test.json: 1 of 2 questions have no `answers`: no metrics." in caplog.text
 
 
 def test_sequence_must_hold_question_and_paragraph(tmp_path: Path, model: Path) -> None:

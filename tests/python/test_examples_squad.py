@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 import ptbert
 import squad
+import squad_examples
 from examples_support import ids, load_tokenizer, question, squad_file, write_model
-from squad import Example, Window, WindowMaker, WindowOptions
+from squad import Window, WindowMaker, WindowOptions
 from squad_answers import AnswerOptions, Predictions, Scores, align, choose_answers
+from squad_examples import Example
 
 CONTEXT = "The cat sat on the mat. A dog ran in the park."
 
@@ -26,7 +29,7 @@ def tokenizer(tmp_path: Path) -> ptbert.BertTokenizer:
 
 
 def read(path: Path, *, training: bool = True, with_negative: bool = False) -> list[Example]:
-    return squad.read_examples(path, training=training, with_negative=with_negative)
+    return squad_examples.read_examples(path, training=training, with_negative=with_negative)
 
 
 def windows_of(
@@ -40,7 +43,7 @@ def tokens_of(tokenizer: ptbert.BertTokenizer, window: Window, start: int, end: 
 
 
 def test_words_are_split_at_the_white_space_of_squad_only() -> None:
-    words, word_of_character = squad.split_words(" a\tb\u202fc\xa0d \n")
+    words, word_of_character = squad_examples.split_words(" a\tb\u202fc\xa0d \n")
     assert words == ["a", "b", "c\xa0d"]
     assert word_of_character == [-1, 0, 0, 1, 1, 2, 2, 2, 2, 2]
 
@@ -58,7 +61,10 @@ def test_answers_that_are_not_in_the_text_are_skipped(
     asked = [question("q1", "Who?", ("The dog", 0)), question("q2", "Who?", ("A dog", 24))]
     path = squad_file(tmp_path / "train.json", [(CONTEXT, asked)])
     assert [example.id for example in read(path)] == ["q2"]
-    assert "The answer 'The dog' of question q1 is not in its text." in caplog.text
+    assert "(q1), answers[0]: the text at `answer_start` (0) is 'The cat', not the answer" in (
+        caplog.text
+    )
+    assert "train.json: 1 of 2 questions are left out." in caplog.text
 
 
 def test_unanswerable_questions_need_version_2(tmp_path: Path) -> None:
@@ -66,8 +72,8 @@ def test_unanswerable_questions_need_version_2(tmp_path: Path) -> None:
     path = squad_file(tmp_path / "train.json", [(CONTEXT, [asked])])
     (example,) = read(path, with_negative=True)
     assert not example.has_answer
-    message = "question q1: training needs exactly one answer, but there are 0; give --version_2"
-    with pytest.raises(ValueError, match=message):
+    message = "(q1): `answers` ([]) must hold an answer to train on; give --version_2_with_negative"
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(path)
 
 
@@ -77,11 +83,26 @@ def test_answerable_questions_may_stand_in_a_version_2_file(tmp_path: Path) -> N
     assert read(path, with_negative=True)[0].end == 1
 
 
-@pytest.mark.parametrize("answer", [("park.", 60), ("", 3), ("The", -1)])
-def test_answers_outside_the_paragraph_are_refused(tmp_path: Path, answer: tuple[str, int]) -> None:
+INSIDE = "must be such that the answer ({!r}) is inside the paragraph of 46 characters."
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (("park.", 60), f"answers[0]: `answer_start` (60) {INSIDE.format('park.')}"),
+        (("park.", 42), f"answers[0]: `answer_start` (42) {INSIDE.format('park.')}"),
+        (("The", -1), f"answers[0]: `answer_start` (-1) {INSIDE.format('The')}"),
+        (("", 3), "answers[0]: `text` ('') must not be empty."),
+        ((" ", 3), "answers[0]: `text` (' ') must not be empty."),
+    ],
+)
+def test_answers_outside_the_paragraph_are_refused(
+    tmp_path: Path, answer: tuple[str, int], message: str
+) -> None:
     path = squad_file(tmp_path / "train.json", [(CONTEXT, [question("q1", "Who?", answer)])])
-    with pytest.raises(ValueError, match=rf"q1: the answer at {answer[1]} is not inside"):
+    with pytest.raises(ValueError) as error:
         read(path)
+    assert str(error.value) == f"{path}, data[0] (Test), paragraphs[0], qas[0] (q1), {message}"
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', "{"])

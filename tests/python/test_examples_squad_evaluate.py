@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-import squad
 import squad_evaluate
+import squad_reader
 from examples_support import question, squad_file
+from squad_reader import Question
 
 
-def articles(*questions: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"paragraphs": [{"context": "", "qas": list(questions)}]}]
+def read(*questions: dict[str, Any]) -> list[Question]:
+    articles = [{"paragraphs": [{"context": "", "qas": list(questions)}]}]
+    return list(squad_reader.questions_of(articles, "dev.json"))
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,7 @@ def test_scores_of_one_answer(answer: str, gold: str, exact: float, f1: float) -
 
 
 def test_version_1_takes_the_best_of_several_answers() -> None:
-    data = articles(
-        question("q1", "?", ("dog", 0), ("black cat", 0)), question("q2", "?", ("bird", 0))
-    )
+    data = read(question("q1", "?", ("dog", 0), ("black cat", 0)), question("q2", "?", ("bird", 0)))
     assert squad_evaluate.evaluate(data, {"q1": "the cat", "q2": "Bird!"}) == {
         "exact_match": 50.0,
         "f1": pytest.approx(100 * (2 / 3 + 1) / 2),
@@ -47,17 +47,17 @@ def test_version_1_takes_the_best_of_several_answers() -> None:
 
 
 def test_missing_predictions_count_as_wrong(caplog: pytest.LogCaptureFixture) -> None:
-    data = articles(question("q1", "?", ("dog", 0)), question("q2", "?", ("bird", 0)))
+    data = read(question("q1", "?", ("dog", 0)), question("q2", "?", ("bird", 0)))
     assert squad_evaluate.evaluate(data, {"q1": "dog"}) == {"exact_match": 50.0, "f1": 50.0}
     assert "1 of 2 questions have no prediction." in caplog.text
 
 
 def test_answers_that_normalise_to_nothing_do_not_count() -> None:
-    data = articles(question("q1", "?", (".", 0), ("cat", 0)))
+    data = read(question("q1", "?", (".", 0), ("cat", 0)))
     assert squad_evaluate.evaluate(data, {"q1": ""})["exact_match"] == 0.0
 
 
-VERSION_2 = articles(
+VERSION_2 = read(
     question("has1", "?", ("cat", 0), is_impossible=False),
     question("has2", "?", ("dog", 0), is_impossible=False),
     question("no1", "?", is_impossible=True),
@@ -108,7 +108,7 @@ def test_threshold_search_treats_equal_odds_alike() -> None:
 
 def test_file_without_questions_is_refused() -> None:
     with pytest.raises(ValueError, match=r"There are no questions to score\."):
-        squad_evaluate.evaluate(articles(), {})
+        squad_evaluate.evaluate(read(), {})
 
 
 def test_command_line_prints_the_metrics(
@@ -130,7 +130,7 @@ def test_command_line_prints_the_metrics(
 def test_published_predictions_have_their_published_scores(
     test_data: Path, name: str, exact: float, f1: float
 ) -> None:
-    data = squad.read_articles(test_data / "squad" / "dev-v1.1.json")
+    data = squad_reader.read_questions(test_data / "squad" / "dev-v1.1.json")
     file = test_data / "squad" / "predictions" / f"{name}.json"
     answers = json.loads(file.read_text(encoding="utf-8"))
     assert squad_evaluate.evaluate(data, answers) == {"exact_match": exact, "f1": f1}
