@@ -4,6 +4,7 @@ The C++ core of ptbert. Private: use the classes of the package.
 
 from __future__ import annotations
 import collections.abc
+import os
 import torch
 import torch._C.cpp.nn
 import typing
@@ -71,6 +72,7 @@ __all__: list[str] = [
     "record_paths",
     "register_activation",
     "register_kind",
+    "split_into_heads",
     "split_line",
     "standardize_text",
     "swish",
@@ -170,7 +172,7 @@ class BertEncoder(torch._C.cpp.nn.Module):
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None,
         output_all_encoded_layers: bool,
-        head_mask: torch.Tensor | None,
+        head_mask: typing.Any,
     ) -> typing.Any: ...
 
 class BertPooler(torch._C.cpp.nn.Module):
@@ -590,7 +592,7 @@ def kind_of(module: torch._C.cpp.nn.Module) -> str:
     The name of a C++ module's kind.
     """
 
-def load_safetensors(path: str) -> dict:
+def load_safetensors(path: os.PathLike | str | bytes) -> dict:
     """
     Reads a .safetensors file.
     """
@@ -632,6 +634,15 @@ def register_activation(function: typing.Any, name: str) -> None:
 def register_kind(name: str, cls: typing.Any, forward: typing.Any, required: dict) -> None:
     """
     Registers the Python class of the nodes that C++ modules of a kind compute.
+    """
+
+def split_into_heads(
+    x: torch.Tensor,
+    heads: typing.SupportsInt | typing.SupportsIndex,
+    head_size: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Any:
+    """
+    [batch, seq, heads * head_size] -> [batch, heads, seq, head_size]
     """
 
 def split_line(

@@ -34,7 +34,7 @@ __all__ = [
     "warmup_linear",
 ]
 # What `from ... import *` also gave in 2019, when the module had no `__all__`.
-__all__ += ["Optimizer", "abc", "clip_grad_norm_", "logger", "logging", "math", "required"]
+__all__ += ["ABC", "Optimizer", "abc", "clip_grad_norm_", "logger", "logging", "math", "required"]
 __all__ += ["sys", "torch"]
 
 

@@ -323,6 +323,16 @@ def test_adaptive_embedding_refuses_sizes(arguments: Any, message: str) -> None:
         AdaptiveEmbedding(*arguments)
 
 
+def test_list_of_tables_of_another_length_is_refused() -> None:
+    model, _ = adaptive_pair()
+    model.emb_layers.append(nn.Embedding(3, 2))
+    with pytest.raises(ValueError, match=r"`emb_layers` must have a table for each of 3 clusters,"):
+        model(IDS)
+    del model.emb_layers[1:]
+    with pytest.raises(ValueError, match=r"where `div_val` is 1, but has 1\."):
+        model(IDS)
+
+
 def test_refused_inputs_are_named() -> None:
     with pytest.raises(ValueError, match=r"`demb` must be even and at least 2, but is 3\."):
         PositionalEmbedding(3)

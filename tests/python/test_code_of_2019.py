@@ -45,11 +45,12 @@ def test_subclass_splits_heads_by_transpose_for_scores(tiny_config: BertConfig) 
         def forward(
             self, hidden_states: Tensor, attention_mask: Any = None, head_mask: Any = None
         ) -> Tensor:
-            query = self.transpose_for_scores(self.query(hidden_states))
-            key = self.transpose_for_scores(self.key(hidden_states))
-            value = self.transpose_for_scores(self.value(hidden_states))
+            parts: Any = self
+            query = self.transpose_for_scores(parts.query(hidden_states))
+            key = self.transpose_for_scores(parts.key(hidden_states))
+            value = self.transpose_for_scores(parts.value(hidden_states))
             scores = query @ key.transpose(-1, -2) / self.attention_head_size**0.5
-            weights = self.dropout((scores + attention_mask).softmax(-1))
+            weights = parts.dropout((scores + attention_mask).softmax(-1))
             return (weights @ value).permute(0, 2, 1, 3).flatten(2)
 
     model = model_of("BertModel", tiny_config)
@@ -126,7 +127,7 @@ def test_activation_that_is_added_or_replaced_takes_effect(
 
 
 def test_activation_that_is_not_there_is_refused(tiny_fields: dict[str, Any]) -> None:
-    with pytest.raises(KeyError, match=r'or a callable, but is \\"mine\\"'):
+    with pytest.raises(KeyError, match='or a callable, but is "mine"'):
         ptbert.BertModel(BertConfig.from_dict({**tiny_fields, "hidden_act": "mine"}))
 
 
@@ -134,10 +135,11 @@ class DoubledNorm(nn.Module):
     def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(hidden_size))
+        self.bias = nn.Parameter(torch.zeros(hidden_size))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return 2 * nn.functional.layer_norm(x, x.shape[-1:], self.weight, None, self.eps)
+        return 2 * nn.functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 def test_layer_norm_that_is_replaced_takes_effect(
@@ -156,8 +158,16 @@ def test_layer_norm_that_is_replaced_takes_effect(
 
 @pytest.mark.parametrize(
     "name",
-    "BertEmbeddings BertSelfAttention BertLayer BertPooler BertEncoder BertModel BertIntermediate "
-    "BertPredictionHeadTransform".split(),
+    [
+        "BertEmbeddings",
+        "BertSelfAttention",
+        "BertLayer",
+        "BertPooler",
+        "BertEncoder",
+        "BertModel",
+        "BertIntermediate",
+        "BertPredictionHeadTransform",
+    ],
 )
 def test_part_that_is_replaced_takes_effect(
     name: str, tiny_config: BertConfig, monkeypatch: pytest.MonkeyPatch

@@ -412,3 +412,47 @@ def test_sparse_gradient_raises() -> None:
     with pytest.raises(RuntimeError) as error:
         BertAdam([parameter], lr=0.1).step()
     assert str(error.value) == "`grad` must be dense, but is sparse; use torch.optim.SparseAdam."
+
+
+# Arguments and files as they are in the wild.
+
+
+def test_rates_are_those_of_parameters_that_have_had_gradients() -> None:
+    used, unused = parameter_with_gradient(1.0), nn.Parameter(torch.ones(1))
+    optimizer = BertAdam([unused, used], lr=0.5, warmup=0.2, t_total=10)
+    assert optimizer.get_lr() == [0]
+    optimizer.step()
+    assert optimizer.get_lr() == [pytest.approx(0.25)]
+    assert unused not in optimizer.state
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"lr": "5e-5"}, {"lr": None}, {"warmup": "0.1"}, {"t_total": "100"}, {"weight_decay": [0.01]}],
+)
+def test_arguments_that_are_no_numbers_are_refused(arguments: dict[str, Any]) -> None:
+    ((name, value),) = arguments.items()
+    found = f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
+    with pytest.raises(TypeError) as error:
+        BertAdam([parameter_with_gradient(1.0)], **{"lr": 1e-3, **arguments})
+    assert str(error.value) == found
+
+
+def test_training_of_no_steps_is_refused() -> None:
+    message = r"`t_total` must be above 0, or negative for no schedule, but is 0\."
+    with pytest.raises(ValueError, match=message):
+        BertAdam([parameter_with_gradient(1.0)], lr=1e-3, warmup=0.1, t_total=0)
+
+
+@pytest.mark.parametrize("class_name", ["ConstantLR", "WarmupConstantSchedule", *DECAYING])
+def test_state_is_read_by_torch_load_as_it_stands(class_name: str) -> None:
+    schedule = getattr(optimization, class_name)(warmup=0.1, t_total=10)
+    parameter = parameter_with_gradient(1.0, -2.0)
+    optimizer = BertAdam([parameter], lr=0.5, schedule=schedule)
+    optimizer.step()
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    again = BertAdam([parameter], lr=0.1)
+    again.load_state_dict(torch.load(file))
+    assert again.get_lr() == optimizer.get_lr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ NAMES = [row.name for row in ROWS if row.status == "placeholder"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_placeholder_raises_when_it_is_called(name: str) -> None:
-    found = find(name)
-    values = list(found.values()) if isinstance(found, dict) else [found]
+    found: Any = find(name)
+    values: list[Any] = list(found.values()) if isinstance(found, dict) else [found]
     for value in values:
         message = r"is a name of pytorch-pretrained-bert that this version of ptbert does not impl"
         with pytest.raises(NotImplementedError, match=message):

@@ -66,6 +66,9 @@ Tensor AdaptiveEmbeddingImpl::forward(const Tensor& inp) {
   check_range("inp", inp, cutoff_ends.back());
   const auto scale = std::sqrt(static_cast<double>(d_proj));
   auto& tables = emb_layers->items;
+  TORCH_CHECK_VALUE(tables.size() == (div_val == 1 ? 1 : cutoff_ends.size() - 1),
+                    "`emb_layers` must have a table for each of ", cutoff_ends.size() - 1,
+                    " clusters, or one for all where `div_val` is 1, but has ", tables.size(), ".");
   const auto project = [this](const Tensor& vectors, size_t i) { // [*, width] -> [*, d_proj]
     return i < emb_projs->size() && (*emb_projs)[i].defined()
                ? torch::linear(vectors, (*emb_projs)[i])

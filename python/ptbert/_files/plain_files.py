@@ -49,8 +49,12 @@ def load_plain(path: Path, content: str, file_type: str, remedy: str, mmap: bool
     Raises:
         ValueError: The file is damaged, or holds anything but plain data.
     """
+    options: dict[str, Any] = {"map_location": "cpu", "weights_only": True}
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        if mmap and _is_utf8(path):
+            return torch.load(path, mmap=True, **options)
+        with path.open("rb") as file:
+            return torch.load(file, **options)
     except MemoryError:
         raise
     except Exception as error:  # A damaged pickle may raise anything: see Python's pickle module.
@@ -67,6 +71,15 @@ def load_plain(path: Path, content: str, file_type: str, remedy: str, mmap: bool
             f"`{path}` must be {file_type}, but is truncated or of another format "
             f"({type(error).__name__}). Download or save it again."
         ) from error
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether torch can map a file of this name into memory."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_of_another_cause(error: Exception) -> bool:
