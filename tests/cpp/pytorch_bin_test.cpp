@@ -187,7 +187,7 @@ TEST_F(PytorchBinTest, DamagedProgramsAreRefused) {
       {"N)R.", "its pickle has another value where a function belongs"},
       {"\x8a\x09.........", "its pickle has a number of 9 bytes"},
       {"0.", "its pickle has the instruction 48, which dictionaries of tensors do not need"},
-      {"}NNs.", "one of its keys is not a string"},
+      {"}NNs.", "holds none. Save model.state_dict() with torch.save"},
   };
   for (const auto& [program, reason] : cases)
     EXPECT_EQ(message_of_program(program), rule() + reason + ".");
@@ -198,8 +198,7 @@ TEST_F(PytorchBinTest, DeepNestingDoesNoHarm) {
   program.insert(0, "}X\1\0\0\0a)"s);
   program.append("s.");
   EXPECT_EQ(message_of_program(program),
-            rule() + "its entry `a` is not a tensor. Save model.state_dict() on its own with "
-                     "torch.save.");
+            rule() + "holds none. Save model.state_dict() with torch.save.");
 }
 
 TEST_F(PytorchBinTest, MissingStorageIsRefused) {
@@ -209,10 +208,13 @@ TEST_F(PytorchBinTest, MissingStorageIsRefused) {
   EXPECT_EQ(text.rfind(rule() + "is truncated or damaged (", 0), 0U) << text;
 }
 
-TEST_F(PytorchBinTest, TrainingCheckpointIsRefused) {
-  EXPECT_EQ(message(read(kFolder / "training.bin")),
-            rule() + "its entry `epoch` is not a tensor. Save model.state_dict() on its own with "
-                     "torch.save.");
+TEST_F(PytorchBinTest, TrainingCheckpointGivesItsWeights) {
+  for (const auto* file : {"training.bin", "wrapped.bin"}) {
+    const auto tensors = load_pytorch_bin((kFolder / file).string());
+    ASSERT_EQ(tensors.size(), 1U) << file;
+    EXPECT_EQ(tensors[0].first, "weight") << file;
+    expect_equal(tensors[0].second, torch::ones(2));
+  }
 }
 
 TEST_F(PytorchBinTest, OtherValueIsRefused) {

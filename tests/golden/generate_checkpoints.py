@@ -97,6 +97,8 @@ def main() -> None:
     torch.save(state, TARGET / "legacy.bin", _use_new_zipfile_serialization=False)
     training = {"weight": torch.ones(2), "epoch": 3, "optimizer": {"lr": 0.1, "betas": [0.9, None]}}
     torch.save(training, TARGET / "training.bin")
+    wrapped = {"epoch": 3, "model": {}, "state_dict": {"weight": torch.ones(2)}, "best": 0.5}
+    torch.save(wrapped, TARGET / "wrapped.bin")
     torch.save([torch.ones(2)], TARGET / "list.bin")
     record = {
         "generated_by": "tests/golden/generate_checkpoints.py",
