@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from . import _C
 from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary
+from ._text.arguments import fault_of_tokens, id_list
 from ._text.encoded_batches import ReturnTensors, check_batch, named
 from ._text.native import HasNativeMethods, Source, native_methods
 from ._text.train_vocab import Files, train_wordpiece
@@ -403,16 +404,29 @@ class BertTokenizer(HasNativeMethods):
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Returns the ids of `tokens`; logs a warning if there are more than `max_len`.
 
+        Args:
+            tokens: A list of tokens. Of a str, its characters are the tokens, as in 2019: pass
+                `["[CLS]"]` for one token.
+
         Raises:
             KeyError: A token is not in the vocabulary.
+            TypeError: `tokens` is not a list of tokens.
         """
+        vocab = self.vocab
         try:
-            ids = [self.vocab[token] for token in tokens]
+            ids = [vocab[token] for token in tokens]
         except KeyError as error:
+            if fault := fault_of_tokens(error.args, "tokens"):
+                raise fault from None
+            hint = ""
+            if isinstance(tokens, str):
+                hint = f' The tokens of a str are its characters: pass `["{tokens}"]` for one.'
             raise KeyError(
-                f"`tokens` must be in the vocabulary of {len(self.vocab)} tokens, but "
-                f'"{error.args[0]}" is not.'
+                f"`tokens` must be in the vocabulary of {len(vocab)} tokens, but "
+                f'"{error.args[0]}" is not.{hint}'
             ) from None
+        except TypeError as error:
+            raise fault_of_tokens(tokens, "tokens") or error from None
         self._warn_of_length(len(ids))
         return ids
 
@@ -428,11 +442,21 @@ class BertTokenizer(HasNativeMethods):
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """Returns the tokens of `ids`.
 
+        Args:
+            ids: The ids of one text: a list, a tensor or an array.
+
         Raises:
             KeyError: An id is not in the vocabulary.
+            TypeError: `ids` is a single id or a batch.
         """
+        table = self.ids_to_tokens
+        if type(ids) is list:
+            try:
+                return [table[index] for index in ids]
+            except (KeyError, TypeError):
+                pass  # they may be ids of another type
         try:
-            return [self.ids_to_tokens[index] for index in ids]
+            return [table[index] for index in id_list(ids, "ids")]
         except KeyError as error:
             raise KeyError(
                 f"`ids` must be in the vocabulary of {len(self.ids_to_tokens)} tokens, but "

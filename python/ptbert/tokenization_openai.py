@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from . import _C
 from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._text.arguments import token_list
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.native import Source
 from ._text.train_vocab import Files, train_bpe
@@ -58,7 +59,8 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         merges_file: Path of merges.txt: a first line that is ignored, then the two symbols of one
             merge per line, in the order of merging.
         special_tokens: Tokens whose ids follow those of the vocabulary. `BasicTokenizer` does not
-            split them if they are whole white-space separated words.
+            split them if they are whole white-space separated words; byte-pair encoding still
+            spells them, as in 2019, so their ids come from `convert_tokens_to_ids` only.
         max_len: The longest input of the model; a warning is logged beyond it.
 
     Attributes:
@@ -103,7 +105,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         special_tokens: Iterable[str] | None = None,
         max_len: int | None = None,
     ) -> None:
-        tokens = list(special_tokens or ())
+        tokens = token_list(special_tokens, "special_tokens")
         try:
             import ftfy
             import spacy
@@ -172,8 +174,11 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         """Replaces the special tokens; their ids follow those of the vocabulary.
 
         `BasicTokenizer` does not split them if they are whole white-space separated words.
+
+        Raises:
+            TypeError: `special_tokens` is a str.
         """
-        tokens = tuple(special_tokens or ())
+        tokens = tuple(token_list(special_tokens, "special_tokens"))
         super().set_special_tokens(tokens)
         if tokens and self.fix_text is None:
             self.nlp.never_split = tokens

@@ -146,6 +146,64 @@ def test_bad_batches_raise(tokenizer: Any) -> None:
             tokenizer.encode_batch(*arguments, **keywords)
 
 
+# Special tokens
+
+
+@pytest.mark.parametrize("name", ["gpt2", "openai-gpt"])
+@pytest.mark.parametrize("tokens", ["<s>", b"<s>", ""])
+def test_str_as_special_tokens_raises(tokenizers: dict[str, Any], name: str, tokens: Any) -> None:
+    folder = DATA / name
+    cls: Any = type(tokenizers[name])
+    calls: list[Any] = [
+        lambda: cls(folder / "vocab.json", folder / "merges.txt", special_tokens=tokens),
+        lambda: cls.from_pretrained(folder, special_tokens=tokens),
+        lambda: tokenizers[name].set_special_tokens(tokens),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError) as error:
+            call()
+        assert str(error.value) == (
+            "`special_tokens` must be a list of tokens, but is the "
+            f"{type(tokens).__name__} {tokens!r}."
+        )
+    assert tokenizers[name].special_tokens == {}
+
+
+def test_str_as_other_collections_of_tokens_raises(tokenizers: dict[str, Any]) -> None:
+    words = tokenizers["transfo-xl"]
+    calls: dict[str, Any] = {
+        "never_split": lambda: BertTokenizer(VOCABULARY, never_split="[UNK]").tokenize("a"),
+        "special": lambda: TransfoXLTokenizer(special="<unk>"),
+        "texts": lambda: tokenizers["bert"].encode_batch("sea"),
+        "text_pairs": lambda: tokenizers["bert"].encode_batch(
+            ["sea"], text_pairs="s", return_tensors="pt"
+        ),
+        "sents": lambda: words.count_sents("the sea"),
+        "sents again": lambda: words.encode_sents("the sea"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(TypeError, match=f"^`{name.split()[0]}` must be .*, but is the str"):
+            call()
+
+
+def test_special_tokens_of_gpt_are_whole_words_everywhere() -> None:
+    """`BasicTokenizer` keeps them; byte-pair encoding then spells them, as in 2019."""
+    tokenizer = OpenAIGPTTokenizer.from_pretrained(DATA / "openai-gpt", special_tokens=["The_Sea"])
+    text = "The_Sea, The_Sea the"
+    assert tokenizer.nlp.tokenize(text) == ["the", "_", "sea", ",", "The_Sea", "the"]
+    tokens = [*tokenizer.tokenize("the_sea,"), *tokenizer.bpe("The_Sea").split(" "), "the</w>"]
+    assert tokenizer.tokenize(text) == tokens
+    ids = tokenizer.convert_tokens_to_ids(tokens)
+    assert tokenizer.encode(text) == ids
+    assert tokenizer.encode_batch([text, text]) == [ids, ids]
+    assert tokenizer.encode_batch([text], return_tensors="pt")["input_ids"].tolist() == [ids]
+    spans = tokenizer.offsets(text)
+    assert len(spans) == len(ids)
+    word = [span for span in spans if 9 <= span[0] < 16]
+    assert (word[0][0], word[-1][1]) == (9, 16)
+    assert len(word) == len(tokenizer.bpe("The_Sea").split(" "))
+
+
 # Offsets
 
 

@@ -18,6 +18,7 @@ from .._files.pretrained import (
     max_len_map,
     resolve_bpe_files,
 )
+from .arguments import id_list, read_special_tokens, token_list
 from .bpe_tables import BpeTables
 from .encoded_batches import ReturnTensors, check_batch, named
 from .native import native_methods
@@ -104,8 +105,11 @@ class BpeTokenizer(BpeTables, abc.ABC):
         """Replaces the special tokens; their ids follow those of the vocabulary.
 
         Texts are not searched for them.
+
+        Raises:
+            TypeError: `special_tokens` is a str.
         """
-        tokens = list(special_tokens or ())
+        tokens = token_list(special_tokens, "special_tokens")
         count = len(self) - len(self.special_tokens)
         self.special_tokens = {token: count + i for i, token in enumerate(tokens)}
         self.special_tokens_decoder = {i: token for token, i in self.special_tokens.items()}
@@ -240,6 +244,8 @@ class BpeTokenizer(BpeTables, abc.ABC):
         """
         if isinstance(tokens, str):
             return self._current().token_id(tokens)
+        if not hasattr(tokens, "__iter__"):
+            raise TypeError(f"`tokens` must be a str or a list of strs, but is {tokens!r}.")
         return self._checked(self._current().tokens_to_ids(tokens))
 
     def convert_ids_to_tokens(
@@ -247,13 +253,20 @@ class BpeTokenizer(BpeTables, abc.ABC):
     ) -> list[str]:
         """Returns the tokens of `ids`, without special ones if `skip_special_tokens`.
 
+        Args:
+            ids: The ids of one text: a list, a tensor or an array.
+            skip_special_tokens: Whether to leave out special tokens.
+
         Raises:
             KeyError: An id is neither in the vocabulary nor special.
+            TypeError: `ids` is a single id or a batch.
         """
+        if type(ids) is not list:
+            ids = id_list(ids, "ids")
         if "decoder" not in self._tables:
             return self._current().ids_to_tokens(ids, skip_special_tokens)
         special, tokens = self.special_tokens_decoder, []
-        for index in ids:
+        for index in id_list(ids, "ids"):
             if index not in special:
                 tokens.append(self._token(index))
             elif not skip_special_tokens:
@@ -277,7 +290,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
         """Returns the text of `ids`.
 
         Args:
-            ids: Ids of tokens.
+            ids: The ids of one text: a list, a tensor or an array.
             skip_special_tokens: Whether to leave out special tokens.
             clean_up_tokenization_spaces: Whether to remove spaces before punctuation and English
                 contractions, and to remove "<unk>". If not, `decode(encode(text))` is `text` for
@@ -285,7 +298,10 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
         Raises:
             KeyError: An id is neither in the vocabulary nor special.
+            TypeError: `ids` is a single id or a batch.
         """
+        if type(ids) is not list:
+            ids = id_list(ids, "ids")
         native, errors = self._current(), self._utf8_errors()
         if "decoder" not in self._tables and not self._replaces_methods():
             return native.decode(ids, skip_special_tokens, clean_up_tokenization_spaces, errors)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import _C
 from ..file_utils import StrPath
+from .arguments import fault_of_tokens, id_list
 
 logger = logging.getLogger(__name__)
 
@@ -132,18 +133,37 @@ class SymbolVocabulary:
         )
 
     def convert_tokens_to_ids(self, symbols: Iterable[str]) -> list[int]:
-        """Returns the ids of symbols; errors as in `get_idx`."""
+        """Returns the ids of symbols; errors as in `get_idx`.
+
+        Args:
+            symbols: A list of symbols. Of a str, its characters are the symbols, as in 2019.
+
+        Raises:
+            TypeError: `symbols` is not a list of symbols.
+        """
         if self._replaces("get_idx"):
             return [self.get_idx(symbol) for symbol in symbols]
         ids = self.sym2idx
-        return [ids[symbol] if symbol in ids else self.get_idx(symbol) for symbol in symbols]
+        try:
+            return [ids[symbol] if symbol in ids else self.get_idx(symbol) for symbol in symbols]
+        except TypeError as error:
+            raise fault_of_tokens(symbols, "symbols") or error from None
 
     def convert_ids_to_tokens(self, indices: Iterable[int]) -> list[str]:
-        """Returns the symbols of ids; errors as in `get_sym`."""
+        """Returns the symbols of ids, a list, a tensor or an array; errors as in `get_sym`.
+
+        Raises:
+            TypeError: `indices` is a single id or a batch.
+        """
+        ids = indices if type(indices) is list else id_list(indices, "indices")
         if self._replaces("get_sym"):
-            return [self.get_sym(index) for index in _ints(indices)]
+            return [self.get_sym(index) for index in id_list(ids, "indices")]
         symbols, size = self.idx2sym, len(self.idx2sym)
-        return [symbols[i] if 0 <= i < size else self.get_sym(i) for i in _ints(indices)]
+        try:
+            return [symbols[i] if 0 <= i < size else self.get_sym(i) for i in ids]
+        except (RuntimeError, TypeError, ValueError):  # of comparing rows, too
+            id_list(ids, "indices")  # raises if they are no ids
+            raise
 
     def convert_to_tensor(self, symbols: Iterable[str]) -> Tensor:
         """Returns the ids of symbols as an int64 tensor [tokens]; errors as in `get_idx`."""
@@ -153,11 +173,15 @@ class SymbolVocabulary:
         """Returns the symbols of ids, joined by spaces.
 
         Args:
-            indices: Ids: a list, a tensor or an array.
+            indices: The ids of one text: a list, a tensor or an array.
             exclude: Ids to leave out.
+
+        Raises:
+            TypeError: `indices` is a single id or a batch.
         """
         if exclude is not None:
-            indices = [index for index in _ints(indices) if index not in exclude]
+            excluded = id_list(exclude, "exclude")
+            indices = [index for index in id_list(indices, "indices") if index not in excluded]
         return " ".join(self.convert_ids_to_tokens(indices))
 
     def _replaces(self, *names: str) -> bool:
@@ -166,8 +190,3 @@ class SymbolVocabulary:
             name in self.__dict__ or getattr(type(self), name) is not self._methods[name]
             for name in names
         )
-
-
-def _ints(indices: Iterable[int]) -> Iterable[int]:
-    """Converts a tensor or an array to a list of ints; returns anything else unchanged."""
-    return indices.tolist() if hasattr(indices, "tolist") else indices

@@ -18,6 +18,7 @@ from .. import _C
 from .._files.plain_files import read_attributes, write_attributes
 from .._files.pretrained import archive_map, resolve_vocabulary
 from ..file_utils import StrPath
+from .arguments import check_sentences
 from .encoded_batches import ReturnTensors, check_batch, named
 from .symbol_vocabulary import SymbolVocabulary
 
@@ -190,6 +191,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
             sents: Sentences, each a list of symbols.
             verbose: Whether to show a progress bar if stderr is a terminal.
         """
+        check_sentences(sents)
         self.counter.update(chain.from_iterable(_bar(sents, verbose)))
 
     def save_vocabulary(self, vocab_path: StrPath) -> str:
@@ -262,6 +264,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
         Returns:
             If `ordered` an int64 tensor [tokens]; otherwise a list of one such tensor per sentence.
         """
+        check_sentences(sents)
         encoded = [self.convert_to_tensor(symbols) for symbols in _bar(sents, verbose)]
         if not ordered:
             return encoded
