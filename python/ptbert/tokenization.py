@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from . import _C
-from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary
+from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary, vocabulary_inside
 from ._text.arguments import fault_of_tokens, id_list
 from ._text.encoded_batches import ReturnTensors, check_batch, named
 from ._text.native import HasNativeMethods, Source, native_methods
@@ -125,8 +125,8 @@ class BertTokenizer(HasNativeMethods):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
-                directory with a vocab.txt, a vocabulary file, or its URL. A shortcut name overrides
-                `do_lower_case` and limits `max_len`.
+                directory with a vocab.txt, a vocabulary file or a .tar.gz archive with one, or the
+                URL of either. A shortcut name overrides `do_lower_case` and limits `max_len`.
             cache_dir: Where downloaded files are kept.
             inputs: Further arguments of the class, by position.
             kwargs: Further arguments of the class, by name.
@@ -140,7 +140,8 @@ class BertTokenizer(HasNativeMethods):
             names = ("do_lower_case", "max_len", "do_basic_tokenize", "never_split")
             kwargs = _arguments_for(name, {**dict(zip(names, inputs, strict=False)), **kwargs})
             inputs = ()
-        return cls(vocab_file, *inputs, **kwargs)
+        with vocabulary_inside(vocab_file) as path:
+            return cls(path, *inputs, **kwargs)
 
     @classmethod
     def train(

@@ -123,7 +123,7 @@ class TransfoXLCorpus:
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_CORPUS_ARCHIVE_MAP`), or
-                a directory with vocab.bin and corpus.bin.
+                a directory or a .tar.gz archive (also by URL) with vocab.bin and corpus.bin.
             cache_dir: Where downloaded files are kept.
             inputs: Arguments of `TransfoXLTokenizer`, by position.
             kwargs: Arguments of `TransfoXLTokenizer`, by name.
@@ -135,10 +135,10 @@ class TransfoXLCorpus:
         vocab = TransfoXLTokenizer.from_pretrained(
             pretrained_model_name_or_path, cache_dir, *inputs, **kwargs
         )
-        path = resolve_corpus(pretrained_model_name_or_path, cache_dir)
-        logger.info("loading corpus file %s", path)
         corpus = cls(*inputs, **kwargs)
-        corpus._restore(read_attributes(path), path)
+        with resolve_corpus(pretrained_model_name_or_path, cache_dir) as path:
+            logger.info("loading corpus file %s", path)
+            corpus._restore(read_attributes(path), path)
         corpus.vocab = vocab
         return corpus
 

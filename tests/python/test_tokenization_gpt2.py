@@ -411,7 +411,9 @@ def test_broken_or_missing_files_raise(tmp_path: Path) -> None:
         FileNotFoundError, match=r"`vocab_file` must be a file, but .* is a directory"
     ):
         GPT2Tokenizer(tmp_path, merges)
-    with pytest.raises(NotADirectoryError, match=r"must be a directory with `vocab.json` and"):
+    with pytest.raises(
+        NotADirectoryError, match=r"must be a directory or a .tar.gz archive with `vocab.json`"
+    ):
         GPT2Tokenizer.from_pretrained(vocab)
     merges.unlink()
     with pytest.raises(FileNotFoundError, match=r"must contain `merges.txt`, but does not"):

@@ -142,6 +142,8 @@ def resolve_vocabulary(
 ) -> Path:
     """Finds a vocabulary file by its path, directory or URL, or by a model's name or Hub id.
 
+    It may be a .tar.gz archive: open it with `vocabulary_inside`.
+
     Raises:
         OSError: There is none; the message says what was looked for and where.
     """
@@ -152,45 +154,85 @@ def resolve_vocabulary(
     return _first_of(filenames, path, path) if path.is_dir() else path
 
 
+@contextmanager
+def vocabulary_inside(file: StrPath, family: Family = "bert") -> Iterator[Path]:
+    """Yields a vocabulary file, or that inside a .tar.gz archive until the context ends.
+
+    Raises:
+        OSError: The archive is damaged or has no vocabulary.
+    """
+    path, names = Path(file), (VOCABULARY_NAMES[family],)
+    if not _is_archive(path):
+        yield path
+        return
+    with _extracted(path, names, _either(names)) as folder:
+        yield _first_of(names, folder, path)
+
+
+@contextmanager
 def resolve_bpe_files(
     name_or_path: StrPath, cache_dir: StrPath | None, family: Family
-) -> tuple[Path, Path, Path | None]:
-    """Finds vocab.json, merges.txt and, in a directory, special_tokens.txt if there is one.
+) -> Iterator[tuple[Path, Path, Path | None]]:
+    """Finds vocab.json, merges.txt and, if there is one, special_tokens.txt, in a directory, a
+    .tar.gz archive (also by URL) or the Hub.
+
+    Files extracted from an archive are deleted when the context ends.
 
     Raises:
         OSError: One of the first two is missing; the message says what was looked for and where.
     """
     vocab_name, merges_name = VOCABULARY_NAMES[family], MERGES_NAME
     if repository := _hub_repository(name_or_path, family):
-        return (
+        yield (
             _from_hub(name_or_path, repository, (vocab_name,), cache_dir),
             _from_hub(name_or_path, repository, (merges_name,), cache_dir),
             None,
         )
-    folder = _local_path(name_or_path, cache_dir, family)
-    if not folder.is_dir():
+        return
+    path = _local_path(name_or_path, cache_dir, family)
+    if path.is_dir():
+        yield _bpe_files(path, path, vocab_name)
+        return
+    if not _is_archive(path):
         raise NotADirectoryError(
-            f"`{name_or_path}` must be a directory with `{vocab_name}` and `{merges_name}`, but is "
-            "a file. Pass the directory, or make the tokenizer from the two files."
+            f"`{name_or_path}` must be a directory or a .tar.gz archive with `{vocab_name}` and "
+            f"`{merges_name}`, but is another file. Pass the directory, or make the tokenizer from "
+            "the two files."
         )
+    names = (vocab_name, merges_name, SPECIAL_TOKENS_NAME)
+    with _extracted(path, names, f"`{vocab_name}` and `{merges_name}`") as folder:
+        yield _bpe_files(folder, path, vocab_name)
+
+
+def _bpe_files(folder: Path, origin: Path, vocab_name: str) -> tuple[Path, Path, Path | None]:
     special_tokens = folder / SPECIAL_TOKENS_NAME
     return (
-        _first_of((vocab_name,), folder, folder),
-        _first_of((merges_name,), folder, folder),
+        _first_of((vocab_name,), folder, origin),
+        _first_of((MERGES_NAME,), folder, origin),
         special_tokens if special_tokens.is_file() else None,
     )
 
 
-def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Path:
-    """Finds the corpus.bin of Transformer-XL by its directory, or by a model's name or Hub id.
+@contextmanager
+def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> Iterator[Path]:
+    """Finds the corpus.bin of Transformer-XL in a directory, a .tar.gz archive (also by URL) or
+    the Hub.
+
+    A file extracted from an archive is deleted when the context ends.
 
     Raises:
         OSError: There is none; the message says what was looked for and where.
     """
+    names = (CORPUS_NAME,)
     if repository := _hub_repository(name_or_path, "transfo-xl"):
-        return _from_hub(name_or_path, repository, (CORPUS_NAME,), cache_dir)
+        yield _from_hub(name_or_path, repository, names, cache_dir)
+        return
     path = _local_path(name_or_path, cache_dir, "transfo-xl")
-    return _first_of((CORPUS_NAME,), path, path)
+    if path.is_dir() or not _is_archive(path):
+        yield _first_of(names, path, path)
+        return
+    with _extracted(path, names, _either(names)) as folder:
+        yield _first_of(names, folder, path)
 
 
 @contextmanager
@@ -222,9 +264,8 @@ def resolve_model(
     if path.is_dir():
         yield _model_files(path, path, *names)
         return
-    with TemporaryDirectory(prefix="ptbert-") as folder:
-        _extract(path, Path(folder), *names)
-        yield _model_files(Path(folder), path, *names)
+    with _extracted(path, sum(names, ()), f"{_either(names[0])} and weights") as folder:
+        yield _model_files(folder, path, *names)
 
 
 def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:
@@ -324,26 +365,56 @@ def _model_files(
     return ModelFiles(config, _first_of(weights, folder, origin) if weights else None)
 
 
-def _extract(
-    archive: Path, folder: Path, configs: tuple[str, ...], weights: tuple[str, ...]
-) -> None:
+def _is_archive(path: Path) -> bool:
+    """Whether a file is, or by its name should be, a .tar.gz archive."""
+    if path.name.endswith((".tar.gz", ".tgz")):
+        return True
+    with path.open("rb") as file:  # a download has a hash for a name
+        return file.read(2) == b"\x1f\x8b"  # RFC 1952: the first bytes of gzip
+
+
+@contextmanager
+def _extracted(archive: Path, names: tuple[str, ...], contents: str) -> Iterator[Path]:
+    """Yields a temporary folder with the files of these names in a .tar.gz archive.
+
+    They are at its top or, as `tar czf model.tar.gz model` puts them, in one folder of it.
+    """
+    with TemporaryDirectory(prefix="ptbert-") as temporary:
+        top = Path(temporary)
+        _extract(archive, top, names, contents)
+        folders = sorted(path for path in top.iterdir() if path.is_dir())
+        if not folders or any(path.is_file() for path in top.iterdir()):
+            yield top
+            return
+        if len(folders) > 1:
+            raise OSError(
+                f"`{archive}` must contain {contents} once, but does in the folders "
+                f"{', '.join(f'`{path.name}`' for path in folders)}. Extract it, and pass one of "
+                "them."
+            )
+        yield folders[0]
+
+
+def _extract(archive: Path, folder: Path, names: tuple[str, ...], contents: str) -> None:
     try:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in tar:
                     _check_member(archive, member)
-                    name = str(PurePosixPath(member.name))
+                    parts = PurePosixPath(member.name).parts
                     source = tar.extractfile(member)
-                    if source is not None and name in configs + weights:
-                        with source, (folder / name).open("wb") as target:
+                    if source is not None and len(parts) <= 2 and parts[-1] in names:
+                        path = folder.joinpath(*parts)
+                        path.parent.mkdir(exist_ok=True)
+                        with source, path.open("wb") as target:
                             shutil.copyfileobj(source, target, _CHUNK_BYTES)
             while stream.read(_CHUNK_BYTES):  # gzip checks its checksum only at the end.
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise OSError(
             f"`{archive}` must be a directory or a complete .tar.gz archive with "
-            f"{_either(configs)} and weights, but cannot be read as one ({error}). Download "
-            "it again, or pass the directory with the files."
+            f"{contents}, but cannot be read as one ({error}). Download it again, or pass the "
+            "directory with the files."
         ) from error
 
 

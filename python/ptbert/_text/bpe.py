@@ -72,28 +72,26 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`),
-                which limits `max_len`; a directory with vocab.json, merges.txt and, optionally,
-                special_tokens.txt; or a Hub id.
+                which limits `max_len`; a directory or a .tar.gz archive (also by URL) with
+                vocab.json, merges.txt and, optionally, special_tokens.txt; or a Hub id.
             cache_dir: Where downloaded files are kept.
             inputs: Further arguments of the class, by position.
             kwargs: Further arguments of the class, by name. `special_tokens` replaces those of the
-                directory.
+                file.
 
         Raises:
             OSError: A file was not found; the message says where it was looked for.
         """
         name = pretrained_model_name_or_path
-        vocab_file, merges_file, special_tokens_file = resolve_bpe_files(
-            name, cache_dir, cls._family
-        )
         limit = max_len_map(cls._family).get(name) if isinstance(name, str) else None
         if limit is not None:
             given = kwargs.get("max_len")
             kwargs["max_len"] = limit if given is None else min(given, limit)
-        if special_tokens_file is not None and "special_tokens" not in kwargs:
-            text = special_tokens_file.read_text(encoding="utf-8")
-            kwargs["special_tokens"] = text.split("\n")[:-1]
-        return cls(vocab_file, merges_file, *inputs, **kwargs)
+        with resolve_bpe_files(name, cache_dir, cls._family) as files:
+            vocab_file, merges_file, special_tokens_file = files
+            if special_tokens_file is not None and "special_tokens" not in kwargs:
+                kwargs["special_tokens"] = read_special_tokens(special_tokens_file)
+            return cls(vocab_file, merges_file, *inputs, **kwargs)
 
     def __repr__(self) -> str:
         return (

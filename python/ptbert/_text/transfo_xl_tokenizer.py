@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from .. import _C
 from .._files.plain_files import read_attributes, write_attributes
-from .._files.pretrained import archive_map, resolve_vocabulary
+from .._files.pretrained import archive_map, resolve_vocabulary, vocabulary_inside
 from ..file_utils import StrPath
 from .arguments import check_sentences
 from .encoded_batches import ReturnTensors, check_batch, named
@@ -97,8 +97,8 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
-                directory with a vocab.bin, such a file, or its URL. Its attributes override
-                `inputs` and `kwargs`.
+                directory with a vocab.bin, such a file or a .tar.gz archive with one, or the URL of
+                either. Its attributes override `inputs` and `kwargs`.
             cache_dir: Where downloaded files are kept.
             inputs: Arguments of the class, by position.
             kwargs: Arguments of the class, by name.
@@ -110,7 +110,8 @@ class TransfoXLTokenizer(SymbolVocabulary):
         path = resolve_vocabulary(pretrained_model_name_or_path, cache_dir, "transfo-xl")
         logger.info("loading vocabulary file %s", path)
         tokenizer = cls(*inputs, **kwargs)
-        tokenizer._restore(read_attributes(path), path)
+        with vocabulary_inside(path, "transfo-xl") as vocab_file:
+            tokenizer._restore(read_attributes(vocab_file), path)
         return tokenizer
 
     def _restore(self, attributes: dict[str, Any], path: Path) -> None:
