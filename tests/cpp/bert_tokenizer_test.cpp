@@ -102,6 +102,8 @@ TEST_F(BertTokenizerTest, VocabularyStripsLinesAndKeepsTheLastOfEqualTokens) {
   EXPECT_EQ(ids, (Ids{4, 1, 2, 3}));
   EXPECT_EQ(vocab.id("a"), 4);
   EXPECT_EQ(vocab.token(4), "a");
+  EXPECT_EQ(Vocabulary::load(write("\uFEFFa\n\uFEFF")).token(0), "a");
+  EXPECT_EQ(Vocabulary::load(write("\uFEFFa\n\uFEFF")).token(1), "\uFEFF");
   EXPECT_THROW(vocab.token(0), std::out_of_range);
   EXPECT_FALSE(vocab.is_consecutive());
   EXPECT_TRUE(Vocabulary::load(kVocabulary).is_consecutive());

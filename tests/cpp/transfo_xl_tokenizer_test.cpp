@@ -52,6 +52,8 @@ TEST_F(TransfoXLTokenizerTest, ReaderEndsLinesAsPythonDoes) {
   EXPECT_EQ(lines_of(write("a\nb\r\nc\rd")), (Strings{"a", "b", "c", "d"}));
   EXPECT_EQ(lines_of(write("\r\n\n\r")), (Strings{"", "", ""}));
   EXPECT_EQ(lines_of(write("")), Strings());
+  EXPECT_EQ(lines_of(write("\uFEFFa\n\uFEFFb")), (Strings{"a", "\uFEFFb"}));
+  EXPECT_EQ(lines_of(write("\uFEFF")), Strings());
 }
 
 TEST_F(TransfoXLTokenizerTest, ReaderFindsLineEndsAcrossBlocks) {

@@ -119,7 +119,8 @@ ALPHABET = st.one_of(
 def test_any_text_equals_oracle(text: str, delimiter: str | None, lower_case: bool) -> None:
     options = {"special": ["<unk>"], "delimiter": delimiter, "lower_case": lower_case}
     with TemporaryDirectory() as folder:
-        assert_same_on(write(Path(folder), text), [text], options)
+        # A byte order mark before the text of a file is skipped, unlike in 2019.
+        assert_same_on(write(Path(folder), text.lstrip("\ufeff")), [text], options)
 
 
 def test_characters_equal_oracle(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 #include "ptbert/text/bpe_files.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
@@ -23,7 +24,8 @@ void check_utf8(std::string_view text, const char* name, const std::string& file
 /// Parses a flat JSON object of strings and integers (RFC 8259).
 class VocabularyReader {
 public:
-  VocabularyReader(std::string_view json, const std::string& file) : json_(json), file_(file) {}
+  VocabularyReader(std::string_view json, const std::string& file)
+      : json_(json), file_(file), position_(byte_order_mark_length(json)) {}
 
   std::vector<Vocabulary::Entry> read() {
     constexpr std::size_t kBytesOfEntry = 16; // a guess, to reserve memory
@@ -162,21 +164,22 @@ private:
 
   std::string_view json_;
   const std::string& file_;
-  std::size_t position_ = 0;
+  std::size_t position_;
 };
 
 /// Removes the first line, with its end ("\n", "\r\n" or a lone "\r", as in Python's text mode),
-/// from a text. Returns false, leaving the text unchanged, if it contains no line end.
+/// from a text. The last line may lack an end. Returns false if no text is left.
 bool take_line(std::string_view& text, std::string_view& line) {
+  if (text.empty()) {
+    return false;
+  }
   std::size_t end = 0;
   while (end < text.size() && text[end] != '\n' && text[end] != '\r') {
     ++end;
   }
-  if (end == text.size()) {
-    return false;
-  }
   line = text.substr(0, end);
-  text.remove_prefix(end + (text.substr(end, 2) == "\r\n" ? 2 : 1));
+  const std::size_t terminator = text.substr(end, 2) == "\r\n" ? 2 : 1;
+  text.remove_prefix(std::min(end + terminator, text.size()));
   return true;
 }
 

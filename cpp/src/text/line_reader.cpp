@@ -32,6 +32,10 @@ LineReader::LineReader(std::filesystem::path file, std::string argument, ReadPro
 }
 
 bool LineReader::next(std::string_view& line) {
+  if (line_number_ == 0 && !at_end_) {
+    read_block();
+    begin_ = byte_order_mark_length(buffer_);
+  }
   const std::size_t end = find_line_end();
   if (end == buffer_.size() && begin_ == end) // no text is left
     return false;

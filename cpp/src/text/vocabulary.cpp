@@ -99,7 +99,8 @@ Vocabulary Vocabulary::load(const std::filesystem::path& file) {
   const std::string content = read_file(file);
   check_content(content, file);
   std::vector<Entry> entries;
-  for (const std::string_view line : split_lines(content)) {
+  const std::string_view text = std::string_view(content).substr(byte_order_mark_length(content));
+  for (const std::string_view line : split_lines(text)) {
     entries.push_back({strip(line), static_cast<std::int64_t>(entries.size())});
   }
   return Vocabulary(std::move(entries));

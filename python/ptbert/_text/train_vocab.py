@@ -7,6 +7,7 @@ spelled in the symbols of the format: bytes, or characters with the marks "##" o
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections import Counter
@@ -194,7 +195,12 @@ def _count_words(
         for path in paths:
             with path.open("rb") as lines:
                 for number, line in enumerate(lines, start=1):
-                    counts.update(split(_decoded(line, number, path)))
+                    text = _decoded(line, number, path)
+                    if number == 1:
+                        text = text.removeprefix("\ufeff")  # a byte order mark
+                    # Lines may also end in a lone "\r", and "\r\n" is "\n".
+                    for part in io.StringIO(text, newline=None) if "\r" in text else (text,):
+                        counts.update(split(part))
                     bar.update(len(line))
     return counts
 

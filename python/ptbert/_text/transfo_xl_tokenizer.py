@@ -345,7 +345,7 @@ def _progress(path: StrPath, verbose: bool) -> Iterator[Callable[[int], object] 
 
 def _lines(path: StrPath, verbose: bool) -> Iterator[str]:
     """Yields the lines of a file, for tokenizers with replaced methods."""
-    with Path(path).open(encoding="utf-8") as file, _progress(path, verbose) as progress:
+    with Path(path).open(encoding="utf-8-sig") as file, _progress(path, verbose) as progress:
         for line in file:
             if progress:
                 progress(len(line.encode()))

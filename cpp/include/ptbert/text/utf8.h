@@ -11,6 +11,14 @@ namespace ptbert {
 /// std::string_view::npos.
 std::size_t find_invalid_utf8(std::string_view text);
 
+/// The bytes of U+FEFF as a byte order mark, which editors put before the text of a file.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Returns the number of bytes of the byte order mark that a text starts with: 0 or 3.
+inline std::size_t byte_order_mark_length(std::string_view text) {
+  return text.substr(0, kByteOrderMark.size()) == kByteOrderMark ? kByteOrderMark.size() : 0;
+}
+
 /// Whether a byte of well-formed UTF-8 is the first of its code point.
 inline bool starts_code_point(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
