@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
+import sys
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -25,6 +28,7 @@ from ._text.word_pieces import (
     _is_whitespace,
     whitespace_tokenize,
 )
+from .file_utils import cached_path
 
 # The names of the 2019 library, and `Vocabulary`.
 __all__ = [
@@ -41,6 +45,8 @@ __all__ = [
     "load_vocab",
     "whitespace_tokenize",
 ]
+# Names that came along in 2019: without `__all__`, `import *` gave what the module imported, too.
+__all__ += ["cached_path", "collections", "logger", "logging", "os", "unicodedata"]
 
 logger = logging.getLogger(__name__)
 

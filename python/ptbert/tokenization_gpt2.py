@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
+import re
+import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +18,7 @@ from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, ma
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.tables import ReadOnlyTable
 from ._text.train_vocab import Files, train_byte_level_bpe
+from .file_utils import cached_path
 
 __all__ = [
     "MERGES_NAME",
@@ -26,6 +31,8 @@ __all__ = [
     "bytes_to_unicode",
     "get_pairs",
 ]
+# Names that came along in 2019: without `__all__`, `import *` gave what the module imported, too.
+__all__ += ["cached_path", "json", "logger", "logging", "lru_cache", "os", "re", "sys"]
 
 logger = logging.getLogger(__name__)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+
+from tqdm import tqdm
 
 from . import _C
 from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
@@ -14,6 +19,7 @@ from ._text.arguments import token_list
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.native import Source
 from ._text.train_vocab import Files, train_bpe
+from .file_utils import cached_path
 from .tokenization import BasicTokenizer
 
 __all__ = [
@@ -27,6 +33,8 @@ __all__ = [
     "get_pairs",
     "text_standardize",
 ]
+# Names that came along in 2019: without `__all__`, `import *` gave what the module imported, too.
+__all__ += ["BasicTokenizer", "cached_path", "json", "logger", "logging", "os", "re", "sys", "tqdm"]
 
 logger = logging.getLogger(__name__)
 

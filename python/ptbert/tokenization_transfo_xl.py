@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import logging
+import os
+import pickle
+import sys
+import unicodedata
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +26,7 @@ from ._text.transfo_xl_tokenizer import (
     VOCAB_NAME,
     TransfoXLTokenizer,
 )
-from .file_utils import StrPath
+from .file_utils import StrPath, cached_path
 
 __all__ = [
     "CORPUS_NAME",
@@ -34,6 +40,9 @@ __all__ = [
     "TransfoXLTokenizer",
     "get_lm_corpus",
 ]
+# Names that came along in 2019: without `__all__`, `import *` gave what the module imported, too.
+__all__ += ["Counter", "OrderedDict", "cached_path", "glob", "logger", "logging", "np", "os"]
+__all__ += ["pickle", "sys", "torch", "unicodedata"]
 
 logger = logging.getLogger(__name__)
 
