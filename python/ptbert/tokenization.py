@@ -26,6 +26,9 @@ from ._text.word_pieces import (
     _is_control,
     _is_punctuation,
     _is_whitespace,
+    native_basic,
+    native_wordpiece,
+    watch_functions,
     whitespace_tokenize,
 )
 from .file_utils import cached_path
@@ -56,6 +59,9 @@ PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("bert", VOCAB_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("bert")
 
 _NO_LIMIT = int(1e12)
+
+# Client code may replace these names in this module, and the tokenizer then uses theirs.
+_WordpieceTokenizer, _load_vocab = WordpieceTokenizer, load_vocab
 
 _Self = TypeVar("_Self", bound="BertTokenizer")
 
@@ -110,13 +116,19 @@ class BertTokenizer(HasNativeMethods):
                 f"`vocab_file` must be an existing file, but is {os.fspath(vocab_file)}; use "
                 "`BertTokenizer.from_pretrained` to load from a directory or by name."
             )
-        loaded = LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file)))
-        self._loaded = loaded
-        self._vocab: OrderedDict[str, int] | LoadedVocabulary = loaded
+        self._vocab: OrderedDict[str, int] | LoadedVocabulary
+        if load_vocab is _load_vocab:
+            self._vocab = self._loaded = LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file)))
+        else:  # replaced in this module by client code
+            self._vocab = vocab = load_vocab(vocab_file)
+            self._ids_to_tokens = OrderedDict((index, token) for token, index in vocab.items())
         self.do_basic_tokenize = do_basic_tokenize
         self.basic_tokenizer = BasicTokenizer(do_lower_case, never_split)
-        self.wordpiece_tokenizer = WordpieceTokenizer({})
-        self.wordpiece_tokenizer._vocab = loaded
+        if WordpieceTokenizer is _WordpieceTokenizer:
+            self.wordpiece_tokenizer = WordpieceTokenizer({})
+            self.wordpiece_tokenizer._vocab = self._vocab
+        else:
+            self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
         self.max_len = max_len if max_len is not None else _NO_LIMIT
 
     @classmethod
@@ -379,16 +391,13 @@ class BertTokenizer(HasNativeMethods):
         return [s for s in (*steps, self.wordpiece_tokenizer) if isinstance(s, Source)]
 
     def _state(self) -> tuple[Any, ...]:
-        basic, wordpiece = self.basic_tokenizer, self.wordpiece_tokenizer
-        is_native = type(basic) is BasicTokenizer or not self.do_basic_tokenize
-        if not is_native or type(wordpiece) is not WordpieceTokenizer:
+        basic = native_basic(self.basic_tokenizer) if self.do_basic_tokenize else None
+        wordpiece = native_wordpiece(self.wordpiece_tokenizer)
+        if wordpiece is None or (basic is None and self.do_basic_tokenize):
             return None, None, False
-        own_vocab = wordpiece._vocab is self._vocab or wordpiece.vocab is self.vocab
-        return (
-            basic._native() if self.do_basic_tokenize else None,
-            wordpiece._native(),
-            own_vocab and not self._has_own_methods(),
-        )
+        inner = self.wordpiece_tokenizer
+        own_vocab = inner._vocab is self._vocab or inner.vocab is self.vocab
+        return basic, wordpiece, own_vocab and not self._has_own_methods()
 
     def _new_native(self, *state: Any) -> tuple[_C.TextEncoder | None, _C.TextEncoder | None]:
         """Returns the encoder that runs both tokenizers at once, or None if one of them was
@@ -404,7 +413,9 @@ class BertTokenizer(HasNativeMethods):
             raise TypeError(
                 f"`{method}` must have a `BasicTokenizer` and a `WordpieceTokenizer` with the "
                 "`vocab` of the tokenizer, and no other `tokenize` and `convert_tokens_to_ids` "
-                f"than theirs, but has {self.basic_tokenizer!r} and {self.wordpiece_tokenizer!r}."
+                f"than theirs, but has {self.basic_tokenizer!r} and {self.wordpiece_tokenizer!r}, "
+                "or a method or function that they call is replaced. Use `tokenize` and "
+                "`convert_tokens_to_ids`, which call what replaces it."
             )
         return encoder
 
@@ -507,3 +518,6 @@ def _arguments_for(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         "do_lower_case": lower_case,
         "max_len": limit if max_len is None else min(max_len, limit),
     }
+
+
+watch_functions(sys.modules[__name__])

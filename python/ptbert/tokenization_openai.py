@@ -19,6 +19,7 @@ from ._text.arguments import token_list
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.native import Source
 from ._text.train_vocab import Files, train_bpe
+from ._text.word_pieces import native_basic
 from .file_utils import cached_path
 from .tokenization import BasicTokenizer
 
@@ -200,8 +201,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
         return [self.nlp] if isinstance(self.nlp, Source) else []
 
     def _state(self) -> tuple[Any, ...]:
-        has_words = self.fix_text is None and type(self.nlp) is BasicTokenizer
-        return (*super()._state(), self.nlp._native() if has_words else None)
+        return (*super()._state(), native_basic(self.nlp) if self.fix_text is None else None)
 
     def _new_native(self, *state: Any) -> tuple[Any, Any]:
         *tables, basic = state

@@ -254,20 +254,6 @@ def test_replaced_tokenizers_are_used(tokenizer: BertTokenizer) -> None:
     assert tokenizer.tokenize("sea boat") == ["S", "EA", "BO", "AT"]
 
 
-def test_replaced_step_raises() -> None:
-    tokenizer = BasicTokenizer()
-    with pytest.raises(AttributeError, match="_run_strip_accents"):
-        tokenizer._run_strip_accents = str
-    with pytest.raises(AttributeError, match="tokenize"):
-        tokenizer.tokenize = str.split  # type: ignore[method-assign, assignment]
-    with pytest.raises(TypeError) as error:
-        type("Accents", (BasicTokenizer,), {"_run_strip_accents": lambda self, text: text})
-    assert str(error.value) == (
-        "`Accents` must override `tokenize`, but overrides `_run_strip_accents`, a step that runs "
-        "in C++ and cannot be replaced on its own."
-    )
-
-
 # Copies
 
 

@@ -13,6 +13,7 @@
 #include "module.h"
 #include "ptbert/text/basic_tokenizer.h"
 #include "ptbert/text/unicode.h"
+#include "ptbert/text/utf8.h"
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 #include "text.h"
@@ -64,11 +65,43 @@ void register_predicates(py::module_& m) {
       "is_punctuation", [](std::uint32_t code) { return is_punctuation(code); }, py::arg("code"),
       "Whether BERT splits words at a code point.");
   m.def(
+      "is_chinese_char", [](std::uint32_t code) { return is_chinese_char(code); }, py::arg("code"),
+      "Whether BERT's basic tokenization makes a code point a word of its own.");
+  m.def(
       "whitespace_tokenize",
       [](const py::object& text) {
         return unlocked(text, [](std::string_view view) { return whitespace_tokenize(view); });
       },
       py::arg("text"), "The words of a text, as str.split makes them.");
+}
+
+/// Defines a function from text to text.
+void register_step(py::module_& m, const char* name, std::u32string (*step)(std::u32string_view),
+                   const char* doc) {
+  m.def(
+      name,
+      [step](const py::object& text) { return encode_utf8(step(decode_utf8(utf8(text, "text")))); },
+      py::arg("text"), doc);
+}
+
+/// The steps of basic tokenization one by one, for BasicTokenizers whose other steps are replaced.
+void register_steps(py::module_& m) {
+  register_step(m, "clean_text", clean_text, "Text without controls, and with plain spaces.");
+  register_step(m, "tokenize_chinese_chars", tokenize_chinese_chars,
+                "Text with spaces around CJK ideographs.");
+  register_step(m, "to_lower", to_lower, "Text in lower case.");
+  register_step(m, "strip_accents", strip_accents, "Decomposed text without nonspacing marks.");
+  m.def(
+      "split_on_punctuation",
+      [](const py::object& word) {
+        const std::u32string codes = decode_utf8(utf8(word, "text"));
+        Strings pieces;
+        for (const std::u32string_view piece : split_on_punctuation(codes)) {
+          pieces.push_back(encode_utf8(piece));
+        }
+        return pieces;
+      },
+      py::arg("text"), "Punctuation characters and the runs between them.");
 }
 
 void register_vocabulary(py::module_& m) {
@@ -139,6 +172,7 @@ void register_classes(py::module_& m) {
 
 void register_tokenizers(py::module_& m) {
   register_predicates(m);
+  register_steps(m);
   register_vocabulary(m);
   register_classes(m);
   register_text_encoder(m);
