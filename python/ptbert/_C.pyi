@@ -56,10 +56,12 @@ __all__: list[str] = [
     "bert_adam_update",
     "buffers",
     "bytes_to_unicode",
+    "clean_text",
     "count_symbols",
     "enable_fast_paths",
     "fast_paths_enabled",
     "gelu",
+    "is_chinese_char",
     "is_control",
     "is_punctuation",
     "is_whitespace",
@@ -74,8 +76,12 @@ __all__: list[str] = [
     "register_kind",
     "split_into_heads",
     "split_line",
+    "split_on_punctuation",
     "standardize_text",
+    "strip_accents",
     "swish",
+    "to_lower",
+    "tokenize_chinese_chars",
     "torch_version",
     "use_product_library",
     "warmup_constant",
@@ -554,6 +560,11 @@ def bytes_to_unicode() -> list[tuple[int, str]]:
     Each byte and the character that represents it in GPT-2's files.
     """
 
+def clean_text(text: typing.Any) -> str:
+    """
+    Text without controls, and with plain spaces.
+    """
+
 def count_symbols(
     path: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, progress: typing.Any
 ) -> dict[str, int]:
@@ -572,6 +583,11 @@ def fast_paths_enabled() -> bool:
     """
 
 def gelu(x: torch.Tensor) -> typing.Any: ...
+def is_chinese_char(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
+    """
+    Whether BERT's basic tokenization makes a code point a word of its own.
+    """
+
 def is_control(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     Whether BERT's text cleaning drops a code point.
@@ -652,12 +668,32 @@ def split_line(
     The symbols of a line.
     """
 
+def split_on_punctuation(text: typing.Any) -> list[str]:
+    """
+    Punctuation characters and the runs between them.
+    """
+
 def standardize_text(text: typing.Any) -> str:
     """
     GPT's clean-up of text before spaCy.
     """
 
+def strip_accents(text: typing.Any) -> str:
+    """
+    Decomposed text without nonspacing marks.
+    """
+
 def swish(x: torch.Tensor) -> typing.Any: ...
+def to_lower(text: typing.Any) -> str:
+    """
+    Text in lower case.
+    """
+
+def tokenize_chinese_chars(text: typing.Any) -> str:
+    """
+    Text with spaces around CJK ideographs.
+    """
+
 def use_product_library(library: str) -> None:
     """
     Makes linear layers use a library; see ptbert.utils.
