@@ -137,6 +137,13 @@ def cache_folder(cache_dir: StrPath | None) -> Path:
     return folder
 
 
+def not_writable(folder: Path) -> PermissionError:
+    """Returns the error for a cache that a download cannot be written to."""
+    return PermissionError(
+        f"`cache_dir` ({folder}) must be a directory that can be written to, but is not."
+    )
+
+
 def cached_copy(url: str, cache_dir: StrPath | None = None) -> Path | None:
     """Returns the newest copy of `url` in the cache, or None.
 
@@ -187,8 +194,6 @@ def _download(url: str, etag: str | None, target: Path) -> None:
             "holds no copy. Check the address and the connection, or pass a local path."
         ) from error
     except PermissionError as error:
-        raise PermissionError(
-            f"`cache_dir` ({target.parent}) must be a directory that can be written to, but is not."
-        ) from error
+        raise not_writable(target.parent) from error
     finally:
         incomplete.unlink(missing_ok=True)

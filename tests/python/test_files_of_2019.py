@@ -269,6 +269,22 @@ def test_files_of_gpt_in_a_cache_of_2019_are_found_by_name(tmp_path: Path) -> No
     assert tokenizer.encode("lo") == [2]
 
 
+@pytest.mark.parametrize("name", ["bert-base-uncased", "https://127.0.0.1:9/model.tar.gz"])
+def test_cache_dir_that_cannot_be_written_to_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)  # the superuser may write everywhere
+    message = rf"`cache_dir` \({tmp_path}\) must be a directory that can be written to, but is not"
+    with pytest.raises(PermissionError, match=message):
+        BertModel.from_pretrained(name, cache_dir=tmp_path)
+
+
 @pytest.mark.parametrize("found", ["a file", "a link to nothing"])
 @pytest.mark.parametrize("below", [False, True])
 def test_cache_dir_that_is_no_directory_is_named(found: str, below: bool, tmp_path: Path) -> None:

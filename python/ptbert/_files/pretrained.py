@@ -24,6 +24,7 @@ from ..file_utils import (
     cache_folder,
     cached_copy,
     cached_path,
+    not_writable,
 )
 
 logger = logging.getLogger(__name__)
@@ -299,6 +300,8 @@ def _from_hub(
             return Path(hf_hub_download(repository, filename, cache_dir=folder))
         except EntryNotFoundError as error:
             cause = error
+        except PermissionError as error:
+            raise not_writable(folder) from error
         except Exception as error:  # The HTTP libraries in use share no exception class.
             cause = error
             break
