@@ -41,7 +41,13 @@ PYTORCH_PRETRAINED_BERT_CACHE = _default_cache_dir(os.environ)
 
 
 def url_to_filename(url: str, etag: str | None = None) -> str:
-    """Returns the name of `url` in the cache: sha256(url), or sha256(url).sha256(etag)."""
+    """Returns the name of `url` in the cache: sha256(url), or sha256(url).sha256(etag).
+
+    Example:
+        >>> name = url_to_filename("https://example.org/vocab.txt", etag="1")
+        >>> [len(part) for part in name.split(".")]
+        [64, 64]
+    """
     return ".".join(sha256(part.encode()).hexdigest() for part in (url, etag) if part)
 
 
@@ -50,6 +56,15 @@ def filename_to_url(filename: str, cache_dir: StrPath | None = None) -> tuple[st
 
     Raises:
         FileNotFoundError: The file, or the .json file with its URL, is not in the cache.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(folder, "1a2b").touch()
+        ...     description = '{"url": "https://example.org/vocab.txt", "etag": null}'
+        ...     _ = Path(folder, "1a2b.json").write_text(description)
+        ...     filename_to_url("1a2b", folder)
+        ('https://example.org/vocab.txt', None)
     """
     cached = cache_folder(cache_dir) / filename
     description = cached.with_name(cached.name + ".json")
@@ -67,6 +82,10 @@ def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> s
         FileNotFoundError: The path does not exist.
         OSError: The URL is not in the cache and cannot be downloaded.
         ValueError: Neither a path nor an http(s) URL.
+
+    Example:
+        >>> cached_path(".")
+        '.'
     """
     name = os.fspath(url_or_filename)
     scheme = urlparse(name).scheme

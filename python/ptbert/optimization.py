@@ -89,21 +89,38 @@ class _LRSchedule(ABC):
 
 
 class ConstantLR(_LRSchedule):
-    """Always 1."""
+    """Always 1.
+
+    Example:
+        >>> ConstantLR().get_lr(5)
+        1.0
+    """
 
     def get_lr_(self, progress: float) -> float:
         return 1.0
 
 
 class WarmupConstantSchedule(_LRSchedule):
-    """Rises from 0 to 1, then stays at 1."""
+    """Rises from 0 to 1, then stays at 1.
+
+    Example:
+        >>> schedule = WarmupConstantSchedule(warmup=0.1, t_total=100)
+        >>> [round(schedule.get_lr(step), 2) for step in (0, 5, 10, 100)]
+        [0.0, 0.5, 1.0, 1.0]
+    """
 
     def get_lr_(self, progress: float) -> float:
         return _C.warmup_constant(progress, self.warmup)
 
 
 class WarmupLinearSchedule(_LRSchedule):
-    """Rises from 0 to 1, then falls linearly to 0 at the end."""
+    """Rises from 0 to 1, then falls linearly to 0 at the end.
+
+    Example:
+        >>> schedule = WarmupLinearSchedule(warmup=0.1, t_total=100)
+        >>> [round(schedule.get_lr(step), 2) for step in (0, 5, 10, 55, 99)]
+        [0.0, 0.5, 1.0, 0.5, 0.01]
+    """
 
     warn_t_total = True
 
@@ -116,6 +133,11 @@ class WarmupCosineSchedule(_LRSchedule):
 
     Args:
         cycles: The default, 0.5, ends at 0.
+
+    Example:
+        >>> schedule = WarmupCosineSchedule(warmup=0.1, t_total=100)
+        >>> [round(schedule.get_lr(step), 2) for step in (0, 5, 10, 55, 100)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
     warn_t_total = True
@@ -135,6 +157,11 @@ class WarmupCosineWithHardRestartsSchedule(WarmupCosineSchedule):
 
     Raises:
         ValueError: `cycles` is less than 1.
+
+    Example:
+        >>> schedule = WarmupCosineWithHardRestartsSchedule(warmup=0.2, t_total=100, cycles=2)
+        >>> [round(schedule.get_lr(step), 2) for step in (10, 20, 40, 59, 61)]
+        [0.5, 1.0, 0.5, 0.0, 1.0]
     """
 
     def __init__(
@@ -153,6 +180,11 @@ class WarmupCosineWithWarmupRestartsSchedule(WarmupCosineWithHardRestartsSchedul
 
     Raises:
         ValueError: `cycles` is less than 1, or `warmup` * `cycles` is not below 1.
+
+    Example:
+        >>> schedule = WarmupCosineWithWarmupRestartsSchedule(warmup=0.2, t_total=100, cycles=2)
+        >>> [round(schedule.get_lr(step), 2) for step in (10, 20, 35, 50, 60, 70)]
+        [0.5, 1.0, 0.5, 0.0, 0.5, 1.0]
     """
 
     def __init__(

@@ -49,6 +49,11 @@ def bytes_to_unicode() -> dict[int, str]:
 
     Bytes of visible Latin-1 characters map to these; all others, such as white space and controls,
     to U+0100, U+0101, ... The dict is read-only.
+
+    Example:
+        >>> characters = bytes_to_unicode()
+        >>> characters[ord("a")], characters[ord(" ")]
+        ('a', 'Ġ')
     """
     items = dict(_C.bytes_to_unicode())
     return ReadOnlyTable((b, items[b]) for b in sorted(items, key=lambda b: ord(items[b])))

@@ -51,6 +51,10 @@ def text_standardize(text: str) -> str:
 
     Replaces dashes, ellipses and acute accents by ASCII, puts spaces around runs of punctuation,
     and folds white space to " ", or to " \\n " if it contains a newline.
+
+    Example:
+        >>> text_standardize("well—yes!")
+        'well - yes !'
     """
     return _C.standardize_text(text)
 

@@ -253,6 +253,14 @@ def get_lm_corpus(datadir: StrPath, dataset: str, verbose: bool = True) -> Trans
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: There is no such dataset, a file is damaged, or cache.pt is of another dataset.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for split in ("train", "valid", "test"):
+        ...         _ = (Path(folder) / f"{split}.txt").write_text("a b a\\nb c\\n")
+        ...     get_lm_corpus(folder, "wt2").valid
+        tensor([1, 2, 1, 0, 2, 3, 0])
     """
     rules, cache = _rules(dataset), Path(datadir) / _CACHE_NAME
     if cache.is_file():

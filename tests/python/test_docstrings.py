@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 import ptbert
+from test_parity_table import ROWS, find
 
 
 def examples() -> Iterator[doctest.DocTest]:
@@ -31,6 +33,21 @@ def test_there_are_examples() -> None:
     names = "ptbert.modeling.BertModel", "ptbert.tokenization_gpt2.GPT2Tokenizer"
     assert EXAMPLES.keys() >= set(names)
     assert len(EXAMPLES) > 20
+
+
+NAMES = [row.name for row in ROWS if row.status == "yes"]
+CLASSES = {
+    name: value
+    for name in NAMES
+    if name.startswith(("modeling.", "optimization."))
+    if inspect.isclass(value := find(name)) and not value.__name__.startswith("_")
+}
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_class_has_an_example(name: str) -> None:
+    # Its own docstring: `inspect.getdoc` would also return that of a base class.
+    assert ">>> " in (vars(CLASSES[name])["__doc__"] or "")
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

@@ -38,7 +38,13 @@ class BertNode(CppModule):
 
 
 class BertEmbeddings(BertNode):
-    """Sum of word, position and segment embeddings, then LayerNorm and dropout."""
+    """Sum of word, position and segment embeddings, then LayerNorm and dropout.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertEmbeddings(config)(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertEmbeddings
 
@@ -72,6 +78,13 @@ class BertSelfAttention(BertAttentionOptions):
         output_attentions: Return `(attentions, output)`: the attention weights [batch, heads,
             query, key] after softmax, dropout and head mask, and the output.
         keep_multihead_output: Keep `multihead_output`.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> attention = BertSelfAttention(config, output_attentions=True)
+        >>> attentions, output = attention(torch.ones(1, 3, 32))
+        >>> attentions.shape, output.shape
+        (torch.Size([1, 4, 3, 3]), torch.Size([1, 3, 32]))
     """
 
     _cpp_type = _C.BertSelfAttention
@@ -161,7 +174,13 @@ class BertAttentionNode(BertAttentionOptions):
 
 
 class BertSelfOutput(BertNode):
-    """Dense layer, dropout, residual and LayerNorm after self-attention."""
+    """Dense layer, dropout, residual and LayerNorm after self-attention.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertSelfOutput(config)(torch.ones(1, 3, 32), torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertSelfOutput
 
@@ -171,7 +190,14 @@ class BertSelfOutput(BertNode):
 
 
 class BertAttention(BertAttentionNode):
-    """Self-attention, then `BertSelfOutput`."""
+    """Self-attention, then `BertSelfOutput`.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> attention_mask = torch.tensor([0.0, 0.0, -10000.0]).view(1, 1, 1, 3)
+        >>> BertAttention(config)(torch.ones(1, 3, 32), attention_mask).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertAttention
 
@@ -201,7 +227,13 @@ class BertAttention(BertAttentionNode):
 
 
 class BertIntermediate(BertNode):
-    """First half of the feed-forward layer: dense layer and activation."""
+    """First half of the feed-forward layer: dense layer and activation.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertIntermediate(config)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 37])
+    """
 
     _cpp_type = _C.BertIntermediate
 
@@ -215,7 +247,13 @@ class BertIntermediate(BertNode):
 
 
 class BertOutput(BertNode):
-    """Second half of the feed-forward layer, dropout, residual and LayerNorm."""
+    """Second half of the feed-forward layer, dropout, residual and LayerNorm.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertOutput(config)(torch.ones(1, 3, 37), torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertOutput
 
@@ -225,7 +263,13 @@ class BertOutput(BertNode):
 
 
 class BertLayer(BertAttentionNode):
-    """One block of the Transformer: attention and feed-forward."""
+    """One block of the Transformer: attention and feed-forward.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertLayer(config)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertLayer
 
@@ -240,7 +284,14 @@ class BertLayer(BertAttentionNode):
 
 
 class BertEncoder(BertAttentionNode):
-    """The stack of layers."""
+    """The stack of layers.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> encoded_layers = BertEncoder(config)(torch.ones(1, 3, 32))
+        >>> len(encoded_layers), encoded_layers[-1].shape
+        (2, torch.Size([1, 3, 32]))
+    """
 
     _cpp_type = _C.BertEncoder
 
@@ -257,7 +308,13 @@ class BertEncoder(BertAttentionNode):
 
 
 class BertPooler(BertNode):
-    """Dense layer and tanh on the first token."""
+    """Dense layer and tanh on the first token.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertPooler(config)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 32])
+    """
 
     _cpp_type = _C.BertPooler
 
@@ -267,7 +324,13 @@ class BertPooler(BertNode):
 
 
 class BertPredictionHeadTransform(BertNode):
-    """Dense layer, activation and LayerNorm before the decoder."""
+    """Dense layer, activation and LayerNorm before the decoder.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertPredictionHeadTransform(config)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 32])
+    """
 
     _cpp_type = _C.BertPredictionHeadTransform
 
@@ -281,7 +344,13 @@ class BertPredictionHeadTransform(BertNode):
 
 
 class BertOnlyNSPHead(BertNode):
-    """The next-sentence head."""
+    """The next-sentence head.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> BertOnlyNSPHead(config)(torch.ones(1, 32)).shape
+        torch.Size([1, 2])
+    """
 
     _cpp_type = _C.BertOnlyNSPHead
 
@@ -306,7 +375,14 @@ class BertTiedNode(BertNode):
 
 
 class BertLMPredictionHead(BertTiedNode):
-    """Scores of every token of the vocabulary."""
+    """Scores of every token of the vocabulary.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> word_embeddings = nn.Embedding(99, 32)
+        >>> BertLMPredictionHead(config, word_embeddings.weight)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 99])
+    """
 
     _cpp_type = _C.BertLMPredictionHead
 
@@ -316,7 +392,14 @@ class BertLMPredictionHead(BertTiedNode):
 
 
 class BertOnlyMLMHead(BertTiedNode):
-    """Wraps `BertLMPredictionHead` as `predictions`, so that keys are those of checkpoints."""
+    """Wraps `BertLMPredictionHead` as `predictions`, so that keys are those of checkpoints.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> word_embeddings = nn.Embedding(99, 32)
+        >>> BertOnlyMLMHead(config, word_embeddings.weight)(torch.ones(1, 3, 32)).shape
+        torch.Size([1, 3, 99])
+    """
 
     _cpp_type = _C.BertOnlyMLMHead
 
@@ -326,7 +409,16 @@ class BertOnlyMLMHead(BertTiedNode):
 
 
 class BertPreTrainingHeads(BertTiedNode):
-    """Both heads of pre-training."""
+    """Both heads of pre-training.
+
+    Example:
+        >>> config = BertConfig(99, 32, 2, 4, 37)
+        >>> word_embeddings = nn.Embedding(99, 32)
+        >>> heads = BertPreTrainingHeads(config, word_embeddings.weight)
+        >>> tokens, pair = heads(torch.ones(1, 3, 32), torch.ones(1, 32))
+        >>> tokens.shape, pair.shape
+        (torch.Size([1, 3, 99]), torch.Size([1, 2]))
+    """
 
     _cpp_type = _C.BertPreTrainingHeads
 

@@ -12,12 +12,22 @@ from .bridge import NodeKind, register_activations, register_kind
 
 
 def gelu(x: Tensor) -> Tensor:
-    """Gaussian error linear unit, the exact form: x * Phi(x)."""
+    """Gaussian error linear unit, the exact form: x * Phi(x).
+
+    Example:
+        >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.1587,  0.0000,  0.8413])
+    """
     return _C.gelu(x)
 
 
 def swish(x: Tensor) -> Tensor:
-    """Swish: x * sigmoid(x)."""
+    """Swish: x * sigmoid(x).
+
+    Example:
+        >>> swish(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.2689,  0.0000,  0.7311])
+    """
     return _C.swish(x)
 
 

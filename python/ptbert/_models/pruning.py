@@ -21,6 +21,10 @@ def prune_linear_layer(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Line
 
     Raises:
         TypeError: `layer` is not exactly an nn.Linear; a copy would lose a derived class.
+
+    Example:
+        >>> prune_linear_layer(nn.Linear(4, 3), torch.tensor([0, 2]))
+        Linear(in_features=4, out_features=2, bias=True)
     """
     if type(layer) is not nn.Linear:
         raise TypeError(f"`layer` must be an nn.Linear, but is {with_article(layer)}.")

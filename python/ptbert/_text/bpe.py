@@ -31,7 +31,12 @@ _Self = TypeVar("_Self", bound="BpeTokenizer")
 
 
 def get_pairs(word: Iterable[str]) -> set[tuple[str, str]]:
-    """Returns the set of adjacent pairs in a word, a sequence of at least one symbol."""
+    """Returns the set of adjacent pairs in a word, a sequence of at least one symbol.
+
+    Example:
+        >>> sorted(get_pairs("lolo"))
+        [('l', 'o'), ('o', 'l')]
+    """
     symbols = list(word)
     if not symbols:
         raise IndexError("`word` must have at least one symbol, but is empty.")

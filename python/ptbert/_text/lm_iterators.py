@@ -216,6 +216,20 @@ class LMMultiFileIterator(LMShuffledIterator):
         ext_len: How many positions before the batch `data` includes in addition, if they exist.
         shuffle: Whether files, and the sentences of each, come in random order. Each iteration
             shuffles the order of the previous one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import TransfoXLTokenizer
+        >>> vocab = TransfoXLTokenizer(special=["<S>"])
+        >>> vocab.count_sents([["a", "b"]])
+        >>> vocab.build_vocab()
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "text.txt").write_text("a b\\nb a\\n")
+        ...     for data, target, _ in LMMultiFileIterator([Path(folder, "text.txt")], vocab, 1, 3):
+        ...         print(data.tolist(), target.tolist())
+        [[0, 1, 2]] [[1, 2, 0]]
+        [[0, 2, 1]] [[2, 1, 0]]
     """
 
     def __init__(

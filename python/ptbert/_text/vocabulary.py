@@ -96,5 +96,13 @@ def load_vocab(vocab_file: str | os.PathLike[str]) -> Vocabulary:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is empty or not UTF-8.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "vocab.txt").write_text("[UNK]\\nhello\\n")
+        ...     load_vocab(Path(folder, "vocab.txt"))["hello"]
+        1
     """
     return LoadedVocabulary(_C.Vocabulary.load(os.fspath(vocab_file))).vocab

@@ -15,7 +15,12 @@ SPECIAL_TOKENS = ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]")
 
 
 def whitespace_tokenize(text: str) -> list[str]:
-    """Returns the words of `text`, as `str.split` does."""
+    """Returns the words of `text`, as `str.split` does.
+
+    Example:
+        >>> whitespace_tokenize(" hello  world ")
+        ['hello', 'world']
+    """
     return _C.whitespace_tokenize(text)
 
 
