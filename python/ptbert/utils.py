@@ -11,7 +11,12 @@ from . import _C
 
 
 def fast_paths_enabled() -> bool:
-    """Return whether forward passes on the CPU may take fast paths."""
+    """Return whether forward passes on the CPU may take fast paths.
+
+    Example:
+        >>> fast_paths_enabled()
+        True
+    """
     return _C.fast_paths_enabled()
 
 
@@ -27,6 +32,12 @@ def enable_fast_paths(enabled: bool) -> None:
         enabled: `False` makes every forward pass of this process take the plain path: the
             operations and random draws of the 2019 library, in its order, so that equal seeds
             reproduce its runs.
+
+    Example:
+        >>> enable_fast_paths(False)
+        >>> fast_paths_enabled()
+        False
+        >>> enable_fast_paths(True)
     """
     _C.enable_fast_paths(enabled)
 
@@ -48,12 +59,22 @@ def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]
     Raises:
         ValueError: Another name; torch was built without oneDNN; the processor has no AVX2 for
             `"ptbert"`.
+
+    Example:
+        >>> use_product_library("ATen")
+        >>> use_product_library("measured")
     """
     _C.use_product_library(library)
 
 
 class PathChoice(NamedTuple):
-    """How a step of a forward pass was computed, why, and how many times."""
+    """How a step of a forward pass was computed, why, and how many times.
+
+    Example:
+        >>> choice = PathChoice("last layer", "where it is used", "32 of 1762 tokens", 1)
+        >>> choice.path, choice.times
+        ('where it is used', 1)
+    """
 
     step: str
     path: str
@@ -62,7 +83,13 @@ class PathChoice(NamedTuple):
 
 
 class Explanation(tuple[PathChoice, ...]):
-    """Choices in the order in which each was first made; `str` gives a table."""
+    """Choices in the order in which each was first made; `str` gives a table.
+
+    Example:
+        >>> choice = PathChoice("last layer", "where it is used", "32 of 1762 tokens", 1)
+        >>> print(Explanation([choice]))
+        last layer  where it is used (1x): 32 of 1762 tokens
+    """
 
     __slots__ = ()
 
