@@ -49,6 +49,7 @@ target_link_options(ptbert_libtorch INTERFACE -Wl,--allow-shlib-undefined)
 
 # at::parallel_for() is a plain loop where its header is compiled without OpenMP. Two OpenMP runtimes in a process would have
 # threads of their own each and take each other's functions, so ours is torch's where torch brings one: GNU's.
+# The name of its file has a hash, which find_library() cannot know.
 file(GLOB torch_openmp ${torch_folder}/lib/libgomp*.so*)
 if(NOT torch_openmp)
   find_package(OpenMP REQUIRED COMPONENTS CXX)

@@ -36,6 +36,7 @@ __all__: list[str] = [
     "BertPredictionHeadTransform",
     "BertSelfAttention",
     "BertSelfOutput",
+    "BertTextEncoder",
     "Bridge",
     "DefaultDevice",
     "Dropout",
@@ -49,7 +50,6 @@ __all__: list[str] = [
     "PositionalEmbedding",
     "Run",
     "Tanh",
-    "TextEncoder",
     "Vocabulary",
     "WordpieceTokenizer",
     "attributes",
@@ -364,7 +364,7 @@ class WordpieceTokenizer:
     ) -> None: ...
     def tokenize(self, text: typing.Any) -> list[str]: ...
 
-class TextEncoder:
+class BertTextEncoder:
     """
     Basic tokenization and WordPiece in one pass.
     """

@@ -399,15 +399,17 @@ class BertTokenizer(HasNativeMethods):
         own_vocab = inner._vocab is self._vocab or inner.vocab is self.vocab
         return basic, wordpiece, own_vocab and not self._has_own_methods()
 
-    def _new_native(self, *state: Any) -> tuple[_C.TextEncoder | None, _C.TextEncoder | None]:
+    def _new_native(
+        self, *state: Any
+    ) -> tuple[_C.BertTextEncoder | None, _C.BertTextEncoder | None]:
         """Returns the encoder that runs both tokenizers at once, or None if one of them was
         replaced; and the encoder for `encode`, or None if ids come from elsewhere as well.
         """
         basic, wordpiece, has_ids = state
-        encoder = None if wordpiece is None else _C.TextEncoder(basic, wordpiece)
+        encoder = None if wordpiece is None else _C.BertTextEncoder(basic, wordpiece)
         return encoder, encoder if has_ids else None
 
-    def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.TextEncoder:
+    def _required_encoder(self, method: str, own_vocab: bool = True) -> _C.BertTextEncoder:
         encoder = self._native_methods() if own_vocab else self._native()[0]
         if encoder is None:
             raise TypeError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -67,6 +70,34 @@ def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]
     _C.use_product_library(library)
 
 
+def install_as(name: str = "pytorch_pretrained_bert") -> None:
+    """Make `import name`, and the import of its submodules, give this package in this process.
+
+    Programs of 2019 then run as they are. Call it before they import the library.
+
+    Args:
+        name: The name of the library that this package takes the place of.
+
+    Raises:
+        ValueError: A package of this name has been imported already.
+
+    Example:
+        >>> install_as("bert_of_2019")
+        >>> from bert_of_2019.modeling import BertModel
+        >>> BertModel.__module__
+        'ptbert.modeling'
+    """
+    ours = __name__.rpartition(".")[0]
+    if sys.modules.get(name) not in (None, sys.modules[ours]):
+        raise ValueError(f"`name` must not be imported yet, but `{name}` is.")
+    for module in pkgutil.iter_modules(sys.modules[ours].__path__, f"{ours}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for full_name, module_object in list(sys.modules.items()):
+        if full_name == ours or full_name.startswith(f"{ours}."):
+            sys.modules[name + full_name[len(ours) :]] = module_object
+
+
 class PathChoice(NamedTuple):
     """How a step of a forward pass was computed, why, and how many times.
 
@@ -112,7 +143,7 @@ def explain(
 
         padding        left out (1x): 1762 of 2496 positions are tokens, of 22 different lengths
         last layer     where it is used (1x): 32 of 1762 tokens
-        linear layers  ATen (32x): too many rows to gain from another product
+        linear layers  ATen (32x): more than 256 rows, for which the core's own product is no faster
         attention      one kernel (132x): no gradient is wanted and no weight is dropped
 
     Args:

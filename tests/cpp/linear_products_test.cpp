@@ -196,7 +196,8 @@ TEST_F(OwnProductTest, TorchComputesWhatItIsNotFor) {
   const Library library(ProductLibrary::kPtbert);
   const auto x = torch::randn({260, 8}), weight = torch::randn({32, 8});
   EXPECT_EQ(choice(x.slice(0, 0, 256), weight), "ptbert: use_product_library()");
-  EXPECT_EQ(choice(x.slice(0, 0, 257), weight), "ATen: too many rows to gain from another product");
+  EXPECT_EQ(choice(x.slice(0, 0, 257), weight),
+            "ATen: more than 256 rows, for which the core's own product is no faster");
   EXPECT_EQ(choice(x.slice(0, 0, 4), weight), "ptbert: use_product_library()");
   expect_near(linear_product(x.slice(0, 0, 4), weight, {}),
               torch::linear(x.slice(0, 0, 4), weight));
@@ -269,6 +270,21 @@ TEST_F(LinearProductsTest, OtherShapesAreTorchsToJudge) {
   for (const auto& bias : {torch::randn({1}), torch::randn({}), torch::randn({20, 6})}) {
     EXPECT_EQ(choice(x, weight, bias), "ATen: shapes that torch broadcasts or refuses");
     expect_equal(linear_product(x, weight, bias), torch::linear(x, weight, bias));
+  }
+}
+
+TEST(ProductLibraryTest, IsRefusedWhereItCannotRun) {
+  const auto message = [](ProductLibrary library) {
+    return message_of<c10::ValueError>([library] { const Library use(library); });
+  };
+  EXPECT_EQ(message(ProductLibrary::kOneDnn),
+            at::hasMKLDNN() ? "nothing was thrown"
+                            : "`library` must be one that torch was built with, but is oneDNN.");
+  // ATEN_CPU_CAPABILITY may hide what the processor has.
+  const auto text = message(ProductLibrary::kPtbert);
+  if (text != "nothing was thrown") {
+    EXPECT_EQ(text, "`library` must be one for this processor, but is ptbert's own, which needs "
+                    "AVX2 and FMA.");
   }
 }
 

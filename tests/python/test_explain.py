@@ -72,7 +72,9 @@ def test_reasons_to_compute_padding(model: Any) -> None:
     assert reasons(ids, types, mask.float().requires_grad_()) == ["the mask has a gradient"]
     assert reasons(ids, types, mask, None, torch.ones(4)) == ["there is a head mask"]
     handle = model.bert.pooler.register_forward_hook(lambda *_: None)
-    assert reasons(ids, types, mask) == ["something outside of the core sees into the model"]
+    assert reasons(ids, types, mask) == [
+        "user code can see intermediate tensors (hook, replaced part, kept output)"
+    ]
     handle.remove()
     with plain_bert.plain_paths():
         assert reasons(ids, types, mask) == ["enable_fast_paths(False)"]

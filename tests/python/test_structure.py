@@ -102,6 +102,12 @@ def test_the_core_knows_no_python(path: Path) -> None:
     )
 
 
+def test_headers_of_the_tokenizers_are_compiled_alone() -> None:
+    listed = (REPOSITORY / "tests" / "cpp" / "CMakeLists.txt").read_text(encoding="utf-8")
+    for path in (CPP / "include" / "ptbert" / "text").glob("*.h"):
+        assert f"  ptbert/text/{path.name}\n" in listed
+
+
 def test_one_header_includes_all() -> None:
     headers = {
         path.relative_to(CPP / "include").as_posix()

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "bpe_tables.h"
 #include "encoded_text.h"
 #include "module.h"
 #include "ptbert/text/bpe_files.h"
@@ -25,73 +25,6 @@ namespace ptbert::python {
 namespace {
 
 using Symbols = BpeTokenizer::Symbols;
-using Entries = std::vector<Vocabulary::Entry>;
-using TokenTable = py::typing::Dict<py::str, py::int_>;
-using IdTable = py::typing::Dict<py::int_, py::str>;
-
-std::int64_t integer(const py::handle& object, const char* name) {
-  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
-  if (!index) {
-    PyErr_Clear();
-    throw py::type_error("`" + std::string(name) + "` must be an int, but is " +
-                         type_with_article(object) + ".");
-  }
-  const std::int64_t value = PyLong_AsLongLong(index.ptr());
-  if (value == -1 && PyErr_Occurred() != nullptr) {
-    throw py::error_already_set();
-  }
-  return value;
-}
-
-BpeTokenizer::Ids integers(const py::typing::Iterable<py::int_>& objects) {
-  BpeTokenizer::Ids ids;
-  for (const py::handle object : objects) {
-    ids.push_back(integer(object, "ids[...]"));
-  }
-  return ids;
-}
-
-Entries entries(const TokenTable& table, const char* name) {
-  Entries rows;
-  rows.reserve(table.size());
-  for (const auto& [token, id] : table) {
-    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
-  }
-  return rows;
-}
-
-Entries entries_by_id(const IdTable& table) {
-  Entries rows;
-  for (const auto& [id, token] : table) {
-    const char* name = "special_tokens_decoder[...]";
-    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
-  }
-  return rows;
-}
-
-/// As in the 2019 library, tuples of another length than 2 have no effect.
-Bpe bpe_from_tables(const TokenTable& encoder, const py::dict& bpe_ranks) {
-  std::vector<Bpe::Merge> merges;
-  for (const auto& [pair, rank] : bpe_ranks) {
-    if (!py::isinstance<py::tuple>(pair)) {
-      throw py::type_error("`bpe_ranks` must have pairs of symbols for keys, but has " +
-                           type_with_article(pair) + ".");
-    }
-    const auto symbols = py::cast<std::vector<py::object>>(pair);
-    const std::int64_t value = integer(rank, "bpe_ranks[...]");
-    if (value < 0 || value >= std::numeric_limits<std::uint32_t>::max()) {
-      throw py::value_error("`bpe_ranks` must map pairs to ranks from 0 to 2**32 - 2, but maps one "
-                            "to " +
-                            std::to_string(value) + ".");
-    }
-    if (symbols.size() == 2) {
-      merges.push_back({utf8(symbols[0], "bpe_ranks[...]"), utf8(symbols[1], "bpe_ranks[...]"),
-                        static_cast<std::uint32_t>(value)});
-    }
-  }
-  return Bpe(entries(encoder, "encoder[...]"), merges);
-}
-
 /// A tokenizer, and the Python str and int of each of its symbols, which all results share.
 template <typename Tokenizer> class PyBpeTokenizer {
 public:

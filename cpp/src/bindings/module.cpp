@@ -15,6 +15,18 @@ void set_error(PyObject* type, const char* text) {
   PyErr_SetObject(type, message.ptr());
 }
 
+PyObject* type_of(const ptbert::FileError& error) {
+  switch (error.code()) {
+  case ENOENT:
+    return PyExc_FileNotFoundError;
+  case EACCES:
+  case EPERM:
+    return PyExc_PermissionError;
+  default:
+    return PyExc_OSError;
+  }
+}
+
 } // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -27,7 +39,7 @@ PYBIND11_MODULE(_C, m) {
     } catch (const ptbert::KeyError& error) {
       PyErr_SetString(PyExc_KeyError, error.what());
     } catch (const ptbert::FileError& error) {
-      set_error(PyExc_FileNotFoundError, error.what());
+      set_error(type_of(error), error.what());
     } catch (const ptbert::FormatError& error) {
       set_error(PyExc_ValueError, error.what());
     }
@@ -39,7 +51,8 @@ PYBIND11_MODULE(_C, m) {
   ptbert::python::register_bridge(m);
   ptbert::python::register_checkpoint(m);
   ptbert::python::register_optim(m);
-  ptbert::python::register_tokenizers(m);
+  ptbert::python::register_speed(m);
+  ptbert::python::register_bert_tokenizer(m);
   ptbert::python::register_bpe_tokenizers(m);
   ptbert::python::register_transfo_xl_tokenizer(m);
 }

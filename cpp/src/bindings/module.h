@@ -7,13 +7,14 @@
 namespace ptbert::python {
 
 void register_bert(pybind11::module_& m);
+void register_bert_tokenizer(pybind11::module_& m);
 void register_bpe_tokenizers(pybind11::module_& m);
 void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
 void register_layers(pybind11::module_& m);
 void register_node_kinds(pybind11::module_& m);
 void register_optim(pybind11::module_& m);
-void register_tokenizers(pybind11::module_& m);
+void register_speed(pybind11::module_& m);
 void register_transfo_xl(pybind11::module_& m);
 void register_transfo_xl_tokenizer(pybind11::module_& m);
 

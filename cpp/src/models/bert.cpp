@@ -157,8 +157,9 @@ Tensor BertSelfAttentionImpl::merge_heads(const Tensor& x) const {
 
 Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Tensor& keys,
                                                 const Tensor& attention_mask) {
+  // [batch, heads, query, size] x [batch, heads, size, key] -> [batch, heads, query, key]
   auto scores = torch::matmul(split_heads(queries), split_heads(keys).transpose(-1, -2)) /
-                std::sqrt(static_cast<double>(attention_head_size)); // [batch, heads, query, key]
+                std::sqrt(static_cast<double>(attention_head_size));
   if (attention_mask.defined())
     scores = scores + attention_mask;
   return dropout(torch::softmax(scores, -1));
@@ -179,7 +180,7 @@ const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Te
     if (!has_readable_values(*x))
       return kUnreadable;
     if (x->requires_grad() || x->_fw_grad(/*level=*/0).defined())
-      return "a gradient may be wanted, and the kernel has no second one";
+      return "inputs require gradients, and the kernel has no second derivative";
   }
   if (attention_mask.defined() && !kernel_adds_mask_alike(attention_mask, queries))
     return "the kernel would read this mask differently (its dtype, shape or infinities)";
@@ -192,7 +193,8 @@ Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
   PathRecorder::note("attention", why_not ? "one operation after the other" : "one kernel",
                      why_not ? why_not : "no gradient is wanted and no weight is dropped");
   if (why_not)
-    return torch::matmul(attention_weights(queries, keys, attention_mask), split_heads(values));
+    return torch::matmul(attention_weights(queries, keys, attention_mask),
+                         split_heads(values)); // -> [batch, heads, query, head_size]
   const auto mask = attention_mask.defined() ? std::optional(attention_mask) : std::nullopt;
   return torch::scaled_dot_product_attention(split_heads(queries), split_heads(keys),
                                              split_heads(values), mask);
@@ -248,7 +250,7 @@ Tensor BertSelfAttentionImpl::forward_packed(const Tensor& hidden_states, const 
       const auto heads = attend(queries[i], keys[i], values[i], /*attention_mask=*/{});
       contexts.push_back(merge_heads(heads).flatten(0, 1)); // -> [sequences * length, hidden]
     }
-    const auto context = torch::cat(contexts);
+    const auto context = torch::cat(contexts); // -> [tokens or sequences, hidden]
     return rows.defined() && !first_tokens_only ? context.index_select(0, rows) : context;
   });
 }
@@ -445,6 +447,7 @@ BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token
   const auto hidden_states = encoder->forward_packed(embedded, *packing, rows).back();
   if (!with_pooled_output)
     return BertOutputAtPositions{hidden_states, {}};
+  // [batch + count, hidden] -> [batch, hidden], [count, hidden]
   const auto parts = hidden_states.split_with_sizes({input_ids.size(0), positions.size(0)});
   return BertOutputAtPositions{parts[1], pool_packed(parts[0], *packing)};
 }
@@ -457,7 +460,8 @@ std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
   if (head_mask.defined())
     return note_padding_is_computed("there is a head mask");
   if (exposes_internals())
-    return note_padding_is_computed("something outside of the core sees into the model");
+    return note_padding_is_computed("user code can see intermediate tensors (a hook, a replaced "
+                                    "module or activation, kept outputs)");
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);

@@ -22,15 +22,17 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymI
 /// Mean cross-entropy of `logits` [batch, seq] at `positions` [batch]. Answers outside of the text
 /// window have positions >= seq and are ignored.
 Tensor position_loss(const Tensor& logits, const Tensor& positions) {
-  const auto wanted = positions.reshape({-1}).clamp_min(0);
+  const auto wanted = positions.reshape({-1}).clamp_min(0); // [batch] or [batch, 1] -> [batch]
   if (!torch::jit::tracer::isTracing()) {
     const auto ignored = logits.sym_size(1);
     return cross_entropy(logits, wanted.clamp_max(ignored), ignored);
   }
   // The same for a traced graph, which must not keep the length of the traced example.
   const auto counted = wanted.lt(torch::ones_like(logits, torch::kLong).sum(1)); // [batch]
-  const auto positions_inside = wanted.masked_fill(counted.logical_not(), 0).unsqueeze(1);
-  const auto losses = -torch::log_softmax(logits, 1).gather(1, positions_inside).squeeze(1);
+  const auto positions_inside = wanted.masked_fill(counted.logical_not(), 0);
+  const auto losses = -torch::log_softmax(logits, 1)
+                           .gather(1, positions_inside.unsqueeze(1))
+                           .squeeze(1); // [batch, seq] -> [batch]
   return (losses * counted).sum() / counted.sum();
 }
 
@@ -39,7 +41,7 @@ Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.
 Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
   check_classes("masked_lm_labels", labels, scores.sym_size(-1), kIgnoredToken);
   return cross_entropy(scores.flatten(0, -2), // [batch, seq, vocab] -> [batch * seq, vocab]
-                       labels.reshape({-1}), kIgnoredToken);
+                       labels.reshape({-1}), kIgnoredToken); // [batch, seq] -> [batch * seq]
 }
 
 struct LabelledTokens {
@@ -56,8 +58,8 @@ std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input
                                             bool with_pooled_output) {
   if (!fast_paths_enabled() || !has_readable_values(labels))
     return std::nullopt;
-  const auto flat = labels.flatten(); // [batch, seq] -> [batch * seq]
-  const auto positions = flat.ne(ignored).nonzero().squeeze(1);
+  const auto flat = labels.flatten();                           // [batch, seq] -> [batch * seq]
+  const auto positions = flat.ne(ignored).nonzero().squeeze(1); // [batch * seq] -> [count]
   if (positions.size(0) == 0)
     return std::nullopt;
   auto trunk = bert->forward_at_positions(input_ids, token_type_ids, attention_mask, head_mask,
@@ -383,7 +385,7 @@ BertForQuestionAnsweringImpl::forward(const Tensor& input_ids, const Tensor& tok
   BertForQuestionAnsweringOutput output;
   output.attentions = trunk.attentions;
   output.start_logits = logits.select(-1, 0); // [batch, seq, 2] -> [batch, seq]
-  output.end_logits = logits.select(-1, 1);
+  output.end_logits = logits.select(-1, 1);   // likewise
   if (start_positions.defined() && end_positions.defined()) {
     output.loss = (position_loss(output.start_logits, start_positions) +
                    position_loss(output.end_logits, end_positions)) /

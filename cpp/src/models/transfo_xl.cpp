@@ -17,8 +17,9 @@ PositionalEmbeddingImpl::PositionalEmbeddingImpl(int64_t demb) : demb(demb) {
 }
 
 Tensor PositionalEmbeddingImpl::forward(const Tensor& pos_seq, const std::optional<int64_t>& bsz) {
-  const auto angles = torch::outer(pos_seq, inv_freq); // [len], [demb / 2] -> [len, demb / 2]
-  const auto embeddings = torch::cat({angles.sin(), angles.cos()}, -1).unsqueeze(1);
+  const auto angles = torch::outer(pos_seq, inv_freq);                // -> [len, demb / 2]
+  const auto waves = torch::cat({angles.sin(), angles.cos()}, -1);    // -> [len, demb]
+  const auto embeddings = waves.unsqueeze(1);                         // -> [len, 1, demb]
   return bsz ? embeddings.expand_symint({-1, *bsz, -1}) : embeddings; // -> [len, 1 or bsz, demb]
 }
 

@@ -155,7 +155,7 @@ Choice choose_ptbert(const char* reason, int64_t rows, int64_t features) {
   if (rows < kFewestRows)
     return {.reason = "too few rows"};
   if (rows > kMostRows)
-    return {.reason = "too many rows to gain from another product"};
+    return {.reason = "more than 256 rows, for which the core's own product is no faster"};
   if (features < kFewestFeatures)
     return {.reason = "too few features"};
   return {.forward = ProductLibrary::kPtbert, .reason = reason};
@@ -250,9 +250,11 @@ const char* why_only_aten(const Tensor& x, const Tensor& weight, const Tensor& b
 
 void use_product_library(ProductLibrary library) {
   TORCH_CHECK_VALUE(library != ProductLibrary::kOneDnn || at::hasMKLDNN(),
-                    "`library` must be one that torch was built with, which oneDNN is not.");
-  TORCH_CHECK_VALUE(library != ProductLibrary::kPtbert || can_multiply_few_rows(),
-                    "`library` must be one for this processor, but ptbert's own needs AVX2.");
+                    "`library` must be one that torch was built with, but is oneDNN.");
+  TORCH_CHECK_VALUE(
+      library != ProductLibrary::kPtbert || can_multiply_few_rows(),
+      "`library` must be one for this processor, but is ptbert's own, which needs AVX2 "
+      "and FMA.");
   library_in_use = library;
 }
 

@@ -35,8 +35,9 @@ std::vector<Tensor> Packing::split(const Tensor& packed) const {
   std::vector<int64_t> rows;
   for (const auto& block : blocks)
     rows.push_back(one_row_each ? block.sequences : block.sequences * block.length);
-  auto parts = packed.split_with_sizes(rows);
+  auto parts = packed.split_with_sizes(rows); // [tokens, hidden] -> [rows of a block, hidden]
   for (size_t i = 0; i < parts.size(); ++i)
+    // [rows of a block, hidden] -> [sequences, length, hidden]
     parts[i] = parts[i].view({blocks[i].sequences, -1, packed.size(1)});
   return parts;
 }

@@ -27,6 +27,18 @@ py::object call_uncompiled(const py::object& function) {
                      : function();
 }
 
+/// The first parameter of an nn.ParameterList that C++ cannot read, for a message.
+std::string unfit_parameter(py::handle list) {
+  for (const auto& [name, value] : list.attr("_parameters").cast<py::dict>()) {
+    const auto type = type_of(value);
+    const auto text = name.cast<std::string>();
+    const bool numbered = text.find_first_not_of("0123456789") == std::string::npos;
+    if (!numbered || !(type.is(known().parameter) || type.is(known().tensor)))
+      return type_with_article(value) + " as `" + text + "`";
+  }
+  return "others";
+}
+
 /// Sets an attribute of a C++ module to the value of its node.
 struct SetAttribute {
   Node& module;
@@ -116,7 +128,8 @@ void Twin::walk_list(py::handle node, torch::nn::Module& module, const std::stri
   if (dynamic_cast<ParameterListImpl*>(&module) != nullptr) {
     list.resize(py::len(node));
     if (!bound_nodes_.back().bind(list))
-      throw py::type_error("`" + path + "` must hold plain parameters, but holds something else.");
+      throw py::type_error("`" + path + "` must hold nn.Parameters by number, but holds " +
+                           unfit_parameter(node) + ".");
     return;
   }
   const auto items = node.attr("_modules").cast<py::dict>();

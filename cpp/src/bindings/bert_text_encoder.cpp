@@ -1,4 +1,4 @@
-#include "text_encoder.h"
+#include "bert_text_encoder.h"
 
 #include <pybind11/stl.h>
 
@@ -19,9 +19,9 @@ namespace ptbert::python {
 namespace {
 
 /// BertTextEncoder, and the Python str and int of each of its pieces, which all results share.
-class PyTextEncoder {
+class PyBertTextEncoder {
 public:
-  PyTextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
+  PyBertTextEncoder(std::optional<BasicTokenizer> basic, WordpieceTokenizer wordpiece)
       : pieces_(wordpiece.vocab() == nullptr ? 0 : wordpiece.vocab()->size()),
         encoder_(std::move(basic), std::move(wordpiece)), tokens_(pieces_ + 1), ids_(pieces_ + 1) {}
 
@@ -52,7 +52,7 @@ private:
   SharedObjects tokens_, ids_;
 };
 
-Offsets offsets(const PyTextEncoder& self, const py::object& text) {
+Offsets offsets(const PyBertTextEncoder& self, const py::object& text) {
   return offsets_of(unlocked(text, [&](std::string_view view) {
     std::vector<Offset> found;
     self.encoder().find_pieces(view, &found);
@@ -61,7 +61,7 @@ Offsets offsets(const PyTextEncoder& self, const py::object& text) {
 }
 
 py::typing::List<py::typing::List<py::int_>>
-encode_batch(PyTextEncoder& self, const py::typing::Iterable<py::str>& texts,
+encode_batch(PyBertTextEncoder& self, const py::typing::Iterable<py::str>& texts,
              std::int64_t num_threads) {
   std::vector<py::object> owners;
   const std::vector<std::string_view> text_views = views(texts, "texts[...]", owners);
@@ -75,7 +75,7 @@ encode_batch(PyTextEncoder& self, const py::typing::Iterable<py::str>& texts,
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>
-encode_pair(const PyTextEncoder& self, const py::object& text_a, const py::object& text_b,
+encode_pair(const PyBertTextEncoder& self, const py::object& text_a, const py::object& text_b,
             std::optional<std::int64_t> max_length) {
   const std::string_view a = utf8(text_a, "text_a");
   const auto b = text_b.is_none() ? std::nullopt : std::optional(utf8(text_b, "text_b"));
@@ -85,7 +85,7 @@ encode_pair(const PyTextEncoder& self, const py::object& text_a, const py::objec
   return {std::move(pair.input_ids), std::move(pair.token_type_ids)};
 }
 
-py::tuple encode_pairs(const PyTextEncoder& self, const py::typing::Iterable<py::str>& texts,
+py::tuple encode_pairs(const PyBertTextEncoder& self, const py::typing::Iterable<py::str>& texts,
                        const std::optional<py::typing::Iterable<py::str>>& text_pairs,
                        std::optional<std::int64_t> max_length, std::int64_t num_threads) {
   std::vector<py::object> owners;
@@ -108,20 +108,21 @@ py::tuple encode_pairs(const PyTextEncoder& self, const py::typing::Iterable<py:
 
 } // namespace
 
-void register_text_encoder(py::module_& m) {
-  py::class_<PyTextEncoder>(m, "TextEncoder", "Basic tokenization and WordPiece in one pass.")
+void register_bert_text_encoder(py::module_& m) {
+  py::class_<PyBertTextEncoder>(m, "BertTextEncoder",
+                                "Basic tokenization and WordPiece in one pass.")
       .def(py::init<std::optional<BasicTokenizer>, WordpieceTokenizer>(), py::arg("basic"),
            py::arg("wordpiece"))
       .def(
           "tokenize",
-          [](PyTextEncoder& self, const py::object& text) {
+          [](PyBertTextEncoder& self, const py::object& text) {
             return self.tokens(unlocked(
                 text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
           },
           py::arg("text"))
       .def(
           "encode",
-          [](PyTextEncoder& self, const py::object& text) {
+          [](PyBertTextEncoder& self, const py::object& text) {
             return self.ids(unlocked(
                 text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
           },

@@ -5,6 +5,6 @@
 namespace ptbert::python {
 
 /// Call after BasicTokenizer and WordpieceTokenizer are registered.
-void register_text_encoder(pybind11::module_& m);
+void register_bert_text_encoder(pybind11::module_& m);
 
 } // namespace ptbert::python

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bert_text_encoder.h"
 #include "module.h"
 #include "ptbert/text/basic_tokenizer.h"
 #include "ptbert/text/unicode.h"
@@ -17,7 +18,6 @@
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 #include "text.h"
-#include "text_encoder.h"
 
 namespace py = pybind11;
 
@@ -170,12 +170,12 @@ void register_classes(py::module_& m) {
 
 } // namespace
 
-void register_tokenizers(py::module_& m) {
+void register_bert_tokenizer(py::module_& m) {
   register_predicates(m);
   register_steps(m);
   register_vocabulary(m);
   register_classes(m);
-  register_text_encoder(m);
+  register_bert_text_encoder(m);
 }
 
 } // namespace ptbert::python
