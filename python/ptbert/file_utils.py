@@ -99,7 +99,9 @@ def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> s
     if Path(name).exists():
         return name
     if not scheme:
-        raise FileNotFoundError(f"`url_or_filename` ({name}) does not exist.")
+        raise FileNotFoundError(
+            f"`url_or_filename` ({name}) must be an existing path or a URL, but does not exist."
+        )
     raise ValueError(f"`url_or_filename` ({name}) must be an http(s) URL or a local path.")
 
 

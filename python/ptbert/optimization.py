@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -250,7 +250,7 @@ class BertAdam(Optimizer):
         b2: Decay rate of the average of squared gradients.
         e: Added to the square root of the latter.
         weight_decay: Weight decay.
-        max_grad_norm: L2 norm to which each parameter's gradient is clipped; -1 for no clipping.
+        max_grad_norm: L2 norm to which each parameter's gradient is clipped; -1 or 0: no clipping.
 
     Raises:
         TypeError: An argument is not a number.
@@ -278,21 +278,17 @@ class BertAdam(Optimizer):
         **kwargs: Any,
     ) -> None:
         if kwargs:
-            raise TypeError(f"BertAdam has no argument `{next(iter(kwargs))}`.")
-        numbers = {"lr": lr, "warmup": warmup, "t_total": t_total, "b1": b1, "b2": b2, "e": e}
-        for name, value in {
-            **numbers,
+            raise TypeError(f"`{next(iter(kwargs))}` must be an argument of BertAdam, but is not.")
+        numbers = {
+            "lr": lr,
+            "b1": b1,
+            "b2": b2,
+            "e": e,
             "weight_decay": weight_decay,
             "max_grad_norm": max_grad_norm,
-        }.items():
-            if value is not required and not isinstance(value, (Real, Tensor)):
-                raise TypeError(
-                    f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
-                )
-        _check(lr is required or lr >= 0.0, "lr", "at least 0", lr)
-        _check(0.0 <= b1 < 1.0, "b1", "in [0, 1)", b1)
-        _check(0.0 <= b2 < 1.0, "b2", "in [0, 1)", b2)
-        _check(e >= 0.0, "e", "at least 0", e)
+        }
+        _check_numbers({**numbers, "warmup": warmup, "t_total": t_total})
+        _check_options(numbers)
         if isinstance(schedule, _LRSchedule):
             if warmup != -1 or t_total != -1:
                 logger.warning(
@@ -306,16 +302,14 @@ class BertAdam(Optimizer):
                 '`schedule` must be None, "none", "warmup_constant", "warmup_cosine", '
                 f'"warmup_linear" or an _LRSchedule, but is "{schedule}".'
             )
-        defaults = {
-            "lr": lr,
-            "schedule": schedule,
-            "b1": b1,
-            "b2": b2,
-            "e": e,
-            "weight_decay": weight_decay,
-            "max_grad_norm": max_grad_norm,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, {**numbers, "schedule": schedule})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group of parameters; options that it lacks are those of the constructor."""
+        numbers = {name: param_group[name] for name in _OPTIONS if name in param_group}
+        _check_numbers(numbers)
+        _check_options(numbers)
+        super().add_param_group(param_group)
 
     def get_lr(self) -> list[float]:
         """Returns the scheduled learning rate of each parameter that has had a gradient; [0] before
@@ -379,6 +373,43 @@ torch.serialization.add_safe_globals(
         WarmupLinearSchedule,
     ]
 )
+
+
+def _at_least_zero(value: float) -> bool:
+    return value >= 0.0
+
+
+def _below_one(value: float) -> bool:
+    return 0.0 <= value < 1.0
+
+
+def _at_least_zero_or_off(value: float) -> bool:
+    return value >= 0.0 or value == -1
+
+
+# What holds for the options of a group of parameters.
+_OPTIONS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (_at_least_zero, "at least 0"),
+    "b1": (_below_one, "in [0, 1)"),
+    "b2": (_below_one, "in [0, 1)"),
+    "e": (_at_least_zero, "at least 0"),
+    "weight_decay": (_at_least_zero, "at least 0"),
+    "max_grad_norm": (_at_least_zero_or_off, "at least 0, or -1 for no clipping"),
+}
+
+
+def _check_numbers(numbers: Mapping[str, object]) -> None:
+    for name, value in numbers.items():
+        if value is not required and not isinstance(value, (Real, Tensor)):
+            raise TypeError(
+                f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
+            )
+
+
+def _check_options(numbers: Mapping[str, Any]) -> None:
+    for name, value in numbers.items():
+        holds, rule = _OPTIONS[name]
+        _check(value is required or holds(value), name, rule, value)
 
 
 def _check(holds: bool, name: str, rule: str, value: object) -> None:

@@ -197,6 +197,12 @@ TEST_F(BertAdamTest, NamesTheOptionOutOfRange) {
   EXPECT_EQ(message(BertAdamOptions(1).b1(1)), "`b1` must be in [0, 1), but is 1.");
   EXPECT_EQ(message(BertAdamOptions(1).b2(-0.5)), "`b2` must be in [0, 1), but is -0.5.");
   EXPECT_EQ(message(BertAdamOptions(1).e(-1)), "`e` must be at least 0, but is -1.");
+  EXPECT_EQ(message(BertAdamOptions(1).weight_decay(-0.1)),
+            "`weight_decay` must be at least 0, but is -0.1.");
+  EXPECT_EQ(message(BertAdamOptions(1).max_grad_norm(-2)),
+            "`max_grad_norm` must be at least 0, or -1 for no clipping, but is -2.");
+  EXPECT_EQ(message(BertAdamOptions(1).max_grad_norm(-1)), "nothing was thrown");
+  EXPECT_EQ(message(BertAdamOptions(1).max_grad_norm(0)), "nothing was thrown");
   EXPECT_EQ(message_of<c10::ValueError>([] {
               std::vector<OptimizerParamGroup> groups;
               groups.emplace_back(std::vector<Tensor>{new_parameter({1})},

@@ -60,9 +60,27 @@ TEST(BertConfigTest, KeepsUnknownKeys) {
 
 TEST(BertConfigTest, NamesTheFieldOfTheWrongType) {
   EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_size": "big"})"); }),
-            "`hidden_size` has a value of the wrong type: \"big\".");
+            "`hidden_size` must be a whole number, but is \"big\".");
+  EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_size": 32.5})"); }),
+            "`hidden_size` must be a whole number, but is 32.5.");
+  EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"layer_norm_eps": []})"); }),
+            "`layer_norm_eps` must be a number, but is [].");
   EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_act": null})"); }),
-            "`hidden_act` has a value of the wrong type: null.");
+            "`hidden_act` must be a string, but is null.");
+}
+
+TEST(BertConfigTest, NamesTheFieldOutOfRange) {
+  const auto message = [](const char* json) {
+    return message_of<c10::ValueError>([json] { BertConfig::from_json(json).check(); });
+  };
+  EXPECT_EQ(message("{}"), "nothing was thrown");
+  EXPECT_EQ(message(R"({"hidden_size": 0})"), "`hidden_size` must be at least 1, but is 0.");
+  EXPECT_EQ(message(R"({"hidden_dropout_prob": 1.5})"),
+            "`hidden_dropout_prob` must be in [0, 1], but is 1.5.");
+  EXPECT_EQ(message(R"({"initializer_range": 0})"), "nothing was thrown");
+  EXPECT_EQ(message(R"({"initializer_range": -1})"),
+            "`initializer_range` must be at least 0, but is -1.");
+  EXPECT_EQ(message(R"({"layer_norm_eps": 0})"), "`layer_norm_eps` must be above 0, but is 0.");
 }
 
 TEST(BertConfigTest, RejectsWhatIsNoJsonObject) {
@@ -82,7 +100,9 @@ TEST(BertConfigTest, ReadsFiles) {
   EXPECT_EQ(BertConfig::from_json_file(path).hidden_size, 32);
   std::remove(path.c_str());
   EXPECT_EQ(message_of<FileError>([&path] { BertConfig::from_json_file(path); }),
-            "There is no configuration file " + path + ".");
+            "`" + path +
+                "` must be a file that can be read, but opening it fails: No such file or "
+                "directory.");
 }
 
 } // namespace

@@ -175,6 +175,19 @@ TEST(BertTextEncoderTest, OffsetsFollowTheCodePoints) {
   EXPECT_EQ(places("vu \U0001D16D\U0001D165"), "0:2 3:5 "); // marks that are reordered
 }
 
+TEST(BertTextEncoderTest, OffsetsOfATextOfFourGibibytesAreRefused) {
+  const BertTextEncoder encoder(BasicTokenizer(true), WordpieceTokenizer(vocabulary({"[UNK]"})));
+  const std::string_view text("", std::size_t{1} << 32); // refused before it is read
+  std::vector<Offset> offsets;
+  try {
+    encoder.find_pieces(text, &offsets);
+    FAIL() << "nothing was thrown";
+  } catch (const std::length_error& error) {
+    EXPECT_STREQ(error.what(), "`text` must have less than 4 GiB for its tokens to be located, but "
+                               "has 4294967296 bytes.");
+  }
+}
+
 TEST(BertTextEncoderTest, TextsMayBeEncodedOnManyThreads) {
   const BertTokenizer tokenizer(kVocabulary);
   std::vector<std::string> texts;

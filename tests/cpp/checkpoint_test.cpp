@@ -136,12 +136,28 @@ TEST_F(CheckpointTest, EntriesThatDoNotFitAreRefused) {
 
 TEST_F(CheckpointTest, MissingFileOrFolder) {
   EXPECT_EQ(message_of<FileError>([this] { load_safetensors(path_); }),
-            "The file " + path_ + " cannot be opened: No such file or directory.");
+            "`" + path_ +
+                "` must be a file that can be read, but opening it fails: No such file or "
+                "directory.");
   EXPECT_EQ(message_of<FileError>([this] { load_safetensors(folder_.string()); }),
-            folder_.string() + " is not a regular file.");
+            "`" + folder_.string() + "` must be a regular file, but is not.");
   EXPECT_EQ(message_of<FileError>([this] { load_checkpoint(folder_.string()); }),
-            "The folder " + folder_.string() +
-                " holds neither model.safetensors nor pytorch_model.bin.");
+            "`" + folder_.string() +
+                "` must hold model.safetensors or pytorch_model.bin, but holds neither.");
+}
+
+TEST_F(CheckpointTest, ErrorTellsWhyTheFileCannotBeOpened) {
+  const auto code_of = [](const std::string& path) {
+    try {
+      load_safetensors(path);
+    } catch (const FileError& error) {
+      return error.code();
+    }
+    return 0;
+  };
+  EXPECT_EQ(code_of(path_), ENOENT);
+  write("");
+  EXPECT_EQ(code_of(path_ + "/model.safetensors"), ENOTDIR);
 }
 
 TEST_F(CheckpointTest, LoadsWithAndWithoutPrefix) {

@@ -108,7 +108,9 @@ TEST_F(PytorchBinTest, LegacyFormatIsRefusedWithTheRemedy) {
 
 TEST_F(PytorchBinTest, MissingFile) {
   EXPECT_EQ(message_of<FileError>([this] { load_pytorch_bin(path_); }),
-            "The file " + path_ + " cannot be opened: No such file or directory.");
+            "`" + path_ +
+                "` must be a file that can be read, but opening it fails: No such file or "
+                "directory.");
 }
 
 TEST_F(PytorchBinTest, FileOfAnotherFormat) {
@@ -187,6 +189,10 @@ TEST_F(PytorchBinTest, DamagedProgramsAreRefused) {
       {"N)R.", "its pickle has another value where a function belongs"},
       {"\x8a\x09.........", "its pickle has a number of 9 bytes"},
       {"0.", "its pickle has the instruction 48, which dictionaries of tensors do not need"},
+      {"}X\1\0\0\0a(tQs."s, "its pickle names no storage"},
+      {"ccollections\nOrderedDict\n(NtR.", "its pickle fills an OrderedDict in an unknown way"},
+      {"ctorch._utils\n_rebuild_parameter\n)R.", "its pickle makes a parameter of nothing"},
+      {"ctorch._utils\n_rebuild_tensor_v2\n)R.", "its pickle makes a tensor of too few values"},
       {"}NNs.", "holds none. Save model.state_dict() with torch.save"},
   };
   for (const auto& [program, reason] : cases)
@@ -206,6 +212,20 @@ TEST_F(PytorchBinTest, MissingStorageIsRefused) {
   program.replace(program.find("X\1\0\0\0000"s), 6, "X\1\0\0\0009"s);
   const auto text = message_of_program(program);
   EXPECT_EQ(text.rfind(rule() + "is truncated or damaged (", 0), 0U) << text;
+}
+
+TEST_F(PytorchBinTest, BigEndianArchiveIsRefused) {
+  const std::string program = one_tensor(0, {1}, {1}), order = "big";
+  const float storage = 1;
+  {
+    caffe2::serialize::PyTorchStreamWriter archive(path_);
+    archive.writeRecord("data.pkl", program.data(), program.size());
+    archive.writeRecord("data/0", &storage, sizeof storage);
+    archive.writeRecord("byteorder", order.data(), order.size());
+    archive.writeEndOfFile();
+  }
+  EXPECT_EQ(message_of<FormatError>([this] { load_pytorch_bin(path_); }),
+            rule() + "was written on a big-endian machine.");
 }
 
 TEST_F(PytorchBinTest, TrainingCheckpointGivesItsWeights) {

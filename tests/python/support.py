@@ -6,9 +6,11 @@ Nothing here imports ptbert: the generators run it beside the reference library.
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,19 @@ def import_or_skip(name: str) -> Any:
             return importlib.import_module(name)
         except ImportError:
             pytest.skip(f"the package {name} is not installed")
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """A scope in which files that nobody may read cannot be read, whoever runs the tests."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)  # nobody
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def minilm_directory() -> Path:

@@ -293,8 +293,25 @@ def test_sparse_gradients_are_those_of_the_table() -> None:
     assert model.emb_layers[0].weight.grad.is_sparse  # type: ignore[union-attr]
 
 
+class OwnParameter(nn.Parameter):
+    pass
+
+
 def test_list_that_the_core_cannot_follow_is_refused() -> None:
     model, _ = adaptive_pair()
+    model.emb_projs = nn.ParameterList([OwnParameter(torch.zeros(8, 8))])
+    with pytest.raises(TypeError) as error:
+        model(IDS)
+    assert str(error.value) == (
+        "`emb_projs` must hold nn.Parameters by number, but holds an OwnParameter as `0`."
+    )
+    model.emb_projs = nn.ParameterList()
+    model.emb_projs.register_parameter("own", nn.Parameter(torch.zeros(8, 8)))
+    with pytest.raises(TypeError) as error:
+        model(IDS)
+    assert str(error.value) == (
+        "`emb_projs` must hold nn.Parameters by number, but holds a Parameter as `own`."
+    )
     model.emb_projs = nn.ModuleList()
     with pytest.raises(TypeError, match=r"`emb_projs` must be an nn.ParameterList, but is a Mod"):
         model(IDS)
@@ -313,7 +330,8 @@ def test_list_that_the_core_cannot_follow_is_refused() -> None:
         ((10, 8, 8, [12]), r"between 0 and `n_token` \(10\), but hold 12\."),
         (
             (10, 2, 8, [4, 6], 2),
-            r"`d_embed` \(2\) must be at least `div_val` \(2\) to the",
+            r"`d_embed` \(2\) must be at least `div_val` \(2\) to the power of 2, for the last "
+            r"cluster\.",
         ),
         ((0, 2, 8, []), r"`n_token` must be at least 1, but is 0\."),
     ],

@@ -13,7 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ptbert import _C
 from ptbert._files.checkpoint import read_state_dict
+from ptbert._files.plain_files import read_attributes
+from support import without_root
 
 STATE = OrderedDict(
     [
@@ -96,6 +99,24 @@ def test_missing_file(path: Path) -> None:
     message = f"`{path}` must be a checkpoint file, but does not exist."
     with pytest.raises(FileNotFoundError, match=re.escape(message)):
         read_state_dict(path)
+
+
+def test_file_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.touch()
+    path.chmod(0)
+    message = f"`{path}` must be a file that can be read, but opening it fails: Permission denied."
+    with without_root(), pytest.raises(PermissionError) as error:
+        _C.load_safetensors(str(path))
+    assert str(error.value) == message
+
+
+def test_file_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.touch()
+    with pytest.raises(OSError, match="opening it fails: Not a directory") as error:
+        _C.load_safetensors(f"{path}/model.safetensors")
+    assert type(error.value) is OSError
 
 
 @pytest.mark.parametrize("zip_format", [True, False])
@@ -182,3 +203,19 @@ def test_names_must_be_strings(path: Path) -> None:
     save({0: torch.ones(1)}, path, zip_format=True)
     with pytest.raises(ValueError, match="its entry 0 is of type Tensor"):
         read_state_dict(path)
+
+
+def test_attributes_are_read_of_a_file_that_exists(path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        read_attributes(path)
+    assert str(error.value) == f"`{path}` must be an existing file, but does not exist."
+
+
+@pytest.mark.parametrize(("value", "kind"), [([1], "list"), ({1: 2}, "dict")])
+def test_attributes_have_names(path: Path, value: object, kind: str) -> None:
+    save(value, path, zip_format=False)
+    with pytest.raises(ValueError) as error:
+        read_attributes(path)
+    assert str(error.value) == (
+        f"`{path}` must hold a dict of attributes, but holds {kind} or keys that are no str."
+    )

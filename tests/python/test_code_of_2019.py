@@ -88,9 +88,12 @@ def test_forward_of_a_foreign_object_says_what_to_do(tiny_config: BertConfig) ->
             self.config = tiny_config
             self.embeddings = modeling.BertEmbeddings(tiny_config)
 
-    message = "`self` must be a module of this package, but is a Foreign: derive its class from"
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(TypeError) as error:
         ptbert.BertModel.forward(Foreign(), IDS)  # type: ignore[arg-type]
+    assert str(error.value) == (
+        "`self` must be a module of this package, but is a Foreign: derive its class from the one "
+        "whose `forward` it calls."
+    )
 
 
 CLASSES_OF_2019 = [

@@ -86,17 +86,37 @@ def test_first_argument_of_another_type_raises(value: Any, kind: str) -> None:
 
 
 def test_file_that_does_not_exist_raises(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
-        BertConfig(str(tmp_path / "nowhere.json"))
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
-        BertConfig.from_json_file(tmp_path / "nowhere.json")
+    path = tmp_path / "nowhere.json"
+    for read in (BertConfig, BertConfig.from_json_file):
+        with pytest.raises(FileNotFoundError) as error:
+            read(str(path))
+        assert str(error.value) == f"`{path}` must be a config file, but does not exist."
 
 
-def test_file_that_is_no_json_raises(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"{",
+            "must hold JSON, but does not: Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1).",
+        ),
+        (
+            b"\xff",
+            "must hold JSON, but does not: 'utf-8' codec can't decode byte 0xff in position 0: "
+            "invalid start byte.",
+        ),
+        (b"[99]", "must hold a JSON object, but holds a list."),
+        (b"3", "must hold a JSON object, but holds an int."),
+    ],
+)
+def test_file_that_is_no_json_object_raises(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "config.json"
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError):
-        BertConfig.from_json_file(path)
+    path.write_bytes(content)
+    for read in (BertConfig, BertConfig.from_json_file):
+        with pytest.raises(ValueError) as error:
+            read(str(path))
+        assert str(error.value) == f"`{path}` {message}"
 
 
 def test_building_a_config_checks_no_other_value() -> None:

@@ -98,7 +98,7 @@ def test_usage() -> None:
 def test_folder_without_weights(folder: Path) -> None:
     result = classify(folder, "text")
     assert result.stderr == (
-        f"The folder {folder} holds neither model.safetensors nor pytorch_model.bin.\n"
+        f"`{folder}` must hold model.safetensors or pytorch_model.bin, but holds neither.\n"
     )
     assert result.returncode == 1
 

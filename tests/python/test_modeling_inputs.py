@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -380,6 +381,21 @@ def test_config_of_another_class_raises(class_name: str, config: Any) -> None:
             None,
             TypeError,
             "`layer_norm_eps` must be a number, but is a NoneType.",
+        ),
+        ("layer_norm_eps", -1, ValueError, "`layer_norm_eps` must be above 0, but is -1."),
+        ("layer_norm_eps", 0.0, ValueError, "`layer_norm_eps` must be above 0, but is 0."),
+        ("layer_norm_eps", math.nan, ValueError, "`layer_norm_eps` must be finite, but is nan."),
+        (
+            "initializer_range",
+            -1.0,
+            ValueError,
+            "`initializer_range` must be at least 0, but is -1.",
+        ),
+        (
+            "initializer_range",
+            math.inf,
+            ValueError,
+            "`initializer_range` must be finite, but is inf.",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import math
 import pickle
 from typing import Any
 
@@ -381,6 +382,15 @@ def test_optimizer_survives_deepcopy() -> None:
         ({"b2": 1.5}, "`b2` must be in [0, 1), but is 1.5."),
         ({"b2": -0.5}, "`b2` must be in [0, 1), but is -0.5."),
         ({"e": -0.5}, "`e` must be at least 0, but is -0.5."),
+        ({"weight_decay": -1}, "`weight_decay` must be at least 0, but is -1."),
+        (
+            {"max_grad_norm": -2.0},
+            "`max_grad_norm` must be at least 0, or -1 for no clipping, but is -2.0.",
+        ),
+        (
+            {"max_grad_norm": math.nan},
+            "`max_grad_norm` must be at least 0, or -1 for no clipping, but is nan.",
+        ),
         (
             {"schedule": "linear"},
             '`schedule` must be None, "none", "warmup_constant", "warmup_cosine", "warmup_linear" '
@@ -392,6 +402,33 @@ def test_option_out_of_range_raises(options: dict[str, Any], message: str) -> No
     with pytest.raises(ValueError) as error:
         BertAdam([parameter_with_gradient(1.0)], **{"lr": 0.1, **options})
     assert str(error.value) == message
+
+
+def test_unknown_argument_raises() -> None:
+    with pytest.raises(TypeError) as error:
+        BertAdam([parameter_with_gradient(1.0)], lr=0.1, weight_decay_rate=0.01)
+    assert str(error.value) == "`weight_decay_rate` must be an argument of BertAdam, but is not."
+
+
+@pytest.mark.parametrize(
+    ("options", "error_type", "message"),
+    [
+        ({"weight_decay": -1}, ValueError, "`weight_decay` must be at least 0, but is -1."),
+        ({"lr": "0.1"}, TypeError, "`lr` must be a number, but is the str '0.1'."),
+    ],
+)
+def test_option_of_a_group_out_of_range_raises(
+    options: dict[str, Any], error_type: type[Exception], message: str
+) -> None:
+    group = {"params": [parameter_with_gradient(1.0)], **options}
+    with pytest.raises(error_type) as error:
+        BertAdam([group], lr=0.1)
+    assert str(error.value) == message
+    optimizer = BertAdam([parameter_with_gradient(1.0)], lr=0.1)
+    with pytest.raises(error_type) as error:
+        optimizer.add_param_group(group)
+    assert str(error.value) == message
+    assert len(optimizer.param_groups) == 1
 
 
 def test_no_learning_rate_at_all_raises() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import tokenization_reference as reference
 from ptbert import tokenization
 from ptbert.tokenization import BasicTokenizer, BertTokenizer, Vocabulary, WordpieceTokenizer
-from support import GOLDEN
+from support import GOLDEN, without_root
 
 VOCABULARY = GOLDEN.parent / "data" / "vocab.txt"
 RECORD = json.loads((GOLDEN / "tokenization.json").read_text())
@@ -333,6 +333,21 @@ def test_save_vocabulary_without_directory_raises(tokenizer: BertTokenizer, tmp_
     assert str(error.value) == (
         "`vocab_path` must be a writable file or an existing directory, but "
         f"{tmp_path}/absent/vocab.txt cannot be written."
+    )
+
+
+def test_file_without_permission_raises(tokenizer: BertTokenizer, tmp_path: Path) -> None:
+    file = tmp_path / "vocab.txt"
+    file.touch()
+    file.chmod(0)
+    with without_root(), pytest.raises(PermissionError) as error:
+        tokenization.load_vocab(file)
+    assert str(error.value) == f"`vocab_file` must be readable, but {file} is not."
+    with without_root(), pytest.raises(PermissionError) as error:
+        tokenizer.save_vocabulary("/vocab.txt")
+    assert str(error.value) == (
+        "`vocab_path` must be a writable file or an existing directory, but /vocab.txt cannot be "
+        "written."
     )
 
 

@@ -16,7 +16,7 @@ import bpe_reference as reference
 import tokenization_reference
 from ptbert import tokenization_gpt2
 from ptbert.tokenization_gpt2 import GPT2Tokenizer, bytes_to_unicode, get_pairs
-from support import GOLDEN
+from support import GOLDEN, without_root
 
 FOLDER = GOLDEN.parent / "data" / "gpt2"
 RECORD = json.loads((GOLDEN / "bpe.json").read_text())
@@ -399,6 +399,15 @@ def test_json_is_read_as_by_python(tmp_path: Path) -> None:
 def test_broken_vocabulary_raises(tmp_path: Path, vocab: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GPT2Tokenizer(*write(tmp_path, vocab))
+
+
+def test_file_without_permission_raises(tmp_path: Path) -> None:
+    vocab, merges = write(tmp_path, "{}", b"#\n")
+    for file in (vocab, merges):
+        Path(file).chmod(0)
+    with without_root(), pytest.raises(PermissionError) as error:
+        GPT2Tokenizer(vocab, merges)
+    assert str(error.value) == f"`vocab_file` must be readable, but {vocab} is not."
 
 
 def test_broken_or_missing_files_raise(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ptbert.tokenization_transfo_xl import (
     VOCAB_NAME,
     TransfoXLTokenizer,
 )
+from support import without_root
 from transfo_xl_support import TEXT, assert_same_ids, oracle, write
 
 OPTIONS: tuple[dict[str, Any], ...] = (
@@ -228,6 +229,14 @@ def test_inconsistent_file_is_refused(tmp_path: Path, content: Any, message: str
     torch.save(content, tmp_path / VOCAB_NAME)
     with pytest.raises(ValueError, match=message):
         TransfoXLTokenizer.from_pretrained(tmp_path)
+
+
+def test_text_without_permission_raises(tmp_path: Path, tokenizer: TransfoXLTokenizer) -> None:
+    path = Path(write(tmp_path))
+    path.chmod(0)
+    with without_root(), pytest.raises(PermissionError) as error:
+        tokenizer.count_file(path)
+    assert str(error.value) == f"`path` must be readable, but {path} is not."
 
 
 def test_damaged_file_is_refused(tmp_path: Path, tokenizer: TransfoXLTokenizer) -> None:

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cerrno>
 #include <stdexcept>
+#include <string>
 
 namespace ptbert {
 
@@ -10,10 +12,16 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// A file or folder that cannot be read. FileNotFoundError in Python.
+/// A file or folder that cannot be read or written. In Python the OSError of `code`, an errno:
+/// FileNotFoundError, PermissionError.
 class FileError : public std::runtime_error {
 public:
-  using std::runtime_error::runtime_error;
+  explicit FileError(const std::string& message, int code = ENOENT)
+      : runtime_error(message), code_(code) {}
+  int code() const { return code_; }
+
+private:
+  int code_;
 };
 
 /// A file whose content is invalid: truncated, inconsistent or of another format than its name

@@ -16,6 +16,7 @@
 #include <set>
 #include <sstream>
 
+#include "cannot_open.h"
 #include "ptbert/errors.h"
 
 namespace ptbert {
@@ -27,7 +28,7 @@ public:
   explicit MappedFile(const std::string& path) {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
-      throw FileError("The file " + path + " cannot be opened: " + std::strerror(errno) + ".");
+      throw cannot_open(path);
     }
     struct stat status{};
     const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
@@ -35,11 +36,12 @@ public:
     if (size_ > 0) {
       data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
     }
+    const int error = errno; // of mmap()
     ::close(descriptor);
     if (!regular)
-      throw FileError(path + " is not a regular file.");
+      throw FileError("`" + path + "` must be a regular file, but is not.");
     if (data_ == MAP_FAILED)
-      throw FileError("The file " + path + " cannot be mapped.");
+      throw FileError("`" + path + "` must be a file that can be mapped, but is not.", error);
   }
   ~MappedFile() {
     if (data_ != nullptr)
@@ -250,8 +252,8 @@ NamedTensors load_checkpoint(const std::string& directory) {
     return load_safetensors((folder / "model.safetensors").string());
   if (std::filesystem::exists(folder / "pytorch_model.bin"))
     return load_pytorch_bin((folder / "pytorch_model.bin").string());
-  throw FileError("The folder " + directory +
-                  " holds neither model.safetensors nor pytorch_model.bin.");
+  throw FileError("`" + directory +
+                  "` must hold model.safetensors or pytorch_model.bin, but holds neither.");
 }
 
 } // namespace ptbert

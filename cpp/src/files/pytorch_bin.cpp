@@ -1,10 +1,10 @@
 #include <caffe2/serialize/inline_container.h>
 
-#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <string_view>
 
+#include "cannot_open.h"
 #include "ptbert/errors.h"
 #include "ptbert/files/checkpoint.h"
 #include "unpickler.h"
@@ -34,7 +34,7 @@ NamedTensors read_archive(const std::string& path) {
 NamedTensors load_pytorch_bin(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file)
-    throw FileError("The file " + path + " cannot be opened: " + std::strerror(errno) + ".");
+    throw cannot_open(path);
   char start[4] = {};
   file.read(start, sizeof start);
   if (std::memcmp(start, "\x80\x02", 2) == 0) {

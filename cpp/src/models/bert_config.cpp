@@ -43,6 +43,10 @@ void BertConfig::check() const {
   check_count("type_vocab_size", type_vocab_size);
   check_probability("hidden_dropout_prob", hidden_dropout_prob);
   check_probability("attention_probs_dropout_prob", attention_probs_dropout_prob);
+  TORCH_CHECK_VALUE(initializer_range >= 0, "`initializer_range` must be at least 0, but is ",
+                    initializer_range, ".");
+  TORCH_CHECK_VALUE(layer_norm_eps > 0, "`layer_norm_eps` must be above 0, but is ", layer_norm_eps,
+                    ".");
 }
 
 } // namespace ptbert

@@ -5,12 +5,28 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "files/cannot_open.h"
 #include "ptbert/errors.h"
 
 /// Configurations as JSON. `Config` is a struct with a map `unknown_keys`. `for_each_field(config,
 /// visit)` calls visit(name, field) for every other field; its names are the JSON keys.
 
 namespace ptbert {
+
+/// What the JSON value of a field must be, and whether `value` is.
+struct FieldRule {
+  bool fits;
+  const char* rule;
+};
+inline FieldRule rule_of(int64_t, const nlohmann::json& value) {
+  return {value.is_number_integer(), "a whole number"};
+}
+inline FieldRule rule_of(double, const nlohmann::json& value) {
+  return {value.is_number(), "a number"};
+}
+inline FieldRule rule_of(const std::string&, const nlohmann::json& value) {
+  return {value.is_string(), "a string"};
+}
 
 /// Throws FormatError when `text` is not a JSON object or a field has the wrong type.
 template <typename Config, typename Fields>
@@ -30,12 +46,11 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
     const auto found = object.find(name);
     if (found == object.end())
       return;
-    try {
-      found->get_to(field);
-    } catch (const nlohmann::json::exception&) {
-      throw FormatError(std::string("`") + name +
-                        "` has a value of the wrong type: " + found->dump() + ".");
-    }
+    const auto [fits, rule] = rule_of(field, *found);
+    if (!fits)
+      throw FormatError(std::string("`") + name + "` must be " + rule + ", but is " +
+                        found->dump() + ".");
+    found->get_to(field);
     object.erase(found);
   });
   for (const auto& [name, value] : object.items())
@@ -43,12 +58,12 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
   return config;
 }
 
-/// Throws FileError when there is no such file, and FormatError as config_from_json() does.
+/// Throws FileError when the file cannot be opened, and FormatError as config_from_json() does.
 template <typename Config, typename Fields>
 Config config_from_json_file(const std::string& path, Fields for_each_field) {
   std::ifstream file(path);
   if (!file)
-    throw FileError("There is no configuration file " + path + ".");
+    throw cannot_open(path);
   return config_from_json<Config>(std::string(std::istreambuf_iterator<char>(file), {}),
                                   for_each_field);
 }

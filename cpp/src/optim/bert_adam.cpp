@@ -22,6 +22,11 @@ void check_options(const BertAdamOptions& options) {
   TORCH_CHECK_VALUE(options.b2() >= 0 && options.b2() < 1, "`b2` must be in [0, 1), but is ",
                     options.b2(), ".");
   TORCH_CHECK_VALUE(options.e() >= 0, "`e` must be at least 0, but is ", options.e(), ".");
+  TORCH_CHECK_VALUE(options.weight_decay() >= 0, "`weight_decay` must be at least 0, but is ",
+                    options.weight_decay(), ".");
+  TORCH_CHECK_VALUE(options.max_grad_norm() >= 0 || options.max_grad_norm() == -1,
+                    "`max_grad_norm` must be at least 0, or -1 for no clipping, but is ",
+                    options.max_grad_norm(), ".");
 }
 
 /// Optimizer::add_param_group() merges the options of torch's own optimizers, but overwrites those

@@ -308,7 +308,7 @@ void Bpe::merge_long(std::vector<Piece>& pieces) const {
     std::uint32_t rank; // of the pair that begins here
   };
   if (pieces.size() >= kRemoved) {
-    throw std::length_error("a word must have fewer than 2**32 - 1 pieces, but has " +
+    throw std::length_error("`text` must have words of fewer than 2**32 - 1 pieces, but one has " +
                             std::to_string(pieces.size()) + ".");
   }
   const Position count = static_cast<Position>(pieces.size());

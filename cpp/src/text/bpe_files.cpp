@@ -1,6 +1,7 @@
 #include "ptbert/text/bpe_files.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
@@ -222,7 +223,8 @@ void write_file(const std::filesystem::path& file, const std::string& content) {
   stream.close();
   if (!stream) {
     throw FileError("`vocab_path` must be an existing directory that can be written to, but " +
-                    file.string() + " cannot be written.");
+                        file.string() + " cannot be written.",
+                    errno);
   }
 }
 
@@ -248,11 +250,12 @@ void append_json_string(std::string& json, std::string_view text) {
 } // namespace
 
 std::string read_text_file(const std::filesystem::path& file, const std::string& name) {
-  if (!std::filesystem::exists(file)) {
+  std::error_code unknown; // for a file in a folder that may not be searched
+  if (!std::filesystem::exists(file, unknown) && !unknown) {
     throw FileError("`" + name + "` must be an existing file, but " + file.string() +
                     " does not exist.");
   }
-  if (std::filesystem::is_directory(file)) {
+  if (std::filesystem::is_directory(file, unknown)) {
     throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
   }
   std::ifstream stream(file, std::ios::binary);
@@ -265,7 +268,7 @@ std::string read_text_file(const std::filesystem::path& file, const std::string&
     content.resize(before + static_cast<std::size_t>(stream.gcount()));
   }
   if (stream.bad() || !stream.eof()) {
-    throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.");
+    throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.", errno);
   }
   return content;
 }

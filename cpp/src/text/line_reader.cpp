@@ -1,6 +1,7 @@
 #include "ptbert/text/line_reader.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -18,17 +19,19 @@ constexpr std::size_t kBlockBytes = 1 << 20;
 
 LineReader::LineReader(std::filesystem::path file, std::string argument, ReadProgress progress)
     : file_(std::move(file)), argument_(std::move(argument)), progress_(std::move(progress)) {
-  const auto fail = [this](const std::string& rule, const std::string& fault) {
+  const auto fail = [this](const std::string& rule, const std::string& fault, int code = ENOENT) {
     return FileError("`" + argument_ + "` must be " + rule + ", but " + file_.string() + " " +
-                     fault + ".");
+                         fault + ".",
+                     code);
   };
-  if (!std::filesystem::exists(file_))
+  std::error_code unknown; // for a file in a folder that may not be searched
+  if (!std::filesystem::exists(file_, unknown) && !unknown)
     throw fail("an existing file", "does not exist");
-  if (std::filesystem::is_directory(file_))
+  if (std::filesystem::is_directory(file_, unknown))
     throw fail("a file", "is a directory");
   stream_.open(file_, std::ios::binary);
   if (!stream_)
-    throw fail("readable", "is not");
+    throw fail("readable", "is not", errno);
 }
 
 bool LineReader::next(std::string_view& line) {
@@ -73,7 +76,8 @@ void LineReader::read_block() {
   buffer_.resize(kept + count);
   if (stream_.bad())
     throw FileError("`" + argument_ + "` must be readable, but reading " + file_.string() +
-                    " failed after line " + std::to_string(line_number_) + ".");
+                        " failed after line " + std::to_string(line_number_) + ".",
+                    errno);
   at_end_ = count < kBlockBytes;
   if (progress_)
     progress_(count);

@@ -20,7 +20,8 @@ std::uint32_t SymbolTable::add(std::string_view symbol) {
   if (slot.number != 0)
     return slot.number - 1;
   if (size() == std::numeric_limits<std::uint32_t>::max() - 1)
-    throw std::length_error("A text must have fewer than 2^32 - 1 different symbols.");
+    throw std::length_error(
+        "`text` must have fewer than 2**32 - 1 different symbols, but has more.");
   characters_.append(symbol);
   starts_.push_back(characters_.size());
   const auto number = static_cast<std::uint32_t>(size());

@@ -1,6 +1,7 @@
 #include "ptbert/text/vocabulary.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -17,16 +18,17 @@ namespace ptbert {
 namespace {
 
 std::string read_file(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) {
+  std::error_code unknown; // for a file in a folder that may not be searched
+  if (!std::filesystem::exists(file, unknown) && !unknown) {
     throw FileError("`vocab_file` must be an existing file, but " + file.string() +
                     " does not exist.");
   }
-  if (std::filesystem::is_directory(file)) {
+  if (std::filesystem::is_directory(file, unknown)) {
     throw FileError("`vocab_file` must be a file, but " + file.string() + " is a directory.");
   }
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
-    throw FileError("`vocab_file` must be readable, but " + file.string() + " is not.");
+    throw FileError("`vocab_file` must be readable, but " + file.string() + " is not.", errno);
   }
   std::ostringstream content;
   content << stream.rdbuf();
@@ -114,7 +116,8 @@ void Vocabulary::save(const std::filesystem::path& file) const {
   stream.close();
   if (!stream) {
     throw FileError("`vocab_path` must be a writable file or an existing directory, but " +
-                    file.string() + " cannot be written.");
+                        file.string() + " cannot be written.",
+                    errno);
   }
 }
 

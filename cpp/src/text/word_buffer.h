@@ -17,7 +17,7 @@ namespace ptbert::detail {
 inline void check_numbered_length(std::string_view text) {
   if (text.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::length_error(
-        "a text must have less than 4 GiB for its tokens to be located, but has " +
+        "`text` must have less than 4 GiB for its tokens to be located, but has " +
         std::to_string(text.size()) + " bytes.");
   }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +85,7 @@ def cpp_config(config: Config) -> Any:
 
     Raises:
         TypeError: An attribute has a value of the wrong type.
+        ValueError: A number is not finite.
     """
     fields = {name: getattr(config, name) for name in config._fields}
     for name, expected in config._fields.items():
@@ -107,18 +109,17 @@ def _check_field(name: str, value: object, expected: type, may_be_function: bool
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         raise TypeError(f"`{name}` must be {_EXPECTED[expected]}, but is {with_article(value)}.")
+    if isinstance(value, float) and not math.isfinite(value):  # which JSON does not have
+        raise ValueError(f"`{name}` must be finite, but is {value}.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no configuration file {path}.") from None
+        raise FileNotFoundError(f"`{path}` must be a config file, but does not exist.") from None
     except ValueError as error:
-        raise ValueError(f"The configuration file {path} must hold JSON: {error}.") from error
+        raise ValueError(f"`{path}` must hold JSON, but does not: {error}.") from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"The configuration file {path} must hold a JSON object, but holds "
-            f"{with_article(content)}."
-        )
+        raise ValueError(f"`{path}` must hold a JSON object, but holds {with_article(content)}.")
     return content

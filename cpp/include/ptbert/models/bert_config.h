@@ -39,12 +39,13 @@ struct BertConfig {
 
   /// Throws FormatError when `text` is not a JSON object or a field has the wrong type.
   static BertConfig from_json(const std::string& text);
-  /// Throws FileError when there is no such file, and FormatError as from_json() does.
+  /// Throws FileError when the file cannot be opened, and FormatError as from_json() does.
   static BertConfig from_json_file(const std::string& path);
   /// Two-space indent, sorted keys, final newline.
   std::string to_json() const;
 
-  /// Throws ValueError naming the field if a size is below 1 or a probability outside of [0, 1].
+  /// Throws ValueError naming the field if a size is below 1, a probability outside of [0, 1],
+  /// `initializer_range` below 0, or `layer_norm_eps` not above 0.
   void check() const;
 };
 

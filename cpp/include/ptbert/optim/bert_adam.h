@@ -21,7 +21,7 @@ struct BertAdamOptions : public torch::optim::OptimizerCloneableOptions<BertAdam
   TORCH_ARG(double, b2) = 0.999;
   TORCH_ARG(double, e) = 1e-6;
   TORCH_ARG(double, weight_decay) = 0.01;
-  /// Gradients are clipped to this L2 norm, each parameter's on its own; no clipping if <= 0.
+  /// Gradients are clipped to this L2 norm, each parameter's on its own; 0 or -1: no clipping.
   TORCH_ARG(double, max_grad_norm) = 1.0;
 
 public:
