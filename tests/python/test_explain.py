@@ -102,7 +102,7 @@ def test_reasons_for_the_operations_of_attention(model: Any) -> None:
         assert path == "one operation after the other"
         return reason
 
-    assert reason(model, ids, types, mask).startswith("a gradient may be wanted")
+    assert reason(model, ids, types, mask).startswith("inputs require gradients")
     with torch.no_grad():
         assert reason(model, ids, types, mask, None, torch.ones(4)) == "there is a head mask"
         attending = ptbert.BertModel(model.config, output_attentions=True)

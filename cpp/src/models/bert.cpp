@@ -460,8 +460,8 @@ std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,
   if (head_mask.defined())
     return note_padding_is_computed("there is a head mask");
   if (exposes_internals())
-    return note_padding_is_computed("user code can see intermediate tensors (a hook, a replaced "
-                                    "module or activation, kept outputs)");
+    return note_padding_is_computed(
+        "user code can see intermediate tensors (hook, replaced part, kept output)");
   check_ids("input_ids", input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
