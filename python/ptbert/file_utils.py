@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import logging
 import os
+import shutil
+import sys
+import tempfile
 import uuid
 from collections.abc import Mapping
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlparse
+
+if TYPE_CHECKING:
+    import requests
+    from tqdm import tqdm
+
+__all__ = [
+    "BERT_CONFIG_NAME",
+    "CONFIG_NAME",
+    "PYTORCH_PRETRAINED_BERT_CACHE",
+    "WEIGHTS_NAME",
+    "cached_path",
+    "filename_to_url",
+    "get_from_cache",
+    "http_get",
+    "url_to_filename",
+]
+# What `from ... import *` also gave in 2019, when the module had no `__all__`.
+__all__ += ["Path", "fnmatch", "json", "logger", "logging", "os", "requests", "sha256", "shutil"]
+__all__ += ["sys", "tempfile", "tqdm", "urlparse", "wraps"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +49,19 @@ _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 10.0
 # Without compression in transit, Content-Length is the size of the file.
 _REQUEST_HEADERS = {"Accept-Encoding": "identity"}
+
+
+def __getattr__(name: str) -> Any:
+    """`requests` and `tqdm`, which take long to import, when they are first asked for."""
+    if name == "requests":
+        import requests
+
+        return requests
+    if name == "tqdm":
+        from tqdm import tqdm
+
+        return tqdm
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
 
 
 def _default_cache_dir(environ: Mapping[str, str]) -> Path:
