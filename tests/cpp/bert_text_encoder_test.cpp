@@ -234,6 +234,13 @@ TEST(BertTextEncoderTest, PairsAreJoinedAndCutFromTheLonger) {
   EXPECT_EQ(values(batch.token_type_ids), Ids(8, 0));
   EXPECT_EQ(values(batch.attention_mask), (Ids{1, 1, 1, 1, 1, 1, 0, 0}));
   EXPECT_THROW(encoder.encode_pair("a", "b", 2), std::invalid_argument);
+  const WordpieceTokenizer asking([](std::string_view) { return true; }, "[UNK]", 100);
+  try {
+    BertTextEncoder(std::nullopt, asking);
+    FAIL() << "it was accepted";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(), "`wordpiece` must have a vocabulary, but asks a function.");
+  }
   EXPECT_THROW(encoder.encode_pairs({"a"}, std::vector<std::string_view>{}, std::nullopt),
                std::invalid_argument);
   EXPECT_THROW(BertTextEncoder(std::nullopt, WordpieceTokenizer(vocabulary({"a"}))).encode("b"),

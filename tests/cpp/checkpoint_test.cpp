@@ -135,15 +135,16 @@ TEST_F(CheckpointTest, EntriesThatDoNotFitAreRefused) {
 }
 
 TEST_F(CheckpointTest, MissingFileOrFolder) {
+  const auto quoted = [](const std::string& path) { return std::string("`").append(path) + "` "; };
+  const auto folder = folder_.string();
   EXPECT_EQ(message_of<FileError>([this] { load_safetensors(path_); }),
-            "`" + path_ +
-                "` must be a file that can be read, but opening it fails: No such file or "
-                "directory.");
-  EXPECT_EQ(message_of<FileError>([this] { load_safetensors(folder_.string()); }),
-            "`" + folder_.string() + "` must be a regular file, but is not.");
-  EXPECT_EQ(message_of<FileError>([this] { load_checkpoint(folder_.string()); }),
-            "`" + folder_.string() +
-                "` must hold model.safetensors or pytorch_model.bin, but holds neither.");
+            quoted(path_) + "must be a file that can be read, but opening it fails: No such file "
+                            "or directory.");
+  EXPECT_EQ(message_of<FileError>([&] { load_safetensors(folder); }),
+            quoted(folder) + "must be a regular file, but is not.");
+  EXPECT_EQ(message_of<FileError>([&] { load_checkpoint(folder); }),
+            quoted(folder) +
+                "must hold model.safetensors or pytorch_model.bin, but holds neither.");
 }
 
 TEST_F(CheckpointTest, ErrorTellsWhyTheFileCannotBeOpened) {

@@ -355,6 +355,15 @@ def test_saving_gaps_warns(
         tokenizer.save_vocabulary(tmp_path / "absent")
 
 
+def test_saving_without_permission_raises(tokenizer: GPT2Tokenizer) -> None:
+    with without_root(), pytest.raises(PermissionError) as error:
+        tokenizer.save_vocabulary("/")
+    assert str(error.value) == (
+        "`vocab_path` must be an existing directory that can be written to, but /vocab.json cannot "
+        "be written."
+    )
+
+
 def test_merges_are_read_as_in_2019(tmp_path: Path) -> None:
     lines = "a b\r\nb c\rx\nx y z\n\nc\u3000d\nb c\nd e\n"
     files = write(tmp_path, '{"a": 0}', "ignored first\n" + lines)

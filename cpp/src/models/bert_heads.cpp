@@ -149,7 +149,8 @@ BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_typ
   const bool has_loss = masked_lm_labels.defined() && next_sentence_label.defined();
   const auto loss = [&](const BertPreTrainingScores& scores, const Tensor& token_labels) {
     return masked_lm_loss(scores.prediction_scores, token_labels) +
-           cross_entropy(scores.seq_relationship_score, next_sentence_label.reshape({-1}),
+           cross_entropy(scores.seq_relationship_score,
+                         next_sentence_label.reshape({-1}), // [batch] or [batch, 1] -> [batch]
                          kIgnoredToken);
   };
   BertForPreTrainingOutput output;
@@ -230,7 +231,9 @@ BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_id
   output.logits = cls(pooled_output);
   output.attentions = attentions;
   if (next_sentence_label.defined()) {
-    output.loss = cross_entropy(output.logits, next_sentence_label.reshape({-1}), kIgnoredToken);
+    output.loss = cross_entropy(
+        output.logits, next_sentence_label.reshape({-1}), // [batch] or [batch, 1] -> [batch]
+        kIgnoredToken);
   }
   return output;
 }
@@ -264,7 +267,9 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
   output.attentions = attentions;
   if (labels.defined()) {
     check_scores("classifier", output.logits, num_labels);
-    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
+    output.loss =
+        cross_entropy(output.logits, labels.reshape({-1}), // [batch] or [batch, 1] -> [batch]
+                      kIgnoredClass);
   }
   return output;
 }
@@ -304,7 +309,9 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
   output.logits = scores.view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
   output.attentions = attentions;
   if (labels.defined()) {
-    output.loss = cross_entropy(output.logits, labels.reshape({-1}), kIgnoredClass);
+    output.loss =
+        cross_entropy(output.logits, labels.reshape({-1}), // [batch] or [batch, 1] -> [batch]
+                      kIgnoredClass);
   }
   return output;
 }
@@ -340,7 +347,7 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
   const auto loss = [&](const Tensor& logits, const Tensor& classes) {
     check_scores("classifier", logits, num_labels);
     return cross_entropy(logits.view({-1, num_labels}), // [batch, seq, *] -> [batch * seq, *]
-                         classes.reshape({-1}), kIgnoredClass);
+                         classes.reshape({-1}), kIgnoredClass); // [batch, seq] -> [batch * seq]
   };
   BertHeadOutput output;
   if (targets.defined() && !dropout->exposes_internals() && !classifier->exposes_internals()) {

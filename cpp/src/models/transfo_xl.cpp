@@ -76,7 +76,7 @@ Tensor AdaptiveEmbeddingImpl::forward(const Tensor& inp) {
                : vectors;
   };
   if (div_val == 1)
-    return project(tables.front()(inp), 0) * scale;
+    return project(tables.front()(inp), 0) * scale; // [*] -> [*, d_proj]
 
   const auto ids = inp.reshape({-1}); // [*] -> [tokens]
   Tensor embedded;                    // [tokens, d_proj]

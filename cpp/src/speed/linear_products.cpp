@@ -41,6 +41,7 @@ Tensor multiply_with_onednn(const Tensor& x, const Tensor& weight,
                        c10::List<std::optional<at::Scalar>>(), "");
 }
 
+/// [*, width] -> [rows, width]
 Tensor as_matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 /// x W^T + b by multiply_few_rows(); not differentiable.
@@ -54,7 +55,7 @@ Tensor multiply_with_ptbert(const Tensor& x, const Tensor& weight,
   shape.back() = weight.size(0);
   return multiply_few_rows(with_contiguous_rows(as_matrix(x)), with_contiguous_rows(weight),
                            bias.value_or(Tensor()))
-      .view(shape);
+      .view(shape); // [rows, out] -> [*, out]
 }
 
 const char* name_of(ProductLibrary library) {
@@ -210,7 +211,7 @@ public:
                                : InputGradient::with_aten(output_gradient, weight);
       auto shape = gradients[0].sizes().vec();
       shape.back() = weight.size(1);
-      result[1] = product.view(shape);
+      result[1] = product.view(shape); // [rows, in] -> [*, in]
     }
     if (context->needs_input_grad(1)) {
       const auto rows = as_matrix(x); // [*, in] -> [rows, in]
@@ -219,7 +220,7 @@ public:
                       : WeightGradient::with_aten(output_gradient, rows);
     }
     if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
-      result[3] = output_gradient.sum(0);
+      result[3] = output_gradient.sum(0); // [rows, out] -> [out]
     return result;
   }
 };

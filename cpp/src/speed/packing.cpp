@@ -67,7 +67,7 @@ const char* why_not_packed(const Tensor& input_ids, const Tensor& attention_mask
   const auto real = attention_mask.eq(1);
   if (!real.logical_or(attention_mask.eq(0)).all().item<bool>())
     return "the mask holds other values than 0 and 1";
-  if (!real.select(1, 0).all().item<bool>())
+  if (!real.select(1, 0).all().item<bool>()) // [batch, seq] -> [batch]
     return "the mask hides the first token of a row";
   return nullptr;
 }
@@ -83,6 +83,7 @@ Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
   // (row in order of length, column) of each token: [batch, seq] -> [tokens, 2]
   const auto tokens = real.index_select(0, rows).nonzero();
   return {.blocks = blocks_of(lengths),
+          // [tokens, 2] -> [tokens]: row * seq + column
           .tokens = rows.index_select(0, tokens.select(1, 0)) * seq + tokens.select(1, 1),
           .first_tokens = lengths.cumsum(0) - lengths,
           .ranks = rows.argsort(),

@@ -22,9 +22,8 @@ public:
   /// Sets `line` to the next line without its line end, valid until the next call; returns false
   /// after the last line. Throws FormatError if the line is not UTF-8.
   bool next(std::string_view& line);
-  /// Returns the number (from 1) of the line that next() returned last.
-  std::size_t line_number() const { return line_number_; }
-  /// Returns a message about that line: "`argument` must `rule`, but line 3 of FILE `fault`."
+  /// Returns a message about the line that next() returned last: "`argument` must `rule`, but line
+  /// 3 of FILE `fault`."
   std::string message(const std::string& rule, const std::string& fault) const;
 
 private:
