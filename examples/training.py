@@ -271,7 +271,7 @@ def fit(
                     optimizer.zero_grad()
                     log.losses.append(step_loss)
                     step_loss = 0.0
-                    bar.set_postfix(loss=log.mean_loss)
+                    bar.set_postfix(loss=log.mean_loss, refresh=False)
                     bar.update()
     return log
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
@@ -27,6 +28,19 @@ def test_long_work_leaves_whole_lines_in_a_log(
     last = logged.splitlines()[-1]
     assert last.startswith("Epoch 1/1: 2 of 2 in 00:00, ")
     assert last.endswith(", loss=0.25")
+
+
+def test_steps_of_training_are_not_lines_of_their_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    with progress.track(total=2000, desc="Epoch 1/1", unit="step") as bar:
+        start = time.monotonic()
+        while time.monotonic() - start < 0.2:
+            bar.set_postfix(loss=0.5, refresh=False)
+            bar.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert 1 <= len(lines) <= 6
 
 
 def test_terminal_gets_a_bar(
