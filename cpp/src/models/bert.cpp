@@ -121,9 +121,12 @@ Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position
 }
 
 Tensor split_into_heads(const Tensor& x, int64_t heads, int64_t head_size) {
-  // unflatten() rather than view(): a traced graph must not keep the batch and length it has seen.
-  return x.unflatten(-1, {heads, head_size})
-      .permute({0, 2, 1, 3}); // [batch, seq, hidden] -> [batch, heads, seq, head_size]
+  // A traced graph must not keep the batch and length it has seen, which view() names; unflatten()
+  // takes longer, which many short blocks of a packed batch would notice.
+  const auto split = torch::jit::tracer::isTracing()
+                         ? x.unflatten(-1, {heads, head_size})
+                         : x.view_symint({x.sym_size(0), x.sym_size(1), heads, head_size});
+  return split.permute({0, 2, 1, 3}); // [batch, seq, heads, size] -> [batch, heads, seq, size]
 }
 
 BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
