@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import glue
+import progress
 import ptbert
 import run_classifier
 from examples_support import load_tokenizer, write_lines, write_model, write_sst2
@@ -44,8 +45,12 @@ def test_flags_have_the_defaults_of_2019() -> None:
 
 
 def test_training_and_evaluation_write_model_and_results(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 1e-9)
     data, output = write_sst2(tmp_path / "data"), tmp_path / "output"
     run_classifier.main(
         argv(model, data, output, "--do_train", "--do_eval", "--num_train_epochs", "6")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import progress
 import ptbert
 import run_squad
 import squad
@@ -72,8 +73,12 @@ def test_flags_have_the_defaults_of_2019() -> None:
 
 
 def test_training_improves_the_answers(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 1e-9)
     data, output = data_file(tmp_path / "train.json"), tmp_path / "output"
     work = ["--do_train", "--train_file", data, "--do_predict", "--predict_file", data]
     run_squad.main(argv(model, output, *work, "--num_train_epochs", "16"))
