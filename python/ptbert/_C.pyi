@@ -68,6 +68,7 @@ __all__: list[str] = [
     "kind_of",
     "load_safetensors",
     "load_weights",
+    "openai_adam_update",
     "pad_rows",
     "parameter_list",
     "read_first_words",
@@ -616,6 +617,24 @@ def load_safetensors(path: os.PathLike | str | bytes) -> dict:
 def load_weights(model: dict, checkpoint: dict, family: str) -> tuple[list[str], list[str]]:
     """
     Copies a checkpoint into the tensors of a model; returns missing and unused names.
+    """
+
+def openai_adam_update(
+    parameters: list,
+    gradients: list,
+    exp_avg: list,
+    exp_avg_sq: list,
+    rates: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    steps: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    b1: typing.SupportsFloat | typing.SupportsIndex,
+    b2: typing.SupportsFloat | typing.SupportsIndex,
+    e: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    vector_l2: bool,
+    max_grad_norm: typing.SupportsFloat | typing.SupportsIndex,
+) -> None:
+    """
+    One step of OpenAIAdam on the parameters of a group, in place.
     """
 
 def pad_rows(

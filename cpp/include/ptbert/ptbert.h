@@ -14,6 +14,7 @@
 #include "ptbert/models/module.h"
 #include "ptbert/models/transfo_xl.h"
 #include "ptbert/optim/bert_adam.h"
+#include "ptbert/optim/openai_adam.h"
 #include "ptbert/optim/schedules.h"
 #include "ptbert/speed/fast_paths.h"
 #include "ptbert/speed/linear_products.h"
