@@ -228,7 +228,93 @@ SCHEDULES: dict[str | None, type[_LRSchedule]] = {
 }
 
 
-class BertAdam(Optimizer):
+class _Adam(Optimizer, ABC):
+    """What BertAdam and OpenAIAdam have in common."""
+
+    _averages: ClassVar[tuple[str, str]]
+    """What the state calls the averages of the gradient and of its square."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        options: dict[str, Any],
+        schedule: str | _LRSchedule | None,
+        warmup: float,
+        t_total: int,
+        unknown: Mapping[str, Any],
+    ) -> None:
+        if unknown:
+            raise TypeError(
+                f"`{next(iter(unknown))}` must be an argument of {type(self).__name__}, but is not."
+            )
+        _check_types({**options, "warmup": warmup, "t_total": t_total})
+        _check_ranges(options)
+        if isinstance(schedule, _LRSchedule):
+            if warmup != -1 or t_total != -1:
+                logger.warning(
+                    "`warmup` and `t_total` have no effect: `schedule` is a %s with its own.",
+                    type(schedule).__name__,
+                )
+        elif schedule in SCHEDULES:
+            schedule = SCHEDULES[schedule](warmup=warmup, t_total=t_total)
+        else:
+            raise ValueError(
+                '`schedule` must be None, "none", "warmup_constant", "warmup_cosine", '
+                f'"warmup_linear" or an _LRSchedule, but is "{schedule}".'
+            )
+        super().__init__(params, {**options, "schedule": schedule})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group of parameters; options that it lacks are those of the constructor."""
+        options = {name: param_group[name] for name in self.defaults if name in param_group}
+        options.pop("schedule", None)
+        _check_types(options)
+        _check_ranges(options)
+        super().add_param_group(param_group)
+
+    def get_lr(self) -> list[float]:
+        """Returns the scheduled learning rate of each parameter that has had a gradient; [0] before
+        the first step."""
+        return [
+            _scheduled_rate(group, state)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if (state := self.state.get(parameter))
+        ] or [0]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one step.
+
+        Args:
+            closure: Recomputes the loss and its gradients.
+
+        Returns:
+            The closure's loss.
+        """
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            self._update(group, parameters, [self._state_of(p) for p in parameters])
+        return loss
+
+    @abstractmethod
+    def _update(
+        self, group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]
+    ) -> None:
+        """Makes one step on those parameters of a group that have gradients."""
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            raise RuntimeError("`grad` must be dense, but is sparse; use torch.optim.SparseAdam.")
+        state: dict[str, Any] = self.state[parameter]
+        if not state:
+            data = parameter.detach()
+            state["step"] = 0
+            state.update((name, data.new_zeros(data.shape)) for name in self._averages)
+        return state
+
+
+class BertAdam(_Adam):
     """Adam as BERT was trained with it: no bias correction, decoupled weight decay, and gradients
     clipped per parameter.
 
@@ -263,6 +349,8 @@ class BertAdam(Optimizer):
         >>> optimizer.step()
     """
 
+    _averages = ("next_m", "next_v")
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -277,9 +365,7 @@ class BertAdam(Optimizer):
         max_grad_norm: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        if kwargs:
-            raise TypeError(f"`{next(iter(kwargs))}` must be an argument of BertAdam, but is not.")
-        numbers = {
+        options = {
             "lr": lr,
             "b1": b1,
             "b2": b2,
@@ -287,79 +373,29 @@ class BertAdam(Optimizer):
             "weight_decay": weight_decay,
             "max_grad_norm": max_grad_norm,
         }
-        _check_numbers({**numbers, "warmup": warmup, "t_total": t_total})
-        _check_options(numbers)
-        if isinstance(schedule, _LRSchedule):
-            if warmup != -1 or t_total != -1:
-                logger.warning(
-                    "`warmup` and `t_total` have no effect: `schedule` is a %s with its own.",
-                    type(schedule).__name__,
-                )
-        elif schedule in SCHEDULES:
-            schedule = SCHEDULES[schedule](warmup=warmup, t_total=t_total)
-        else:
-            raise ValueError(
-                '`schedule` must be None, "none", "warmup_constant", "warmup_cosine", '
-                f'"warmup_linear" or an _LRSchedule, but is "{schedule}".'
-            )
-        super().__init__(params, {**numbers, "schedule": schedule})
+        super().__init__(params, options, schedule, warmup, t_total, unknown=kwargs)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group of parameters; options that it lacks are those of the constructor."""
-        numbers = {name: param_group[name] for name in _OPTIONS if name in param_group}
-        _check_numbers(numbers)
-        _check_options(numbers)
-        super().add_param_group(param_group)
+    def _update(
+        self, group: dict[str, Any], parameters: list[Tensor], states: list[dict[str, Any]]
+    ) -> None:
+        _C.bert_adam_update(
+            parameters,
+            [parameter.grad for parameter in parameters],
+            [state["next_m"] for state in states],
+            [state["next_v"] for state in states],
+            [_scheduled_rate(group, state) for state in states],
+            b1=group["b1"],
+            b2=group["b2"],
+            e=group["e"],
+            weight_decay=group["weight_decay"],
+            max_grad_norm=group["max_grad_norm"],
+        )
+        for state in states:
+            state["step"] += 1
 
-    def get_lr(self) -> list[float]:
-        """Returns the scheduled learning rate of each parameter that has had a gradient; [0] before
-        the first step."""
-        return [
-            group["lr"] * group["schedule"].get_lr(state["step"])
-            for group in self.param_groups
-            for parameter in group["params"]
-            if (state := self.state.get(parameter))
-        ] or [0]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Makes one step.
-
-        Args:
-            closure: Recomputes the loss and its gradients.
-
-        Returns:
-            The closure's loss.
-        """
-        loss = None if closure is None else closure()
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            states = [self._state_of(parameter) for parameter in parameters]
-            _C.bert_adam_update(
-                parameters,
-                [parameter.grad for parameter in parameters],
-                [state["next_m"] for state in states],
-                [state["next_v"] for state in states],
-                [group["lr"] * group["schedule"].get_lr(state["step"]) for state in states],
-                b1=group["b1"],
-                b2=group["b2"],
-                e=group["e"],
-                weight_decay=group["weight_decay"],
-                max_grad_norm=group["max_grad_norm"],
-            )
-            for state in states:
-                state["step"] += 1
-        return loss
-
-    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            raise RuntimeError("`grad` must be dense, but is sparse; use torch.optim.SparseAdam.")
-        state: dict[str, Any] = self.state[parameter]
-        if not state:
-            data = parameter.detach()
-            state.update(
-                step=0, next_m=data.new_zeros(data.shape), next_v=data.new_zeros(data.shape)
-            )
-        return state
+def _scheduled_rate(group: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    return group["lr"] * group["schedule"].get_lr(state["step"])
 
 
 # The states of our optimizers hold their schedules: torch.load() reads such a file as it stands.
@@ -387,8 +423,7 @@ def _at_least_zero_or_off(value: float) -> bool:
     return value >= 0.0 or value == -1
 
 
-# What holds for the options of a group of parameters.
-_OPTIONS: dict[str, tuple[Callable[[float], bool], str]] = {
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "lr": (_at_least_zero, "at least 0"),
     "b1": (_below_one, "in [0, 1)"),
     "b2": (_below_one, "in [0, 1)"),
@@ -398,18 +433,20 @@ _OPTIONS: dict[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
-def _check_numbers(numbers: Mapping[str, object]) -> None:
-    for name, value in numbers.items():
-        if value is not required and not isinstance(value, (Real, Tensor)):
+def _check_types(options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        kind, types = ("a bool", (int,)) if name == "vector_l2" else ("a number", (Real, Tensor))
+        if value is not required and not isinstance(value, types):
             raise TypeError(
-                f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
+                f"`{name}` must be {kind}, but is the {type(value).__name__} {value!r}."
             )
 
 
-def _check_options(numbers: Mapping[str, Any]) -> None:
-    for name, value in numbers.items():
-        holds, rule = _OPTIONS[name]
-        _check(value is required or holds(value), name, rule, value)
+def _check_ranges(options: Mapping[str, Any]) -> None:
+    for name, (holds, rule) in _RANGES.items():
+        if name in options:
+            value = options[name]
+            _check(value is required or holds(value), name, rule, value)
 
 
 def _check(holds: bool, name: str, rule: str, value: object) -> None:

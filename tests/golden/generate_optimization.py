@@ -1,4 +1,4 @@
-"""Writes optimization.npz and optimization.json: what BertAdam and the schedules of
+"""Writes optimization.npz and optimization.json: what the optimizers and schedules of
 pytorch-pretrained-bert 0.6.2 compute for the cases of tests/python/optimization_cases.py, in double
 precision. README.md in this folder says how to run it.
 """
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytorch_pretrained_bert
 import torch
-from pytorch_pretrained_bert import optimization
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "python"))
@@ -34,14 +33,15 @@ def main() -> None:
 
     arrays: dict[str, Any] = {}
     for case in cases.SCHEDULE_CASES:
-        schedule = case.build(optimization)
+        schedule = case.build(pytorch_pretrained_bert.optimization)
         arrays[f"schedule/{case.key}"] = np.array([schedule.get_lr(step) for step in case.steps])
     for case in cases.TRAJECTORY_CASES:
-        values, rates = cases.run_trajectory(optimization, case, torch.float64)
+        values, rates = cases.run_trajectory(pytorch_pretrained_bert, case, torch.float64)
         arrays[f"trajectory/{case.key}/values"] = values.numpy()
         arrays[f"trajectory/{case.key}/rates"] = rates
-    losses = cases.train(pytorch_pretrained_bert, optimization.BertAdam, torch.float64)
-    arrays["training/losses"] = np.array(losses)
+    for name in ("BertAdam", "OpenAIAdam"):
+        losses = cases.train(pytorch_pretrained_bert, name, torch.float64)
+        arrays[f"training/{name}/losses"] = np.array(losses)
     np.savez_compressed(FOLDER / "optimization.npz", **arrays)
 
     record = {

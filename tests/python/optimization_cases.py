@@ -1,12 +1,13 @@
-"""The cases that the golden values of BertAdam and its schedules cover, for generator and tests.
+"""The cases that the golden values of the optimizers and schedules cover, for generator and tests.
 
-The functions take the module under test, so that both sides run the same lines.
+The functions take the library under test, or its module, so that both sides run the same lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,44 +62,45 @@ SCHEDULE_CASES = _schedules()
 
 @dataclass(frozen=True)
 class TrajectoryCase:
-    """BertAdam on a small quadratic, `options` being its arguments."""
+    """An optimizer on a small quadratic, `options` being its arguments."""
 
-    key: str
+    class_name: str
+    name: str
     options: dict[str, Any] = field(default_factory=dict)
     # Takes the place of the argument `schedule`.
     schedule: ScheduleCase | None = None
     # What the second parameter's group overrides.
     second_group: dict[str, Any] | None = None
 
+    @property
+    def key(self) -> str:
+        return f"{self.class_name}/{self.name}"
+
 
 STEPS = 24
 _PLAN: dict[str, Any] = {"warmup": 0.2, "t_total": 20}
 
 
-def _trajectories() -> list[TrajectoryCase]:
-    cases = [TrajectoryCase("defaults")]
+def _trajectories(class_name: str) -> list[TrajectoryCase]:
+    case = partial(TrajectoryCase, class_name)
+    cases = [case("defaults")]
     for name in (None, "none", "warmup_constant", "warmup_linear", "warmup_cosine"):
-        cases.append(TrajectoryCase(f"schedule={name}", {"schedule": name, **_PLAN}))
+        cases.append(case(f"schedule={name}", {"schedule": name, **_PLAN}))
     objects = [
-        ("ConstantLR", {}),
-        ("WarmupConstantSchedule", {}),
-        ("WarmupLinearSchedule", {}),
         ("WarmupCosineSchedule", {"cycles": 1.5}),
         ("WarmupCosineWithHardRestartsSchedule", {"cycles": 2.0}),
         ("WarmupCosineWithWarmupRestartsSchedule", {"cycles": 3.0}),
     ]
     for name, more in objects:
-        cases.append(TrajectoryCase(name, schedule=ScheduleCase(name, {**_PLAN, **more})))
+        cases.append(case(name, schedule=ScheduleCase(name, {**_PLAN, **more})))
     return [
         *cases,
-        TrajectoryCase("no_clipping", {"max_grad_norm": -1}),
-        TrajectoryCase("clipping_at_zero_is_off", {"max_grad_norm": 0}),
-        TrajectoryCase("strong_clipping", {"max_grad_norm": 0.05}),
-        TrajectoryCase("no_decay", {"weight_decay": 0.0}),
-        TrajectoryCase("strong_decay", {"weight_decay": 0.5}),
-        TrajectoryCase("betas_and_epsilon", {"b1": 0.5, "b2": 0.9, "e": 1e-2}),
-        TrajectoryCase("zero_betas_and_epsilon", {"b1": 0.0, "b2": 0.0, "e": 0.0}),
-        TrajectoryCase(
+        case("clipping_at_zero_is_off", {"max_grad_norm": 0}),
+        case("strong_clipping", {"max_grad_norm": 0.05}),
+        case("strong_decay", {"weight_decay": 0.5}),
+        case("betas_and_epsilon", {"b1": 0.5, "b2": 0.9, "e": 1e-2}),
+        case("zero_betas_and_epsilon", {"b1": 0.0, "b2": 0.0, "e": 0.0}),
+        case(
             "two_groups",
             {"weight_decay": 0.1, **_PLAN},
             second_group={
@@ -113,7 +115,15 @@ def _trajectories() -> list[TrajectoryCase]:
     ]
 
 
-TRAJECTORY_CASES = _trajectories()
+TRAJECTORY_CASES = [
+    *_trajectories("BertAdam"),
+    TrajectoryCase("BertAdam", "no_clipping", {"max_grad_norm": -1}),
+    TrajectoryCase("BertAdam", "no_decay", {"weight_decay": 0.0}),
+    *_trajectories("OpenAIAdam"),
+    TrajectoryCase("OpenAIAdam", "clipping", {"max_grad_norm": 1.0}),
+    TrajectoryCase("OpenAIAdam", "decay_by_schedule", {"weight_decay": 0.5, **_PLAN}),
+    TrajectoryCase("OpenAIAdam", "decay_of_vectors", {"weight_decay": 0.5, "vector_l2": True}),
+]
 
 
 @dataclass
@@ -146,21 +156,21 @@ class VectorProblem:
         return torch.cat([parameter.detach().flatten() for parameter in self.parameters])
 
 
-def build_optimizer(optimization: Any, case: TrajectoryCase, problem: VectorProblem) -> Any:
+def build_optimizer(library: Any, case: TrajectoryCase, problem: VectorProblem) -> Any:
     options: dict[str, Any] = {"lr": 0.01, **case.options}
     if case.schedule is not None:
-        options["schedule"] = case.schedule.build(optimization)
+        options["schedule"] = case.schedule.build(library.optimization)
     groups: list[dict[str, Any]] = [{"params": [tensor]} for tensor in problem.parameters]
     groups[1].update(case.second_group or {})
-    return optimization.BertAdam(groups, **options)
+    return getattr(library, case.class_name)(groups, **options)
 
 
 def run_trajectory(
-    optimization: Any, case: TrajectoryCase, dtype: torch.dtype
+    library: Any, case: TrajectoryCase, dtype: torch.dtype
 ) -> tuple[Tensor, npt.NDArray[np.float64]]:
     """The parameters [step, value] and the rates of `get_lr` [step, parameter] after each step."""
     problem = VectorProblem.build(dtype)
-    optimizer = build_optimizer(optimization, case, problem)
+    optimizer = build_optimizer(library, case, problem)
     values, rates = [], []
     for _ in range(STEPS):
         problem.fill_gradients()
@@ -194,7 +204,7 @@ def training_batches() -> Iterator[dict[str, Tensor]]:
         }
 
 
-def train(library: Any, optimizer_class: Callable[..., Any], dtype: torch.dtype) -> list[float]:
+def train(library: Any, optimizer_class_name: str, dtype: torch.dtype) -> list[float]:
     """The losses of a short fine-tuning without dropout, decayed and undecayed groups."""
     config = library.BertConfig.from_dict(TRAINING_CONFIG)
     model = library.BertForSequenceClassification(config, 3)
@@ -209,6 +219,7 @@ def train(library: Any, optimizer_class: Callable[..., Any], dtype: torch.dtype)
         {"params": decayed, "weight_decay": 0.01},
         {"params": undecayed, "weight_decay": 0.0},
     ]
+    optimizer_class = getattr(library, optimizer_class_name)
     optimizer = optimizer_class(groups, lr=1e-3, warmup=0.1, t_total=TRAINING_STEPS)
     losses = []
     for batch in training_batches():

@@ -39,7 +39,7 @@ NAMES = [row.name for row in ROWS if row.status == "yes"]
 CLASSES = {
     name: value
     for name in NAMES
-    if name.startswith(("modeling.", "optimization."))
+    if name.startswith(("modeling.", "optimization.", "optimization_openai."))
     if inspect.isclass(value := find(name)) and not value.__name__.startswith("_")
 }
 

@@ -1,8 +1,9 @@
-"""BertAdam and its schedules against recorded results of pytorch-pretrained-bert 0.6.2."""
+"""The optimizers and schedules against recorded results of pytorch-pretrained-bert 0.6.2."""
 
 from __future__ import annotations
 
 import copy
+import importlib
 import io
 import logging
 import math
@@ -27,19 +28,27 @@ from optimization_cases import (
     run_trajectory,
     train,
 )
-from ptbert import optimization
-from ptbert.optimization import BertAdam, WarmupConstantSchedule, WarmupLinearSchedule
+from ptbert import BertAdam, OpenAIAdam, optimization, optimization_openai
+from ptbert.optimization import WarmupConstantSchedule, WarmupLinearSchedule
 from support import GOLDEN, assert_close, assert_equal
 
 RESTARTS = ["WarmupCosineWithHardRestartsSchedule", "WarmupCosineWithWarmupRestartsSchedule"]
 DECAYING = ["WarmupLinearSchedule", "WarmupCosineSchedule", *RESTARTS]
 LOGGER = "ptbert.optimization"
+OPTIMIZERS = ["BertAdam", "OpenAIAdam"]
+AVERAGES = {BertAdam: ("next_m", "next_v"), OpenAIAdam: ("exp_avg", "exp_avg_sq")}
 
 
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, npt.NDArray[Any]]:
     with np.load(GOLDEN / "optimization.npz") as file:
         return dict(file)
+
+
+@pytest.fixture(params=OPTIMIZERS)
+def optimizer_class(request: pytest.FixtureRequest) -> Any:
+    """Each of the optimizers."""
+    return getattr(ptbert, request.param)
 
 
 def parameter_with_gradient(*values: float) -> nn.Parameter:
@@ -78,6 +87,7 @@ def test_schedules_are_found_by_the_names_of_2019() -> None:
         "warmup_cosine": optimization.WarmupCosineSchedule,
     }
     assert dict(optimization.SCHEDULES) == expected
+    assert optimization_openai.SCHEDULES is optimization.SCHEDULES
 
 
 @pytest.mark.parametrize("class_name", ["ConstantLR", "WarmupConstantSchedule", *DECAYING])
@@ -93,12 +103,12 @@ def test_schedule_warmup_of_minus_one_is_none_at_all() -> None:
     assert WarmupLinearSchedule(warmup=-1, t_total=10).get_lr(0) == 1.0
 
 
-def test_schedule_of_the_user_s_own_is_followed() -> None:
+def test_schedule_of_the_user_s_own_is_followed(optimizer_class: Any) -> None:
     class Halving(optimization._LRSchedule):
         def get_lr_(self, progress: float) -> float:
             return float(0.5**progress)
 
-    optimizer = BertAdam([parameter_with_gradient(1.0)], lr=1.0, schedule=Halving(0, 1))
+    optimizer = optimizer_class([parameter_with_gradient(1.0)], lr=1.0, schedule=Halving(0, 1))
     optimizer.step()
     assert optimizer.get_lr() == [0.5]
     optimizer.step()
@@ -112,13 +122,13 @@ def test_base_schedule_is_abstract() -> None:
 
 
 @pytest.mark.parametrize("warmup", [1.5, 1, -0.5])
-def test_warmup_out_of_range_raises(warmup: float) -> None:
+def test_warmup_out_of_range_raises(optimizer_class: Any, warmup: float) -> None:
     message = f"`warmup` must be in [0, 1) or -1, but is {warmup}."
     with pytest.raises(ValueError) as schedule_error:
         WarmupLinearSchedule(warmup=warmup, t_total=10)
     assert str(schedule_error.value) == message
     with pytest.raises(ValueError) as optimizer_error:
-        BertAdam([parameter_with_gradient(1.0)], lr=0.1, warmup=warmup, t_total=10)
+        optimizer_class([parameter_with_gradient(1.0)], lr=0.1, warmup=warmup, t_total=10)
     assert str(optimizer_error.value) == message
 
 
@@ -178,26 +188,29 @@ def test_nowarn_silences_the_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == []
 
 
-def test_training_past_t_total_warns_once_per_step(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("optimizer_class", "first"), [(BertAdam, 0), (OpenAIAdam, 1)])
+def test_training_past_t_total_warns_once_per_step(
+    optimizer_class: Any, first: int, caplog: pytest.LogCaptureFixture
+) -> None:
     parameters = [parameter_with_gradient(1.0) for _ in range(3)]
-    optimizer = BertAdam(parameters, lr=0.1, warmup=0.5, t_total=2)
+    optimizer = optimizer_class(parameters, lr=0.1, warmup=0.5, t_total=2)
     with caplog.at_level(logging.WARNING, LOGGER):
         for _ in range(5):
             optimizer.step()
-    # Steps count from 0, so the fourth call is the first one past the end.
     assert [message.split(":")[0] for message in caplog.messages] == [
-        "`t_total` (2) is exceeded at step 3",
-        "`t_total` (2) is exceeded at step 4",
+        f"`t_total` (2) is exceeded at step {step}" for step in range(3, 5 + first)
     ]
 
 
 @pytest.mark.parametrize("options", [{"warmup": 0.1}, {"t_total": 10}])
 def test_warmup_beside_a_schedule_object_warns(
-    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+    optimizer_class: Any, options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     schedule = WarmupLinearSchedule(warmup=0.5, t_total=4)
     with caplog.at_level(logging.WARNING, LOGGER):
-        optimizer = BertAdam([parameter_with_gradient(1.0)], lr=0.1, schedule=schedule, **options)
+        optimizer = optimizer_class(
+            [parameter_with_gradient(1.0)], lr=0.1, schedule=schedule, **options
+        )
     assert caplog.messages == [
         "`warmup` and `t_total` have no effect: `schedule` is a WarmupLinearSchedule with its own."
     ]
@@ -205,7 +218,7 @@ def test_warmup_beside_a_schedule_object_warns(
     assert optimizer.get_lr() == [0.05]
 
 
-# BertAdam.
+# Optimizers.
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
@@ -213,49 +226,63 @@ def test_warmup_beside_a_schedule_object_warns(
 def test_trajectory_equals_the_reference(
     case: TrajectoryCase, dtype: torch.dtype, arrays: dict[str, npt.NDArray[Any]]
 ) -> None:
-    values, rates = run_trajectory(optimization, case, dtype)
+    values, rates = run_trajectory(ptbert, case, dtype)
     tolerance = 1e-12 if dtype == torch.float64 else 2e-6
     assert_close(values, arrays[f"trajectory/{case.key}/values"], atol=tolerance)
     np.testing.assert_allclose(rates, arrays[f"trajectory/{case.key}/rates"], rtol=1e-12)
 
 
-def test_training_follows_the_reference_losses(arrays: dict[str, npt.NDArray[Any]]) -> None:
-    losses = train(ptbert, BertAdam, torch.float32)
-    np.testing.assert_allclose(losses, arrays["training/losses"], rtol=0, atol=1e-4)
+@pytest.mark.parametrize("class_name", OPTIMIZERS)
+def test_training_follows_the_reference_losses(
+    class_name: str, arrays: dict[str, npt.NDArray[Any]]
+) -> None:
+    losses = train(ptbert, class_name, torch.float32)
+    np.testing.assert_allclose(losses, arrays[f"training/{class_name}/losses"], rtol=0, atol=1e-5)
 
 
-def test_optimizer_is_a_torch_optimizer_with_the_options_of_2019() -> None:
-    optimizer = BertAdam([parameter_with_gradient(1.0)], lr=0.1)
+@pytest.mark.parametrize(
+    ("optimizer_class", "expected"),
+    [
+        (BertAdam, {"e": 1e-6, "weight_decay": 0.01, "max_grad_norm": 1.0}),
+        (OpenAIAdam, {"e": 1e-8, "weight_decay": 0, "vector_l2": False, "max_grad_norm": -1}),
+    ],
+)
+def test_optimizer_is_a_torch_optimizer_with_the_options_of_2019(
+    optimizer_class: Any, expected: dict[str, Any]
+) -> None:
+    optimizer = optimizer_class([parameter_with_gradient(1.0)], lr=0.1)
     assert isinstance(optimizer, torch.optim.Optimizer)
     (group,) = optimizer.param_groups
     assert isinstance(group["schedule"], WarmupLinearSchedule)
-    options = {name: group[name] for name in ("lr", "b1", "b2", "e", "weight_decay")}
-    assert options == {"lr": 0.1, "b1": 0.9, "b2": 0.999, "e": 1e-6, "weight_decay": 0.01}
-    assert group["max_grad_norm"] == 1.0
+    options = {name: group[name] for name in optimizer.defaults if name != "schedule"}
+    assert options == {"lr": 0.1, "b1": 0.9, "b2": 0.999, **expected}
 
 
-def test_state_holds_step_and_averages() -> None:
+def test_state_holds_step_and_averages(optimizer_class: Any) -> None:
     parameter = parameter_with_gradient(0.5, 0.25)
-    optimizer = BertAdam([parameter], lr=0.1)
+    optimizer = optimizer_class([parameter], lr=0.1)
     optimizer.step()
     state = optimizer.state[parameter]
-    assert set(state) == {"step", "next_m", "next_v"}
+    average, square = AVERAGES[optimizer_class]
+    assert set(state) == {"step", average, square}
     assert state["step"] == 1
-    assert_close(state["next_m"], torch.tensor([0.05, 0.025]), atol=1e-7)
-    assert_close(state["next_v"], torch.tensor([0.00025, 0.0000625]), atol=1e-9)
+    assert_close(state[average], torch.tensor([0.05, 0.025]), atol=1e-7)
+    assert_close(state[square], torch.tensor([0.00025, 0.0000625]), atol=1e-9)
 
 
-def test_get_lr_is_zero_before_the_first_step() -> None:
-    optimizer = BertAdam([parameter_with_gradient(1.0), parameter_with_gradient(1.0)], lr=0.1)
+def test_get_lr_is_zero_before_the_first_step(optimizer_class: Any) -> None:
+    optimizer = optimizer_class(
+        [parameter_with_gradient(1.0), parameter_with_gradient(1.0)], lr=0.1
+    )
     assert optimizer.get_lr() == [0]
 
 
-def test_get_lr_lists_the_rate_of_every_parameter() -> None:
+def test_get_lr_lists_the_rate_of_every_parameter(optimizer_class: Any) -> None:
     groups = [
         {"params": [parameter_with_gradient(1.0), parameter_with_gradient(1.0)]},
         {"params": [parameter_with_gradient(1.0)], "lr": 0.4},
     ]
-    optimizer = BertAdam(groups, lr=0.2, warmup=0.5, t_total=4)
+    optimizer = optimizer_class(groups, lr=0.2, warmup=0.5, t_total=4)
     optimizer.step()
     assert optimizer.get_lr() == [0.1, 0.1, 0.2]
 
@@ -266,27 +293,46 @@ def test_first_step_of_a_warmup_changes_nothing() -> None:
     assert_equal(parameter.detach(), torch.ones(2))
 
 
-def test_each_gradient_is_clipped_on_its_own_in_place() -> None:
+def test_first_step_of_a_warmup_of_openai_adam_has_a_rate() -> None:
+    parameter = parameter_with_gradient(1.0, 2.0)
+    OpenAIAdam([parameter], lr=0.1, warmup=0.5, t_total=10).step()
+    assert_close(parameter, torch.full((2,), 0.98), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_vectors_decay_in_groups_that_ask_for_it(dtype: torch.dtype) -> None:
+    shapes = [(), (2,), (2,), (2, 1)]
+    parameters = [nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in shapes]
+    groups: list[dict[str, Any]] = [{"params": [parameter]} for parameter in parameters]
+    groups[1]["vector_l2"] = True
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    OpenAIAdam(groups, lr=0.1, weight_decay=0.5).step()
+    for parameter, expected in zip(parameters, [1.0, 0.95, 1.0, 0.95], strict=True):
+        assert_close(parameter, torch.full_like(parameter, expected), atol=1e-6)
+
+
+def test_each_gradient_is_clipped_on_its_own_in_place(optimizer_class: Any) -> None:
     long, short = parameter_with_gradient(3.0, 4.0), parameter_with_gradient(0.3, 0.4)
-    BertAdam([long, short], lr=0.1, max_grad_norm=1.0).step()
+    optimizer_class([long, short], lr=0.1, max_grad_norm=1.0).step()
     assert long.grad is not None
     assert short.grad is not None
     assert_close(long.grad, torch.tensor([0.6, 0.8]), atol=1e-6)
     assert_equal(short.grad, torch.tensor([0.3, 0.4]))
 
 
-def test_parameter_without_gradient_is_left_alone() -> None:
+def test_parameter_without_gradient_is_left_alone(optimizer_class: Any) -> None:
     idle, busy = nn.Parameter(torch.ones(2)), parameter_with_gradient(1.0, 1.0)
-    optimizer = BertAdam([idle, busy], lr=0.1, weight_decay=0.5)
+    optimizer = optimizer_class([idle, busy], lr=0.1, weight_decay=0.5)
     optimizer.step()
     assert_equal(idle.detach(), torch.ones(2))
     assert not optimizer.state[idle]
     assert not torch.equal(busy.detach(), torch.ones(2))
 
 
-def test_step_returns_what_the_closure_returns() -> None:
+def test_step_returns_what_the_closure_returns(optimizer_class: Any) -> None:
     parameter = nn.Parameter(torch.ones(2))
-    optimizer = BertAdam([parameter], lr=0.1)
+    optimizer = optimizer_class([parameter], lr=0.1)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -300,26 +346,27 @@ def test_step_returns_what_the_closure_returns() -> None:
     assert optimizer.step() is None
 
 
-def test_learning_rate_of_the_group_may_change_between_steps() -> None:
+def test_learning_rate_of_the_group_may_change_between_steps(optimizer_class: Any) -> None:
     parameter = parameter_with_gradient(1.0)
-    optimizer = BertAdam([parameter], lr=0.1)
+    optimizer = optimizer_class([parameter], lr=0.1)
     optimizer.param_groups[0]["lr"] = 0.0
     optimizer.step()
     assert_equal(parameter.detach(), torch.ones(1))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_parameters_of_half_precision_stay_so(dtype: torch.dtype) -> None:
+def test_parameters_of_half_precision_stay_so(optimizer_class: Any, dtype: torch.dtype) -> None:
     parameter = nn.Parameter(torch.ones(3, dtype=dtype))
     parameter.grad = torch.ones(3, dtype=dtype)
-    optimizer = BertAdam([parameter], lr=0.1)
+    optimizer = optimizer_class([parameter], lr=0.1)
     optimizer.step()
-    assert parameter.dtype == optimizer.state[parameter]["next_m"].dtype == dtype
+    average, _ = AVERAGES[optimizer_class]
+    assert parameter.dtype == optimizer.state[parameter][average].dtype == dtype
     assert not torch.equal(parameter.detach(), torch.ones(3, dtype=dtype))
 
 
-def two_runs(through_file: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    case = next(case for case in TRAJECTORY_CASES if case.key == "two_groups")
+def two_runs(class_name: str, through_file: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    case = next(case for case in TRAJECTORY_CASES if case.key == f"{class_name}/two_groups")
     whole, first, second = (VectorProblem.build(torch.float32) for _ in range(3))
 
     def advance(optimizer: Any, problem: VectorProblem, steps: int) -> None:
@@ -327,8 +374,8 @@ def two_runs(through_file: bool) -> tuple[torch.Tensor, torch.Tensor]:
             problem.fill_gradients()
             optimizer.step()
 
-    advance(build_optimizer(optimization, case, whole), whole, STEPS)
-    optimizer = build_optimizer(optimization, case, first)
+    advance(build_optimizer(ptbert, case, whole), whole, STEPS)
+    optimizer = build_optimizer(ptbert, case, first)
     advance(optimizer, first, STEPS // 2)
     state = optimizer.state_dict()
     if through_file:
@@ -340,17 +387,18 @@ def two_runs(through_file: bool) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
         for target, source in zip(second.parameters, first.parameters, strict=True):
             target.copy_(source)
-    resumed = build_optimizer(optimization, case, second)
+    resumed = build_optimizer(ptbert, case, second)
     resumed.load_state_dict(state)
     advance(resumed, second, STEPS - STEPS // 2)
     return whole.values(), second.values()
 
 
 @pytest.mark.parametrize("through_file", [False, True], ids=["in_memory", "through_a_file"])
+@pytest.mark.parametrize("class_name", OPTIMIZERS)
 def test_training_resumed_from_a_saved_state_goes_on_as_if_never_stopped(
-    through_file: bool,
+    class_name: str, through_file: bool
 ) -> None:
-    whole, resumed = two_runs(through_file)
+    whole, resumed = two_runs(class_name, through_file)
     assert_equal(resumed, whole)
 
 
@@ -364,8 +412,8 @@ def test_schedule_survives_copy_and_pickle(class_name: str) -> None:
         ]
 
 
-def test_optimizer_survives_deepcopy() -> None:
-    optimizer = BertAdam([parameter_with_gradient(1.0)], lr=0.1, warmup=0.5, t_total=4)
+def test_optimizer_survives_deepcopy(optimizer_class: Any) -> None:
+    optimizer = optimizer_class([parameter_with_gradient(1.0)], lr=0.1, warmup=0.5, t_total=4)
     optimizer.step()
     assert copy.deepcopy(optimizer).state_dict()["state"] == optimizer.state_dict()["state"]
 
@@ -398,16 +446,19 @@ def test_optimizer_survives_deepcopy() -> None:
         ),
     ],
 )
-def test_option_out_of_range_raises(options: dict[str, Any], message: str) -> None:
+def test_option_out_of_range_raises(
+    optimizer_class: Any, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError) as error:
-        BertAdam([parameter_with_gradient(1.0)], **{"lr": 0.1, **options})
+        optimizer_class([parameter_with_gradient(1.0)], **{"lr": 0.1, **options})
     assert str(error.value) == message
 
 
-def test_unknown_argument_raises() -> None:
+def test_unknown_argument_raises(optimizer_class: Any) -> None:
     with pytest.raises(TypeError) as error:
-        BertAdam([parameter_with_gradient(1.0)], lr=0.1, weight_decay_rate=0.01)
-    assert str(error.value) == "`weight_decay_rate` must be an argument of BertAdam, but is not."
+        optimizer_class([parameter_with_gradient(1.0)], lr=0.1, weight_decay_rate=0.01)
+    name = optimizer_class.__name__
+    assert str(error.value) == f"`weight_decay_rate` must be an argument of {name}, but is not."
 
 
 @pytest.mark.parametrize(
@@ -418,45 +469,47 @@ def test_unknown_argument_raises() -> None:
     ],
 )
 def test_option_of_a_group_out_of_range_raises(
-    options: dict[str, Any], error_type: type[Exception], message: str
+    optimizer_class: Any, options: dict[str, Any], error_type: type[Exception], message: str
 ) -> None:
     group = {"params": [parameter_with_gradient(1.0)], **options}
     with pytest.raises(error_type) as error:
-        BertAdam([group], lr=0.1)
+        optimizer_class([group], lr=0.1)
     assert str(error.value) == message
-    optimizer = BertAdam([parameter_with_gradient(1.0)], lr=0.1)
+    optimizer = optimizer_class([parameter_with_gradient(1.0)], lr=0.1)
     with pytest.raises(error_type) as error:
         optimizer.add_param_group(group)
     assert str(error.value) == message
     assert len(optimizer.param_groups) == 1
 
 
-def test_no_learning_rate_at_all_raises() -> None:
+def test_no_learning_rate_at_all_raises(optimizer_class: Any) -> None:
     with pytest.raises(ValueError, match="required optimization parameter lr"):
-        BertAdam([parameter_with_gradient(1.0)])
+        optimizer_class([parameter_with_gradient(1.0)])
 
 
-def test_learning_rate_of_the_groups_is_enough() -> None:
+def test_learning_rate_of_the_groups_is_enough(optimizer_class: Any) -> None:
     parameter = parameter_with_gradient(1.0)
-    optimizer = BertAdam([{"params": [parameter], "lr": 0.25}], schedule=WarmupConstantSchedule())
+    optimizer = optimizer_class(
+        [{"params": [parameter], "lr": 0.25}], schedule=WarmupConstantSchedule()
+    )
     optimizer.step()
     assert optimizer.get_lr() == [0.25]
 
 
-def test_sparse_gradient_raises() -> None:
+def test_sparse_gradient_raises(optimizer_class: Any) -> None:
     parameter = nn.Parameter(torch.ones(3))
     parameter.grad = torch.eye(3)[0].to_sparse()
     with pytest.raises(RuntimeError) as error:
-        BertAdam([parameter], lr=0.1).step()
+        optimizer_class([parameter], lr=0.1).step()
     assert str(error.value) == "`grad` must be dense, but is sparse; use torch.optim.SparseAdam."
 
 
 # Arguments and files as they are in the wild.
 
 
-def test_rates_are_those_of_parameters_that_have_had_gradients() -> None:
+def test_rates_are_those_of_parameters_that_have_had_gradients(optimizer_class: Any) -> None:
     used, unused = parameter_with_gradient(1.0), nn.Parameter(torch.ones(1))
-    optimizer = BertAdam([unused, used], lr=0.5, warmup=0.2, t_total=10)
+    optimizer = optimizer_class([unused, used], lr=0.5, warmup=0.2, t_total=10)
     assert optimizer.get_lr() == [0]
     optimizer.step()
     assert optimizer.get_lr() == [pytest.approx(0.25)]
@@ -467,29 +520,64 @@ def test_rates_are_those_of_parameters_that_have_had_gradients() -> None:
     "arguments",
     [{"lr": "5e-5"}, {"lr": None}, {"warmup": "0.1"}, {"t_total": "100"}, {"weight_decay": [0.01]}],
 )
-def test_arguments_that_are_no_numbers_are_refused(arguments: dict[str, Any]) -> None:
+def test_arguments_that_are_no_numbers_are_refused(
+    optimizer_class: Any, arguments: dict[str, Any]
+) -> None:
     ((name, value),) = arguments.items()
     found = f"`{name}` must be a number, but is the {type(value).__name__} {value!r}."
     with pytest.raises(TypeError) as error:
-        BertAdam([parameter_with_gradient(1.0)], **{"lr": 1e-3, **arguments})
+        optimizer_class([parameter_with_gradient(1.0)], **{"lr": 1e-3, **arguments})
     assert str(error.value) == found
 
 
-def test_training_of_no_steps_is_refused() -> None:
+def test_vector_l2_that_is_no_bool_is_refused() -> None:
+    message = "`vector_l2` must be a bool, but is the str 'False'."
+    with pytest.raises(TypeError) as error:
+        OpenAIAdam([parameter_with_gradient(1.0)], lr=1e-3, vector_l2="False")  # type: ignore[arg-type]
+    assert str(error.value) == message
+    group = {"params": [parameter_with_gradient(1.0)], "vector_l2": "False"}
+    with pytest.raises(TypeError) as error:
+        OpenAIAdam([group], lr=1e-3)
+    assert str(error.value) == message
+
+
+def test_training_of_no_steps_is_refused(optimizer_class: Any) -> None:
     message = r"`t_total` must be above 0, or negative for no schedule, but is 0\."
     with pytest.raises(ValueError, match=message):
-        BertAdam([parameter_with_gradient(1.0)], lr=1e-3, warmup=0.1, t_total=0)
+        optimizer_class([parameter_with_gradient(1.0)], lr=1e-3, warmup=0.1, t_total=0)
 
 
 @pytest.mark.parametrize("class_name", ["ConstantLR", "WarmupConstantSchedule", *DECAYING])
-def test_state_is_read_by_torch_load_as_it_stands(class_name: str) -> None:
+def test_state_is_read_by_torch_load_as_it_stands(optimizer_class: Any, class_name: str) -> None:
     schedule = getattr(optimization, class_name)(warmup=0.1, t_total=10)
     parameter = parameter_with_gradient(1.0, -2.0)
-    optimizer = BertAdam([parameter], lr=0.5, schedule=schedule)
+    optimizer = optimizer_class([parameter], lr=0.5, schedule=schedule)
     optimizer.step()
     file = io.BytesIO()
     torch.save(optimizer.state_dict(), file)
     file.seek(0)
-    again = BertAdam([parameter], lr=0.1)
+    again = optimizer_class([parameter], lr=0.1)
     again.load_state_dict(torch.load(file))
     assert again.get_lr() == optimizer.get_lr()
+
+
+@pytest.mark.filterwarnings("ignore")  # The original calls torch in ways that are deprecated.
+@pytest.mark.parametrize("class_name", OPTIMIZERS)
+@pytest.mark.parametrize("ours_first", [True, False], ids=["ours_first", "theirs_first"])
+def test_state_goes_from_library_to_library(
+    class_name: str, ours_first: bool, arrays: dict[str, npt.NDArray[Any]]
+) -> None:
+    pytest.importorskip("pytorch_pretrained_bert")
+    original: Any = importlib.import_module("pytorch_pretrained_bert")
+    case = next(case for case in TRAJECTORY_CASES if case.key == f"{class_name}/two_groups")
+    problem = VectorProblem.build(torch.float64)
+    state = None
+    for library in (ptbert, original) if ours_first else (original, ptbert):
+        optimizer = build_optimizer(library, case, problem)
+        if state is not None:
+            optimizer.load_state_dict(state)
+        for _ in range(STEPS // 2):
+            problem.fill_gradients()
+            optimizer.step()
+        state = optimizer.state_dict()
+    assert_close(problem.values(), arrays[f"trajectory/{case.key}/values"][-1], atol=1e-12)

@@ -59,4 +59,3 @@ def test_constants_of_families_are_real(module: str, family: str) -> None:
     assert all(url.endswith("/config.json") for url in found.PRETRAINED_CONFIG_ARCHIVE_MAP.values())
     assert (found.CONFIG_NAME, found.WEIGHTS_NAME) == ("config.json", "pytorch_model.bin")
     assert ptbert.modeling.TF_WEIGHTS_NAME == "model.ckpt"
-    assert ptbert.optimization_openai.SCHEDULES is ptbert.optimization.SCHEDULES

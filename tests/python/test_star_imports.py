@@ -20,6 +20,9 @@ CAME_ALONG = {
     "file_utils": "Path fnmatch json logger logging os requests sha256 shutil sys tempfile tqdm "
     "urlparse wraps",
     "optimization": "ABC Optimizer abc clip_grad_norm_ logger logging math required sys torch",
+    "optimization_openai": "Optimizer WarmupConstantSchedule WarmupCosineSchedule "
+    "WarmupCosineWithHardRestartsSchedule WarmupCosineWithWarmupRestartsSchedule "
+    "WarmupLinearSchedule clip_grad_norm_ logger logging math required torch",
 }
 # Of Python 2, or of the standard library under a name that today's Python has anyway; and what is
 # of no use without the storage service of 2019, or was called by nothing (see PARITY.md).
