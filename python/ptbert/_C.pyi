@@ -38,13 +38,36 @@ __all__: list[str] = [
     "BertSelfOutput",
     "BertTextEncoder",
     "Bridge",
+    "Conv1D",
+    "Decoder",
+    "DecoderState",
     "DefaultDevice",
     "Dropout",
+    "Dropout2d",
     "Embedding",
+    "GPT2Attention",
+    "GPT2Block",
+    "GPT2Config",
+    "GPT2DoubleHeadsModel",
+    "GPT2LMHead",
+    "GPT2LMHeadModel",
+    "GPT2MLP",
+    "GPT2Model",
+    "GPT2MultipleChoiceHead",
     "GPT2Tokenizer",
     "GPT2_PATTERN",
+    "Generation",
     "IndexedLines",
     "Linear",
+    "OpenAIGPTAttention",
+    "OpenAIGPTBlock",
+    "OpenAIGPTConfig",
+    "OpenAIGPTDoubleHeadsModel",
+    "OpenAIGPTLMHead",
+    "OpenAIGPTLMHeadModel",
+    "OpenAIGPTMLP",
+    "OpenAIGPTModel",
+    "OpenAIGPTMultipleChoiceHead",
     "OpenAIGPTTokenizer",
     "ParameterList",
     "PositionalEmbedding",
@@ -61,6 +84,7 @@ __all__: list[str] = [
     "enable_fast_paths",
     "fast_paths_enabled",
     "gelu",
+    "gelu_tanh",
     "is_chinese_char",
     "is_control",
     "is_punctuation",
@@ -68,6 +92,8 @@ __all__: list[str] = [
     "kind_of",
     "load_safetensors",
     "load_weights",
+    "make_decoder",
+    "make_plain_decoder",
     "openai_adam_update",
     "pad_rows",
     "parameter_list",
@@ -75,6 +101,8 @@ __all__: list[str] = [
     "record_paths",
     "register_activation",
     "register_kind",
+    "resized_embedding",
+    "score",
     "split_into_heads",
     "split_line",
     "split_on_punctuation",
@@ -91,6 +119,7 @@ __all__: list[str] = [
     "warmup_cosine_with_warmup_restarts",
     "warmup_linear",
     "whitespace_tokenize",
+    "why_not_decoded",
     "wordpiece_tokenize",
 ]
 
@@ -111,8 +140,19 @@ class Embedding(torch._C.cpp.nn.Module):
 class Dropout(torch._C.cpp.nn.Module):
     pass
 
+class Dropout2d(torch._C.cpp.nn.Module):
+    pass
+
 class Tanh(torch._C.cpp.nn.Module):
     pass
+
+class Conv1D(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        out_features: typing.SupportsInt | typing.SupportsIndex,
+        in_features: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def forward(self, x: torch.Tensor) -> typing.Any: ...
 
 class BertLayerNorm(torch._C.cpp.nn.Module):
     pass
@@ -302,6 +342,159 @@ class BertForQuestionAnswering(torch._C.cpp.nn.Module):
         head_mask: torch.Tensor | None,
     ) -> typing.Any: ...
 
+class OpenAIGPTConfig:
+    """
+    Configuration as the core sees it.
+    """
+    @staticmethod
+    def from_json(text: str) -> OpenAIGPTConfig: ...
+    @staticmethod
+    def options() -> list[str]: ...
+
+class OpenAIGPTAttention(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        nx: typing.SupportsInt | typing.SupportsIndex,
+        n_ctx: typing.SupportsInt | typing.SupportsIndex,
+        config: OpenAIGPTConfig,
+        scale: bool,
+    ) -> None: ...
+    def forward(self, x: torch.Tensor, head_mask: torch.Tensor | None) -> typing.Any: ...
+
+class OpenAIGPTMLP(torch._C.cpp.nn.Module):
+    def __init__(
+        self, n_state: typing.SupportsInt | typing.SupportsIndex, config: OpenAIGPTConfig
+    ) -> None: ...
+    def forward(self, x: torch.Tensor) -> typing.Any: ...
+
+class OpenAIGPTBlock(torch._C.cpp.nn.Module):
+    def __init__(
+        self, n_ctx: typing.SupportsInt | typing.SupportsIndex, config: OpenAIGPTConfig, scale: bool
+    ) -> None: ...
+    def forward(self, x: torch.Tensor, head_mask: torch.Tensor | None) -> typing.Any: ...
+
+class OpenAIGPTModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: OpenAIGPTConfig) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class OpenAIGPTLMHead(torch._C.cpp.nn.Module):
+    def __init__(self, model_embeddings_weights: torch.Tensor, config: OpenAIGPTConfig) -> None: ...
+    def forward(self, hidden_state: torch.Tensor) -> typing.Any: ...
+
+class OpenAIGPTMultipleChoiceHead(torch._C.cpp.nn.Module):
+    def __init__(self, config: OpenAIGPTConfig) -> None: ...
+    def forward(self, hidden_states: torch.Tensor, mc_token_ids: torch.Tensor) -> typing.Any: ...
+
+class OpenAIGPTLMHeadModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: OpenAIGPTConfig) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        lm_labels: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class OpenAIGPTDoubleHeadsModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: OpenAIGPTConfig) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        mc_token_ids: torch.Tensor,
+        lm_labels: torch.Tensor | None,
+        mc_labels: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        position_ids: torch.Tensor | None,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class GPT2Config:
+    """
+    Configuration as the core sees it.
+    """
+    @staticmethod
+    def from_json(text: str) -> GPT2Config: ...
+    @staticmethod
+    def options() -> list[str]: ...
+
+class GPT2Attention(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        nx: typing.SupportsInt | typing.SupportsIndex,
+        n_ctx: typing.SupportsInt | typing.SupportsIndex,
+        config: GPT2Config,
+        scale: bool,
+    ) -> None: ...
+    def forward(
+        self, x: torch.Tensor, layer_past: torch.Tensor | None, head_mask: torch.Tensor | None
+    ) -> typing.Any: ...
+
+class GPT2MLP(torch._C.cpp.nn.Module):
+    def __init__(
+        self, n_state: typing.SupportsInt | typing.SupportsIndex, config: GPT2Config
+    ) -> None: ...
+    def forward(self, x: torch.Tensor) -> typing.Any: ...
+
+class GPT2Block(torch._C.cpp.nn.Module):
+    def __init__(
+        self, n_ctx: typing.SupportsInt | typing.SupportsIndex, config: GPT2Config, scale: bool
+    ) -> None: ...
+    def forward(
+        self, x: torch.Tensor, layer_past: torch.Tensor | None, head_mask: torch.Tensor | None
+    ) -> typing.Any: ...
+
+class GPT2Model(torch._C.cpp.nn.Module):
+    def __init__(self, config: GPT2Config) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        past: typing.Any,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class GPT2LMHead(torch._C.cpp.nn.Module):
+    def __init__(self, model_embeddings_weights: torch.Tensor, config: GPT2Config) -> None: ...
+    def forward(self, hidden_state: torch.Tensor) -> typing.Any: ...
+
+class GPT2MultipleChoiceHead(torch._C.cpp.nn.Module):
+    def __init__(self, config: GPT2Config) -> None: ...
+    def forward(self, hidden_states: torch.Tensor, mc_token_ids: torch.Tensor) -> typing.Any: ...
+
+class GPT2LMHeadModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: GPT2Config) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        lm_labels: torch.Tensor | None,
+        past: typing.Any,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class GPT2DoubleHeadsModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: GPT2Config) -> None: ...
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        mc_token_ids: torch.Tensor,
+        lm_labels: torch.Tensor | None,
+        mc_labels: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        position_ids: torch.Tensor | None,
+        past: typing.Any,
+        head_mask: torch.Tensor | None,
+    ) -> typing.Any: ...
+
 class PositionalEmbedding(torch._C.cpp.nn.Module):
     def __init__(self, demb: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     def forward(
@@ -332,6 +525,44 @@ class Bridge:
     """
     def __init__(self, node: typing.Any) -> None: ...
     def __reduce__(self) -> tuple[type, tuple]: ...
+
+class DecoderState:
+    """
+    What was computed of rows of tokens.
+    """
+    @property
+    def tokens(self) -> list[list[int]]: ...
+
+class Decoder:
+    """
+    Computes next-token scores.
+    """
+    def prefix(
+        self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> DecoderState: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+
+class Generation:
+    """
+    Text being generated.
+    """
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: collections.abc.Sequence[
+            collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+        ],
+        prefix: DecoderState,
+        options: dict,
+    ) -> None: ...
+    def rows(self) -> list: ...
+    def step(self) -> list[tuple[int, int, float]]: ...
+    def stop(self, row: typing.SupportsInt | typing.SupportsIndex, reason: str) -> None: ...
+    @property
+    def done(self) -> bool: ...
 
 class Vocabulary:
     """
@@ -584,6 +815,7 @@ def fast_paths_enabled() -> bool:
     """
 
 def gelu(x: torch.Tensor) -> typing.Any: ...
+def gelu_tanh(x: torch.Tensor) -> typing.Any: ...
 def is_chinese_char(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     Whether BERT's basic tokenization makes a code point a word of its own.
@@ -619,6 +851,13 @@ def load_weights(model: dict, checkpoint: dict, family: str) -> tuple[list[str],
     Copies a checkpoint into the tensors of a model; returns missing and unused names.
     """
 
+def make_decoder(node: typing.Any, weights: str) -> Decoder: ...
+def make_plain_decoder(
+    forward: typing.Any,
+    has_past: bool,
+    window: typing.SupportsInt | typing.SupportsIndex,
+    vocabulary: typing.SupportsInt | typing.SupportsIndex,
+) -> Decoder: ...
 def openai_adam_update(
     parameters: list,
     gradients: list,
@@ -671,6 +910,26 @@ def register_kind(name: str, cls: typing.Any, forward: typing.Any, required: dic
     Registers the Python class of the nodes that C++ modules of a kind compute.
     """
 
+def resized_embedding(
+    weight: torch.Tensor,
+    kept: typing.SupportsInt | typing.SupportsIndex,
+    rows: typing.SupportsInt | typing.SupportsIndex,
+    standard_deviation: typing.SupportsFloat | typing.SupportsIndex,
+) -> typing.Any:
+    """
+    The first `kept` rows of an embedding's weight, and new ones up to `rows`.
+    """
+
+def score(
+    decoder: Decoder,
+    texts: collections.abc.Sequence[
+        collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ],
+    stride: typing.SupportsInt | typing.SupportsIndex,
+    window: typing.SupportsInt | typing.SupportsIndex,
+    batch_tokens: typing.SupportsInt | typing.SupportsIndex,
+    on_progress: typing.Any,
+) -> list[list[float]]: ...
 def split_into_heads(
     x: torch.Tensor,
     heads: typing.SupportsInt | typing.SupportsIndex,
@@ -744,6 +1003,11 @@ def warmup_linear(
 def whitespace_tokenize(text: typing.Any) -> list[str]:
     """
     The words of a text, as str.split makes them.
+    """
+
+def why_not_decoded(node: typing.Any) -> str | None:
+    """
+    Why a model has no decoder of its own; None if it has.
     """
 
 def wordpiece_tokenize(

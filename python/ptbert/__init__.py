@@ -8,6 +8,7 @@ check_torch_version(torch.__version__)
 
 from . import (  # noqa: E402
     file_utils,
+    generation,
     modeling,
     modeling_gpt2,
     modeling_openai,
@@ -104,6 +105,7 @@ __all__ = [
     "TransfoXLTokenizer",
     "WordpieceTokenizer",
     "cached_path",
+    "generation",
     "load_tf_weights_in_bert",
     "load_tf_weights_in_gpt2",
     "load_tf_weights_in_openai_gpt",

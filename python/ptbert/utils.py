@@ -141,7 +141,7 @@ def explain(
 
     Printed, the result is a table, such as this one of a batch of MRPC:
 
-        padding        left out (1x): 1762 of 2496 positions are tokens, of 22 different lengths
+        padding        left out (1x): 1762 of 2496 positions are computed, of 22 different lengths
         last layer     where it is used (1x): 32 of 1762 tokens
         linear layers  ATen (32x): more than 256 rows, for which the core's own product is no faster
         attention      one kernel (132x): no gradient is wanted and no weight is dropped
@@ -160,7 +160,7 @@ def explain(
         >>> input_ids = torch.tensor([[1, 2, 3], [4, 0, 0]])
         >>> choices = explain(model, {"input_ids": input_ids, "attention_mask": input_ids.gt(0)})
         >>> choices[0].path, choices[0].reason
-        ('left out', '4 of 6 positions are tokens, of 2 different lengths')
+        ('left out', '4 of 6 positions are computed, of 2 different lengths')
     """
 
     def forward() -> None:

@@ -30,7 +30,7 @@ def test_inference(model: Any) -> None:
         explanation = explain(model, padded_batch(LENGTHS))
     assert explanation[:2] == (
         PathChoice(
-            "padding", "left out", "14 of 28 positions are tokens, of 3 different lengths", 1
+            "padding", "left out", "14 of 28 positions are computed, of 3 different lengths", 1
         ),
         PathChoice("last layer", "where it is used", "4 of 14 tokens", 1),
     )
@@ -145,7 +145,7 @@ def test_a_module_that_holds_a_model(model: Any) -> None:
 def test_the_text_is_a_table(model: Any) -> None:
     lines = str(explain(model, padded_batch(LENGTHS))).splitlines()
     assert lines[0] == (
-        "padding        left out (1x): 14 of 28 positions are tokens, of 3 different lengths"
+        "padding        left out (1x): 14 of 28 positions are computed, of 3 different lengths"
     )
     assert lines[1] == "last layer     where it is used (1x): 4 of 14 tokens"
 

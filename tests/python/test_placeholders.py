@@ -32,15 +32,17 @@ def test_placeholder_raises_when_it_is_called(name: str) -> None:
 
 
 def test_placeholder_may_be_derived_from_and_asked() -> None:
-    class Mine(ptbert.GPT2LMHeadModel):  # type: ignore[misc]
+    class Mine(ptbert.TransfoXLLMHeadModel):  # type: ignore[misc]
         pass
 
-    assert issubclass(Mine, ptbert.GPT2LMHeadModel)
-    assert not isinstance(3, ptbert.GPT2LMHeadModel)
-    assert not hasattr(ptbert.GPT2LMHeadModel, "no_such_attribute")
+    assert issubclass(Mine, ptbert.TransfoXLLMHeadModel)
+    assert not isinstance(3, ptbert.TransfoXLLMHeadModel)
+    assert not hasattr(ptbert.TransfoXLLMHeadModel, "no_such_attribute")
     assert hasattr(ptbert.TransfoXLModel, "from_pretrained")
     assert is_placeholder(Mine)
-    with pytest.raises(NotImplementedError, match=r"`ptbert\.modeling_gpt2\.GPT2LMHeadModel`"):
+    with pytest.raises(
+        NotImplementedError, match=r"`ptbert\.modeling_transfo_xl\.TransfoXLLMHeadModel`"
+    ):
         Mine()
 
 

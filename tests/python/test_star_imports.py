@@ -17,6 +17,10 @@ CAME_ALONG = {
     "tokenization_gpt2 tokenization_openai tokenization_transfo_xl",
     "modeling": "CrossEntropyLoss cached_path copy json logger logging math nn os shutil sys "
     "tarfile tempfile torch",
+    "modeling_gpt2": "CrossEntropyLoss LayerNorm Parameter cached_path collections copy json "
+    "logger logging math nn os shutil sys tarfile tempfile torch",
+    "modeling_openai": "CrossEntropyLoss LayerNorm Parameter cached_path collections copy json "
+    "logger logging math nn os shutil sys tarfile tempfile torch",
     "file_utils": "Path fnmatch json logger logging os requests sha256 shutil sys tempfile tqdm "
     "urlparse wraps",
     "optimization": "ABC Optimizer abc clip_grad_norm_ logger logging math required sys torch",

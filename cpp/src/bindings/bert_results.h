@@ -9,17 +9,12 @@ namespace ptbert::python {
 
 template <> struct Convert<BertAttentionOutput> {
   static py::object to_python(const BertAttentionOutput& output) {
-    auto hidden_states = python::to_python(output.hidden_states);
-    if (!output.attentions.defined())
-      return hidden_states;
-    return py::make_tuple(python::to_python(output.attentions), hidden_states);
+    return with_layer_attentions(output.attentions, output.hidden_states);
   }
   static BertAttentionOutput from_python(const py::object& value, const std::string& path) {
-    if (!py::isinstance<py::tuple>(value) || py::len(value) != 2)
-      return {Convert<Tensor>::from_python(value, path), {}};
-    const auto [attentions, hidden_states] = pair_from_python(value, path);
-    return {Convert<Tensor>::from_python(hidden_states, path),
-            attentions_from_python(attentions, path)};
+    BertAttentionOutput output;
+    std::tie(output.attentions, output.hidden_states) = take_layer_attentions(value, path);
+    return output;
   }
 };
 

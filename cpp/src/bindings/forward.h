@@ -65,6 +65,17 @@ struct LeftOutArgument : OptionalArgument {
 };
 inline LeftOutArgument left_out_if_none(const char* name) { return {{name}}; }
 
+/// A sequence of tensors, or None, which becomes an empty list.
+struct OptionalListArgument {
+  using Object = py::object;
+  static constexpr bool is_left_out = false;
+  const char* name;
+  std::vector<Tensor> convert(const py::object& value) const {
+    return value.is_none() ? std::vector<Tensor>() : to_tensor_list(name, value);
+  }
+};
+inline OptionalListArgument optional_list(const char* name) { return {name}; }
+
 /// A bool.
 struct FlagArgument {
   using Object = bool;
@@ -129,7 +140,8 @@ template <typename Impl> ModuleClass<Impl> register_module(py::module_& m, const
 }
 
 /// Binds `forward` of a module. Each argument is given by the name of a required tensor, or by
-/// optional(name), left_out_if_none(name), flag(name) or optional_integer(name).
+/// optional(name), left_out_if_none(name), optional_list(name), flag(name) or
+/// optional_integer(name).
 template <typename Impl, typename... Arguments>
 void def_forward(ModuleClass<Impl>& cls, Arguments... arguments) {
   detail::def_forward(

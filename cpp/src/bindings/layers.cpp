@@ -40,7 +40,12 @@ void register_layers(py::module_& m) {
   register_module<LinearImpl>(m, "Linear");
   register_module<EmbeddingImpl>(m, "Embedding");
   register_module<DropoutImpl>(m, "Dropout");
+  register_module<Dropout2dImpl>(m, "Dropout2d");
   register_module<TanhImpl>(m, "Tanh");
+  auto conv1d =
+      register_module<Conv1DImpl>(m, "Conv1D")
+          .def(py::init<int64_t, int64_t>(), py::arg("out_features"), py::arg("in_features"));
+  def_forward(conv1d, "x");
   register_module<BertLayerNormImpl>(m, "BertLayerNorm");
   ModuleClass<ParameterListImpl>(m, "ParameterList");
   m.def(
@@ -76,7 +81,17 @@ void register_layers(py::module_& m) {
         return parameters;
       },
       py::arg("list"), "The parameters of a list; None for undefined ones.");
+  m.def(
+      "resized_embedding",
+      [](const TensorObject& weight, int64_t kept, int64_t rows, double standard_deviation) {
+        return run_released([&, weight = to_tensor("weight", weight)] {
+          return resized_embedding(weight, kept, rows, standard_deviation);
+        });
+      },
+      py::arg("weight"), py::arg("kept"), py::arg("rows"), py::arg("standard_deviation"),
+      "The first `kept` rows of an embedding's weight, and new ones up to `rows`.");
   def_activation(m, "gelu", ptbert::gelu);
+  def_activation(m, "gelu_tanh", ptbert::gelu_tanh);
   def_activation(m, "swish", ptbert::swish);
 }
 

@@ -46,9 +46,12 @@ PYBIND11_MODULE(_C, m) {
   });
   ptbert::python::register_layers(m);
   ptbert::python::register_bert(m);
+  ptbert::python::register_openai_gpt(m);
+  ptbert::python::register_gpt2(m);
   ptbert::python::register_transfo_xl(m);
   ptbert::python::register_node_kinds(m);
   ptbert::python::register_bridge(m);
+  ptbert::python::register_generation(m);
   ptbert::python::register_checkpoint(m);
   ptbert::python::register_optim(m);
   ptbert::python::register_speed(m);

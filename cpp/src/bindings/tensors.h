@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,23 @@ inline Tensor to_tensor(const char* name, const py::handle& value) {
 
 inline Tensor to_optional_tensor(const char* name, const py::handle& value) {
   return value.is_none() ? Tensor() : to_tensor(name, value);
+}
+
+/// The tensors of a list or tuple that is passed as the argument `name`. An item may itself be a
+/// tuple of tensors, which are stacked, as today's libraries hand over keys and values.
+inline std::vector<Tensor> to_tensor_list(const char* name, const py::handle& value) {
+  if (!py::isinstance<py::list>(value) && !py::isinstance<py::tuple>(value)) {
+    throw py::type_error("`" + std::string(name) + "` must be a list of tensors, but is " +
+                         type_with_article(value) + ".");
+  }
+  const auto item_name = std::string(name) + "[...]";
+  std::vector<Tensor> tensors;
+  for (const auto& item : value) {
+    tensors.push_back(py::isinstance<py::tuple>(item)
+                          ? torch::stack(to_tensor_list(item_name.c_str(), item))
+                          : to_tensor(item_name.c_str(), item));
+  }
+  return tensors;
 }
 
 /// Converts arguments and results of forward passes. A specialisation has to_python(value), and
@@ -84,6 +102,15 @@ template <> struct Convert<std::vector<Tensor>> {
     return tensors;
   }
 };
+
+/// As to_python(), for an argument of a forward pass: an empty list is one that was not given.
+template <typename T> py::object argument_to_python(const T& value) {
+  if constexpr (std::is_same_v<T, std::vector<Tensor>>) {
+    if (value.empty())
+      return py::none();
+  }
+  return to_python(value);
+}
 
 inline std::pair<py::object, py::object> pair_from_python(const py::object& value,
                                                           const std::string& path) {

@@ -5,6 +5,19 @@
 #include "ptbert/errors.h"
 
 namespace ptbert {
+namespace {
+
+/// GPT and GPT-2 name their weights alike.
+const KeyMap kOpenAI = {
+    .prefix = "transformer.",
+    .renames = {{".g", ".weight"}, // names of OpenAI, kept by the first converted checkpoints
+                {".b", ".bias"},
+                {".w", ".weight"},
+                {"lm_head.weight", "lm_head.decoder.weight"}}, // of transformers
+    // The causal mask, and a constant of transformers until version 4.30.
+    .ignored = {".attn.bias", ".attn.masked_bias"}};
+
+} // namespace
 
 const KeyMap& key_map(const std::string& family) {
   static const std::map<std::string, KeyMap> key_maps = {
@@ -14,10 +27,13 @@ const KeyMap& key_map(const std::string& family) {
         .renames = {{"LayerNorm.gamma", "LayerNorm.weight"}, {"LayerNorm.beta", "LayerNorm.bias"}},
         // The constant numbers 0 to 511, saved by transformers until version 4.30.
         .ignored = {"embeddings.position_ids"}}},
+      {"openai-gpt", kOpenAI},
+      {"gpt2", kOpenAI},
   };
   const auto found = key_maps.find(family);
   if (found == key_maps.end())
-    throw KeyError("`family` must be \"bert\", but is \"" + family + "\".");
+    throw KeyError("`family` must be \"bert\", \"gpt2\" or \"openai-gpt\", but is \"" + family +
+                   "\".");
   return found->second;
 }
 

@@ -6,28 +6,15 @@
 #include <torch/csrc/jit/frontend/tracer.h>
 
 #include "checks.h"
+#include "copies.h"
+#include "fused_attention.h"
 #include "head_mask.h"
 #include "ptbert/speed/fast_paths.h"
+#include "sequences.h"
 #include "speed/readable_values.h"
 
 namespace ptbert {
 namespace {
-
-/// In the 2019 library the layers of an encoder are deep copies of the first and draw no random
-/// numbers; copied here too, so that equal seeds give equal models.
-BertLayer copy_without_drawing(const BertLayer& layer, AttentionOptions options) {
-  const DefaultDevice meta(torch::kMeta);
-  BertLayer copy(layer->config, options);
-  const auto sources = layer->modules();
-  const auto targets = copy->modules();
-  for (size_t i = 0; i < sources.size(); ++i) {
-    for (const auto& parameter : sources[i]->named_parameters(/*recurse=*/false)) {
-      dynamic_cast<Node&>(*targets[i])
-          .bind(parameter.key(), parameter->detach().clone().requires_grad_());
-    }
-  }
-  return copy;
-}
 
 /// Whether the fused kernel gives the same result as adding the mask to the scores. Not in half
 /// precision, where score + -10000 rounds the score away but the kernel keeps it; nor with
@@ -53,21 +40,6 @@ Tensor positions_of(const Tensor& input_ids) {
 std::nullopt_t note_padding_is_computed(const char* reason) {
   PathRecorder::note("padding", "computed", reason);
   return std::nullopt;
-}
-
-/// Notes how many positions are skipped; the last layer is computed for `rows` only.
-void note_packing(const Packing& packing, const Tensor& rows) {
-  if (!PathRecorder::is_listening())
-    return;
-  const auto tokens = packing.tokens.size(0);
-  const auto share = [](int64_t part, int64_t all) {
-    return std::to_string(part) + " of " + std::to_string(all);
-  };
-  PathRecorder::note("padding", "left out",
-                     share(tokens, packing.num_positions) + " positions are tokens, of " +
-                         std::to_string(packing.blocks.size()) + " different lengths");
-  if (rows.defined())
-    PathRecorder::note("last layer", "where it is used", share(rows.size(0), tokens) + " tokens");
 }
 
 } // namespace
@@ -120,22 +92,10 @@ Tensor BertEmbeddingsImpl::embed(const Tensor& input_ids, const Tensor& position
   });
 }
 
-Tensor split_into_heads(const Tensor& x, int64_t heads, int64_t head_size) {
-  // A traced graph must not keep the batch and length it has seen, which view() names; unflatten()
-  // takes longer, which many short blocks of a packed batch would notice.
-  const auto split = torch::jit::tracer::isTracing()
-                         ? x.unflatten(-1, {heads, head_size})
-                         : x.view_symint({x.sym_size(0), x.sym_size(1), heads, head_size});
-  return split.permute({0, 2, 1, 3}); // [batch, seq, heads, size] -> [batch, heads, seq, size]
-}
-
 BertSelfAttentionImpl::BertSelfAttentionImpl(const BertConfig& config, AttentionOptions options)
     : config(config), output_attentions(options.output_attentions),
       keep_multihead_output(options.keep_multihead_output) {
-  TORCH_CHECK_VALUE(
-      config.num_attention_heads > 0 && config.hidden_size % config.num_attention_heads == 0,
-      "`hidden_size` (", config.hidden_size, ") must be a multiple of `num_attention_heads` (",
-      config.num_attention_heads, ").");
+  check_heads("hidden_size", config.hidden_size, "num_attention_heads", config.num_attention_heads);
   num_attention_heads = config.num_attention_heads;
   attention_head_size = config.hidden_size / config.num_attention_heads;
   all_head_size = num_attention_heads * attention_head_size;
@@ -171,20 +131,8 @@ Tensor BertSelfAttentionImpl::attention_weights(const Tensor& queries, const Ten
 const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Tensor& keys,
                                                  const Tensor& values,
                                                  const Tensor& attention_mask) {
-  if (!fast_paths_enabled())
-    return kSwitchedOff;
-  if (dropout->exposes_internals())
-    return "dropout is called in Python";
-  if (dropout->is_dropping())
-    return "weights are dropped";
-  for (const auto* x : {&queries, &keys, &values, &attention_mask}) {
-    if (!x->defined())
-      continue;
-    if (!has_readable_values(*x))
-      return kUnreadable;
-    if (x->requires_grad() || x->_fw_grad(/*level=*/0).defined())
-      return "inputs require gradients, and the kernel has no second derivative";
-  }
+  if (const auto* why_not = why_not_one_kernel(dropout, {queries, keys, values, attention_mask}))
+    return why_not;
   if (attention_mask.defined() && !kernel_adds_mask_alike(attention_mask, queries))
     return "the kernel would read this mask differently (its dtype, shape or infinities)";
   return nullptr;
@@ -193,8 +141,7 @@ const char* BertSelfAttentionImpl::why_not_fused(const Tensor& queries, const Te
 Tensor BertSelfAttentionImpl::attend(const Tensor& queries, const Tensor& keys,
                                      const Tensor& values, const Tensor& attention_mask) {
   const auto* why_not = why_not_fused(queries, keys, values, attention_mask);
-  PathRecorder::note("attention", why_not ? "one operation after the other" : "one kernel",
-                     why_not ? why_not : "no gradient is wanted and no weight is dropped");
+  note_attention(why_not);
   if (why_not)
     return torch::matmul(attention_weights(queries, keys, attention_mask),
                          split_heads(values)); // -> [batch, heads, query, head_size]
@@ -215,8 +162,7 @@ BertSelfAttentionImpl::forward_with_heads(const Tensor& hidden_states, const Ten
     const auto heads = attend(queries, keys, values, attention_mask);
     return {{merge_heads(heads), {}}, heads};
   }
-  PathRecorder::note("attention", "one operation after the other",
-                     output_attentions ? "its weights are asked for" : "there is a head mask");
+  note_attention(output_attentions ? "its weights are asked for" : "there is a head mask");
   auto weights = attention_weights(queries, keys, attention_mask);
   if (head_mask.defined())
     weights = weights * head_mask;
@@ -290,7 +236,7 @@ Tensor BertAttentionImpl::forward_packed(const Tensor& input_tensor, const Packi
 
 BertIntermediateImpl::BertIntermediateImpl(const BertConfig& config) : config(config) {
   dense = register_module("dense", Linear(config.hidden_size, config.intermediate_size));
-  intermediate_act_fn = activation(config.hidden_act);
+  intermediate_act_fn = activation(config.hidden_act, "hidden_act", gelu);
   own_attribute("intermediate_act_fn", intermediate_act_fn);
 }
 
@@ -329,11 +275,11 @@ Tensor BertLayerImpl::forward_packed(const Tensor& hidden_states, const Packing&
 
 BertEncoderImpl::BertEncoderImpl(const BertConfig& config, AttentionOptions options)
     : config(config) {
-  layer = register_module("layer",
-                          ModuleList<BertLayer>(config.num_hidden_layers, [=](const auto& before) {
-                            return before.empty() ? BertLayer(config, options)
-                                                  : copy_without_drawing(before.front(), options);
-                          }));
+  const auto make_layer = [=] { return BertLayer(config, options); };
+  layer = register_module(
+      "layer", ModuleList<BertLayer>(config.num_hidden_layers, [=](const auto& before) {
+        return before.empty() ? make_layer() : copy_without_drawing(before.front(), make_layer);
+      }));
 }
 
 BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& attention_mask,
@@ -352,9 +298,7 @@ BertEncoderOutput BertEncoderImpl::forward(Tensor hidden_states, const Tensor& a
   }
   if (!output_all_encoded_layers)
     output.encoded_layers.push_back(hidden_states);
-  if (std::none_of(output.attentions.begin(), output.attentions.end(),
-                   [](const Tensor& attentions) { return attentions.defined(); }))
-    output.attentions.clear();
+  clear_if_undefined(output.attentions);
   return output;
 }
 

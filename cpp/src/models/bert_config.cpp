@@ -28,7 +28,7 @@ BertConfig BertConfig::from_json(const std::string& text) {
 }
 
 BertConfig BertConfig::from_json_file(const std::string& path) {
-  return config_from_json_file<BertConfig>(path, for_each_field);
+  return config_from_json_file<BertConfig>(path);
 }
 
 std::string BertConfig::to_json() const { return config_to_json(*this, for_each_field); }
@@ -43,10 +43,7 @@ void BertConfig::check() const {
   check_count("type_vocab_size", type_vocab_size);
   check_probability("hidden_dropout_prob", hidden_dropout_prob);
   check_probability("attention_probs_dropout_prob", attention_probs_dropout_prob);
-  TORCH_CHECK_VALUE(initializer_range >= 0, "`initializer_range` must be at least 0, but is ",
-                    initializer_range, ".");
-  TORCH_CHECK_VALUE(layer_norm_eps > 0, "`layer_norm_eps` must be above 0, but is ", layer_norm_eps,
-                    ".");
+  check_initialisation(initializer_range, "layer_norm_eps", layer_norm_eps);
 }
 
 } // namespace ptbert

@@ -74,7 +74,7 @@ std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input
 BertPredictionHeadTransformImpl::BertPredictionHeadTransformImpl(const BertConfig& config)
     : config(config) {
   dense = register_module("dense", Linear(config.hidden_size, config.hidden_size));
-  transform_act_fn = activation(config.hidden_act);
+  transform_act_fn = activation(config.hidden_act, "hidden_act", gelu);
   own_attribute("transform_act_fn", transform_act_fn);
   layer_norm =
       register_module("LayerNorm", BertLayerNorm(config.hidden_size, config.layer_norm_eps));

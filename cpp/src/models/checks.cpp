@@ -1,5 +1,6 @@
 #include "checks.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include "speed/readable_values.h"
@@ -35,6 +36,28 @@ void check_probability(const char* name, double value) {
                     ".");
 }
 
+void check_initialisation(double initializer_range, const char* epsilon_name, double epsilon) {
+  TORCH_CHECK_VALUE(initializer_range >= 0, "`initializer_range` must be at least 0, but is ",
+                    initializer_range, ".");
+  TORCH_CHECK_VALUE(epsilon > 0, "`", epsilon_name, "` must be above 0, but is ", epsilon, ".");
+}
+
+void check_heads(const char* width_name, int64_t width, const char* heads_name, int64_t heads) {
+  TORCH_CHECK_VALUE(heads > 0 && width % heads == 0, "`", width_name, "` (", width,
+                    ") must be a multiple of `", heads_name, "` (", heads, ").");
+}
+
+void check_options(const std::map<std::string, std::string>& unknown_keys,
+                   const std::map<std::string, std::vector<std::string>>& options) {
+  for (const auto& [name, values] : options) {
+    const auto found = unknown_keys.find(name);
+    TORCH_CHECK_VALUE(found == unknown_keys.end() || found->second == "null" ||
+                          std::count(values.begin(), values.end(), found->second) > 0,
+                      "`", name, "` must be ", c10::Join(" or ", values),
+                      ", which is what this library computes, but is ", found->second, ".");
+  }
+}
+
 void check_ids_dtype(const char* name, const Tensor& ids) {
   TORCH_CHECK_TYPE(ids.scalar_type() == torch::kLong || ids.scalar_type() == torch::kInt, "`", name,
                    "` must be of dtype int64 or int32, but is ", dtype_name(ids), ".");
@@ -48,6 +71,13 @@ void check_ids(const char* name, const Tensor& ids) {
                     "` must hold at least one token, but is of shape ", ids.sym_sizes(), ".");
 }
 
+void check_ids_of_rows(const char* name, const Tensor& ids) {
+  check_ids_dtype(name, ids);
+  TORCH_CHECK_VALUE(ids.dim() >= 1 && ids.sym_numel() > 0, "`", name,
+                    "` must be of shape [*, seq] and hold at least one token, but is of shape ",
+                    ids.sym_sizes(), ".");
+}
+
 void check_choices(const Tensor& input_ids, int64_t num_choices) {
   check_ids_dtype("input_ids", input_ids);
   TORCH_CHECK_VALUE(input_ids.dim() == 3 && input_ids.sym_size(1) == num_choices,
@@ -56,6 +86,32 @@ void check_choices(const Tensor& input_ids, int64_t num_choices) {
   TORCH_CHECK_VALUE(input_ids.sym_numel() > 0,
                     "`input_ids` must hold at least one token, but is of shape ",
                     input_ids.sym_sizes(), ".");
+}
+
+void check_choices(const Tensor& input_ids) {
+  check_ids_dtype("input_ids", input_ids);
+  TORCH_CHECK_VALUE(input_ids.dim() == 3 && input_ids.sym_numel() > 0,
+                    "`input_ids` must be of shape [batch, choices, seq] and hold at least one "
+                    "token, but is of shape ",
+                    input_ids.sym_sizes(), ".");
+}
+
+void check_choice_positions(const Tensor& mc_token_ids, const Tensor& input_ids) {
+  check_ids_dtype("mc_token_ids", mc_token_ids);
+  TORCH_CHECK_VALUE(mc_token_ids.dim() == 2 && mc_token_ids.sym_size(0) == input_ids.sym_size(0) &&
+                        mc_token_ids.sym_size(1) == input_ids.sym_size(1),
+                    "`mc_token_ids` must be of shape [batch, choices], here [",
+                    input_ids.sym_size(0), ", ", input_ids.sym_size(1), "], but is of shape ",
+                    mc_token_ids.sym_sizes(), ".");
+  check_range("mc_token_ids", mc_token_ids, input_ids.size(2));
+}
+
+void check_choice_states(const Tensor& hidden_states, const Tensor& mc_token_ids) {
+  TORCH_CHECK_VALUE(hidden_states.dim() == 4,
+                    "`hidden_states` must be of shape [batch, choices, seq, width], but is of "
+                    "shape ",
+                    hidden_states.sym_sizes(), ".");
+  check_choice_positions(mc_token_ids, hidden_states.select(-1, 0)); // -> [batch, choices, seq]
 }
 
 void check_range(const char* name, const Tensor& ids, int64_t count) {
@@ -78,6 +134,55 @@ void check_length(const Tensor& input_ids, Embedding& positions) {
                     "`input_ids` must hold at most ", positions->weight.size(0),
                     " tokens a row (`max_position_embeddings`), but holds ", input_ids.sym_size(1),
                     ".");
+}
+
+void check_like_input_ids(const char* name, const Tensor& ids, const Tensor& input_ids) {
+  check_ids_dtype(name, ids);
+  const bool one_row = ids.dim() >= 1 && ids.sym_numel() == input_ids.sym_size(-1);
+  TORCH_CHECK_VALUE(ids.sym_sizes() == input_ids.sym_sizes() ||
+                        (one_row && ids.sym_size(-1) == input_ids.sym_size(-1)),
+                    "`", name, "` must be of the shape of `input_ids`, ", input_ids.sym_sizes(),
+                    ", or hold one row, but is of shape ", ids.sym_sizes(), ".");
+}
+
+void check_past(const std::vector<Tensor>& past, size_t blocks) {
+  TORCH_CHECK_VALUE(past.empty() || past.size() == blocks, "`past` must have an entry for each of ",
+                    blocks, " blocks, but has ", past.size(), ".");
+  for (const auto& entry : past) {
+    TORCH_CHECK_VALUE(entry.defined() && entry.dim() == 5 && entry.sym_size(0) == 2,
+                      "`past` must hold tensors of shape [2, batch, heads, past, head_size], but "
+                      "holds one of shape ",
+                      entry.sym_sizes(), ".");
+  }
+}
+
+void check_positions(const Tensor& input_ids, const std::vector<Tensor>& past,
+                     Embedding& positions) {
+  if (positions->overridden())
+    return;
+  const auto before = past.empty() ? c10::SymInt(0) : past.front().sym_size(-2);
+  const auto count = before + input_ids.sym_size(-1);
+  TORCH_CHECK_INDEX(count <= positions->weight.size(0), "`input_ids` must hold at most ",
+                    positions->weight.size(0), " tokens a row (`n_positions`), those of `past` ",
+                    "included, but holds ", count, ".");
+}
+
+void check_layer_past(const Tensor& layer_past, const Tensor& keys) {
+  const auto fits = [&](int64_t past_dimension, int64_t dimension) {
+    return layer_past.sym_size(past_dimension) == keys.sym_size(dimension);
+  };
+  TORCH_CHECK_VALUE(layer_past.dim() == 5 && layer_past.sym_size(0) == 2 && fits(1, 0) &&
+                        fits(2, 1) && fits(4, 3),
+                    "`layer_past` must be of shape [2, ", keys.sym_size(0), ", ", keys.sym_size(1),
+                    ", past, ", keys.sym_size(3), "], but is of shape ", layer_past.sym_sizes(),
+                    ".");
+  TORCH_CHECK_TYPE(layer_past.scalar_type() == keys.scalar_type(), "`layer_past` must be of dtype ",
+                   dtype_name(keys), ", but is ", dtype_name(layer_past), ".");
+}
+
+void check_context(const c10::SymInt& positions, const c10::SymInt& n_ctx) {
+  TORCH_CHECK_INDEX(positions <= n_ctx, "A row must hold at most ", n_ctx,
+                    " tokens (`n_ctx`), those of `past` included, but holds ", positions, ".");
 }
 
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids) {

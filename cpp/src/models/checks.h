@@ -1,6 +1,9 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "ptbert/models/layers.h"
 
@@ -15,10 +18,28 @@ void check_count(const char* name, int64_t value);
 /// `value` in [0, 1].
 void check_probability(const char* name, double value);
 
+/// `initializer_range` >= 0, and `epsilon`, the field `epsilon_name` of a configuration, > 0.
+void check_initialisation(double initializer_range, const char* epsilon_name, double epsilon);
+/// Each of `options` that is among the `unknown_keys` of a configuration has one of its values, or
+/// null; both are JSON texts.
+void check_options(const std::map<std::string, std::string>& unknown_keys,
+                   const std::map<std::string, std::vector<std::string>>& options);
+
+/// `width` is a multiple of the number of heads; both are named in the configuration.
+void check_heads(const char* width_name, int64_t width, const char* heads_name, int64_t heads);
+
 /// Token ids [batch, seq], integers, not empty.
 void check_ids(const char* name, const Tensor& ids);
+/// Token ids [*, seq], integers, not empty.
+void check_ids_of_rows(const char* name, const Tensor& ids);
 /// Token ids of choices [batch, num_choices, seq], integers, not empty.
 void check_choices(const Tensor& input_ids, int64_t num_choices);
+/// Token ids of choices [batch, choices, seq], integers, not empty.
+void check_choices(const Tensor& input_ids);
+/// For each choice of `input_ids` [batch, choices, seq] the position of a token, [batch, choices].
+void check_choice_positions(const Tensor& mc_token_ids, const Tensor& input_ids);
+/// Hidden states [batch, choices, seq, width] and positions [batch, choices] in [0, seq).
+void check_choice_states(const Tensor& hidden_states, const Tensor& mc_token_ids);
 void check_ids_dtype(const char* name, const Tensor& ids);
 
 /// `ids` in [0, count).
@@ -27,6 +48,19 @@ void check_range(const char* name, const Tensor& ids, int64_t count);
 void check_range(const char* name, const Tensor& ids, Embedding& table);
 /// seq of `input_ids` <= rows of `positions`; skipped if the table has an override.
 void check_length(const Tensor& input_ids, Embedding& positions);
+
+/// Integers of the shape of `input_ids` [*, seq], or [seq] for all rows alike.
+void check_like_input_ids(const char* name, const Tensor& ids, const Tensor& input_ids);
+/// `past` is empty, or has an entry [2, batch, heads, past, head_size] for each of `blocks` blocks.
+void check_past(const std::vector<Tensor>& past, size_t blocks);
+/// Past and seq of `input_ids` together <= rows of `positions`; skipped if the table has an
+/// override.
+void check_positions(const Tensor& input_ids, const std::vector<Tensor>& past,
+                     Embedding& positions);
+/// `layer_past` [2, batch, heads, past, head_size] fits `keys` [batch, heads, seq, head_size].
+void check_layer_past(const Tensor& layer_past, const Tensor& keys);
+/// `positions`, past and present ones, are at most `n_ctx`, the size of the causal mask.
+void check_context(const c10::SymInt& positions, const c10::SymInt& n_ctx);
 
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids);
 /// A mask of any real dtype with the shape of `input_ids`.

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "files/cannot_open.h"
@@ -21,16 +22,34 @@ struct FieldRule {
 inline FieldRule rule_of(int64_t, const nlohmann::json& value) {
   return {value.is_number_integer(), "a whole number"};
 }
+inline FieldRule rule_of(const std::optional<int64_t>&, const nlohmann::json& value) {
+  return {value.is_null() || value.is_number_integer(), "a whole number or null"};
+}
 inline FieldRule rule_of(double, const nlohmann::json& value) {
   return {value.is_number(), "a number"};
+}
+inline FieldRule rule_of(bool, const nlohmann::json& value) {
+  return {value.is_boolean(), "true or false"};
 }
 inline FieldRule rule_of(const std::string&, const nlohmann::json& value) {
   return {value.is_string(), "a string"};
 }
 
-/// Throws FormatError when `text` is not a JSON object or a field has the wrong type.
+template <typename T> void read_field(const nlohmann::json& value, T& field) {
+  value.get_to(field);
+}
+inline void read_field(const nlohmann::json& value, std::optional<int64_t>& field) {
+  field = value.is_null() ? std::nullopt : std::optional(value.get<int64_t>());
+}
+template <typename T> nlohmann::json json_of(const T& field) { return field; }
+inline nlohmann::json json_of(const std::optional<int64_t>& field) {
+  return field ? nlohmann::json(*field) : nlohmann::json();
+}
+
+/// `config` with the values of the JSON object `text`. Throws FormatError when `text` is none or a
+/// field has the wrong type.
 template <typename Config, typename Fields>
-Config config_from_json(const std::string& text, Fields for_each_field) {
+Config config_from_json(const std::string& text, Fields for_each_field, Config config = {}) {
   nlohmann::json object;
   try {
     object = nlohmann::json::parse(text);
@@ -41,7 +60,6 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
     throw FormatError(std::string("The configuration must be a JSON object, but is a JSON ") +
                       object.type_name() + ".");
   }
-  Config config;
   for_each_field(config, [&object](const char* name, auto& field) {
     const auto found = object.find(name);
     if (found == object.end())
@@ -50,7 +68,7 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
     if (!fits)
       throw FormatError(std::string("`") + name + "` must be " + rule + ", but is " +
                         found->dump() + ".");
-    found->get_to(field);
+    read_field(*found, field);
     object.erase(found);
   });
   for (const auto& [name, value] : object.items())
@@ -58,21 +76,20 @@ Config config_from_json(const std::string& text, Fields for_each_field) {
   return config;
 }
 
-/// Throws FileError when the file cannot be opened, and FormatError as config_from_json() does.
-template <typename Config, typename Fields>
-Config config_from_json_file(const std::string& path, Fields for_each_field) {
+/// Throws FileError when the file cannot be opened, and FormatError as from_json() does.
+template <typename Config> Config config_from_json_file(const std::string& path) {
   std::ifstream file(path);
   if (!file)
     throw cannot_open(path);
-  return config_from_json<Config>(std::string(std::istreambuf_iterator<char>(file), {}),
-                                  for_each_field);
+  return Config::from_json(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 
 /// Two-space indent, sorted keys, final newline.
 template <typename Config, typename Fields>
 std::string config_to_json(const Config& config, Fields for_each_field) {
   nlohmann::json object;
-  for_each_field(config, [&object](const char* name, const auto& field) { object[name] = field; });
+  for_each_field(config,
+                 [&object](const char* name, const auto& field) { object[name] = json_of(field); });
   for (const auto& [name, value] : config.unknown_keys)
     object[name] = nlohmann::json::parse(value);
   return object.dump(2) + "\n";

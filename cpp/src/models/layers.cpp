@@ -19,17 +19,27 @@ Tensor new_parameter(torch::IntArrayRef shape) {
 
 Tensor gelu(const Tensor& x) { return torch::gelu(x); }
 
+Tensor gelu_tanh(const Tensor& x) { return torch::gelu(x, "tanh"); }
+
 Tensor swish(const Tensor& x) { return torch::silu(x); }
 
-Activation activation(const std::string& name) {
+const std::map<std::string, Activation>& activations() {
+  static const std::map<std::string, Activation> functions = {
+      {"gelu", gelu},
+      {"gelu_tanh", gelu_tanh},
+      {"relu", [](const Tensor& x) { return torch::relu(x); }},
+      {"swish", swish},
+  };
+  return functions;
+}
+
+Activation activation(const std::string& name, const char* field, Tensor (*gelu)(const Tensor&)) {
   if (name == "gelu")
     return gelu;
-  if (name == "relu")
-    return [](const Tensor& x) { return torch::relu(x); };
-  if (name == "swish")
-    return swish;
-  throw KeyError("`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"" +
-                 name + "\".");
+  if (name == "relu" || name == "swish")
+    return activations().at(name);
+  throw KeyError(std::string("`") + field +
+                 "` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"" + name + "\".");
 }
 
 LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias) {
@@ -47,6 +57,17 @@ LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias
 }
 
 Tensor LinearImpl::forward(const Tensor& x) { return linear_product(x, weight, bias); }
+
+Conv1DImpl::Conv1DImpl(int64_t out_features, int64_t in_features) {
+  own_parameter("weight", weight, new_parameter({in_features, out_features}));
+  own_parameter("bias", bias, new_parameter({out_features}));
+  if (weight.is_meta())
+    return;
+  torch::nn::init::normal_(weight, 0, 0.02); // whatever `initializer_range` says, as in 2019
+  torch::nn::init::zeros_(bias);
+}
+
+Tensor Conv1DImpl::forward(const Tensor& x) { return linear_product(x, weight.t(), bias); }
 
 EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t> padding_idx)
     : padding_idx(padding_idx.value_or(-1)) {
@@ -93,6 +114,12 @@ Tensor DropoutImpl::forward(const Tensor& x) {
   return why_not ? torch::dropout(x, p, /*train=*/true) : seeded_dropout(x, p);
 }
 
+Dropout2dImpl::Dropout2dImpl(double p) : p(p) { own_attribute("p", this->p); }
+
+Tensor Dropout2dImpl::forward(const Tensor& x) {
+  return torch::feature_dropout(x, p, is_training());
+}
+
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
@@ -111,6 +138,15 @@ void init_bert_weights(torch::nn::Module& module, double initializer_range) {
       layer_norm->bias.zero_();
     }
   });
+}
+
+Tensor resized_embedding(const Tensor& weight, int64_t kept, int64_t rows,
+                         double standard_deviation) {
+  const torch::NoGradGuard no_grad;
+  // Drawn twice, as a new embedding that is then initialised: equal seeds give equal weights.
+  auto resized = torch::randn({rows, weight.size(1)}).normal_(0, standard_deviation);
+  resized.narrow(0, 0, kept).copy_(weight.narrow(0, 0, kept));
+  return resized.to(weight.options()).requires_grad_(weight.requires_grad());
 }
 
 } // namespace ptbert

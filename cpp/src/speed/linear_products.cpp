@@ -152,25 +152,27 @@ Choice choose_onednn(bool measured, int64_t rows) {
   return choice;
 }
 
-Choice choose_ptbert(const char* reason, int64_t rows, int64_t features) {
+Choice choose_ptbert(const char* reason, int64_t rows, const Tensor& weight) {
+  if (weight.stride(1) != 1) // a Conv1D, whose weight would have to be copied
+    return {.reason = "the weight is stored as [in, out]"};
   if (rows < kFewestRows)
     return {.reason = "too few rows"};
   if (rows > kMostRows)
     return {.reason = "more than 256 rows, for which the core's own product is no faster"};
-  if (features < kFewestFeatures)
+  if (weight.size(0) < kFewestFeatures)
     return {.reason = "too few features"};
   return {.forward = ProductLibrary::kPtbert, .reason = reason};
 }
 
-/// The choice for a layer with `features` outputs that is applied to `rows` rows.
-Choice choose(int64_t rows, int64_t features) {
+/// The choice for a layer with this weight [out, in] that is applied to `rows` rows.
+Choice choose(int64_t rows, const Tensor& weight) {
   switch (library_in_use.load()) {
   case ProductLibrary::kAten:
     return {.reason = kForced};
   case ProductLibrary::kOneDnn:
     return choose_onednn(/*measured=*/false, rows);
   case ProductLibrary::kPtbert:
-    return choose_ptbert(kForced, rows, features);
+    return choose_ptbert(kForced, rows, weight);
   case ProductLibrary::kMeasured:
     break;
   }
@@ -179,7 +181,7 @@ Choice choose(int64_t rows, int64_t features) {
     return choose_onednn(/*measured=*/true, rows);
   if (at::get_cpu_capability() != "AVX2" || !can_multiply_few_rows())
     return {.reason = "nothing else is known to be faster here"};
-  return choose_ptbert("few rows", rows, features);
+  return choose_ptbert("few rows", rows, weight);
 }
 
 class FastLinear : public torch::autograd::Function<FastLinear> {
@@ -261,8 +263,8 @@ void use_product_library(ProductLibrary library) {
 
 Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const auto* why_aten = why_only_aten(x, weight, bias);
-  const auto choice = why_aten ? Choice{.reason = why_aten}
-                               : choose(x.numel() / x.size(-1), /*features=*/weight.size(0));
+  const auto choice =
+      why_aten ? Choice{.reason = why_aten} : choose(x.numel() / x.size(-1), weight);
   PathRecorder::note("linear layers", name_of(choice.forward), choice.reason);
   if (choice.forward == ProductLibrary::kAten)
     return torch::linear(x, weight, bias);

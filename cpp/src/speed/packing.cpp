@@ -1,5 +1,6 @@
 #include "ptbert/speed/packing.h"
 
+#include "ptbert/speed/fast_paths.h"
 #include "readable_values.h"
 
 namespace ptbert {
@@ -88,6 +89,20 @@ Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask) {
           .first_tokens = lengths.cumsum(0) - lengths,
           .ranks = rows.argsort(),
           .num_positions = batch * seq};
+}
+
+void note_packing(const Packing& packing, const Tensor& rows) {
+  if (!PathRecorder::is_listening())
+    return;
+  const auto tokens = packing.tokens.size(0);
+  const auto share = [](int64_t part, int64_t all) {
+    return std::to_string(part) + " of " + std::to_string(all);
+  };
+  PathRecorder::note("padding", "left out",
+                     share(tokens, packing.num_positions) + " positions are computed, of " +
+                         std::to_string(packing.blocks.size()) + " different lengths");
+  if (rows.defined())
+    PathRecorder::note("last layer", "where it is used", share(rows.size(0), tokens) + " tokens");
 }
 
 } // namespace ptbert

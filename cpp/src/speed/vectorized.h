@@ -12,6 +12,11 @@
 /// processor can run. Not for fused multiply-add, so that all processors round alike.
 #if defined(__x86_64__) && !defined(PTBERT_SANITIZED)
 #define PTBERT_VECTORIZED __attribute__((target_clones("avx2", "default")))
+/// The same, and with fused multiply-add and AVX-512 where the processor has them: rounding then
+/// depends on the processor, as that of torch's own products does.
+#define PTBERT_FUSED                                                                               \
+  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
 #else // the loader would choose before a sanitizer is initialised
 #define PTBERT_VECTORIZED
+#define PTBERT_FUSED
 #endif

@@ -28,20 +28,22 @@ class NodeKind:
         make: Makes a node for a C++ module, without its parameters, buffers and children, which
             are added afterwards; None for a `CppModule`.
         required: Attribute values without which C++ cannot compute a node.
-        home: The module where 2019 code finds `cls` under its name, and may put another class in
-            its place (`modeling.BertLayerNorm = Mine`): new trees are then built of that one.
+        homes: The modules where 2019 code finds `cls`, with its name there, where such code may
+            put another class in its place (`modeling.BertLayerNorm = Mine`): new trees of the
+            family are then built of that one.
         arguments: What such a class of a leaf is constructed with, for a C++ module.
     """
 
     cls: type[nn.Module]
     make: Callable[[Any], nn.Module] | None = None
     required: Mapping[str, Any] = field(default_factory=dict)
-    home: str = ""
+    homes: Mapping[str, str] = field(default_factory=dict)
     arguments: Callable[[Any], tuple[Any, ...]] | None = None
 
-    def replacement(self) -> Callable[..., nn.Module] | None:
-        """Returns what stands in the place of `cls` in its home, or None if `cls` does."""
-        current = getattr(sys.modules.get(self.home), self.cls.__name__, self.cls)
+    def replacement(self, home: str) -> Callable[..., nn.Module] | None:
+        """Returns what stands in the place of `cls` in a family's module, or None if `cls` does."""
+        name = self.homes.get(home)
+        current = self.cls if name is None else getattr(sys.modules.get(home), name, self.cls)
         return None if current is self.cls else current
 
 
@@ -83,7 +85,9 @@ def register_nodes(*nodes: type[CppModule], home: str) -> None:
     """Registers Python classes, which 2019 code finds in `home`, for the C++ classes in their
     `_cpp_type`."""
     for node in nodes:
-        register_kind(node._cpp_type.__name__, NodeKind(node, required=node._required, home=home))
+        node._home = home
+        kind = NodeKind(node, required=node._required, homes={home: node.__name__})
+        register_kind(node._cpp_type.__name__, kind)
 
 
 def register_activations(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
@@ -102,7 +106,18 @@ class CppModule(nn.Module):
 
     _cpp_type: ClassVar[type[Any]]
     _required: ClassVar[Mapping[str, Any]] = {}
+    _home: ClassVar[str] = ""  # the module of its family
     config: Any
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        """What a class that replaced this one is constructed with, as in the library of 2019.
+
+        Args:
+            cpp: The C++ module of the node.
+            tied: Those of its parameters that other nodes have, too.
+        """
+        return (config, *tied[:1])
 
     def _make_twin(self) -> Any:
         """Makes the C++ module for this node on the meta device, to be bound to this tree."""
@@ -147,7 +162,7 @@ class CppModule(nn.Module):
 
     def _adopt_child(self, cpp: Any, adoption: Adoption) -> nn.Module:
         kind = _KINDS[_C.kind_of(cpp)]
-        if replacement := kind.replacement():
+        if replacement := kind.replacement(self._home):
             return self._build_replacement(replacement, kind, cpp, adoption)
         if kind.make is not None:
             leaf = kind.make(cpp)
@@ -162,14 +177,13 @@ class CppModule(nn.Module):
     def _build_replacement(
         self, replacement: Callable[..., nn.Module], kind: NodeKind, cpp: Any, adoption: Adoption
     ) -> nn.Module:
-        """Builds a node as the library of 2019 did: from the configuration, and for a head with a
-        tied decoder the embedding weights."""
+        """Builds a node of a class of the user's, as the library of 2019 did."""
         if kind.arguments is not None:
             node = replacement(*kind.arguments(cpp))
         else:
             known = adoption.parameters
             tied = [known[t] for t in cpp.named_parameters().values() if t in known]
-            node = replacement(self.config, *tied[:1])
+            node = replacement(*kind.cls._arguments(self.config, cpp, tied))  # type: ignore[attr-defined]
         adoption.replacements.append(node)
         return node
 

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -21,13 +21,20 @@ class Config:
     """Base of the configurations; each attribute has the name of its key in config.json.
 
     A family's class lists in `_fields` the attributes that C++ needs, with their types. Other keys
-    of a file become attributes too and are written back.
+    of a file become attributes too and are written back. `_complete` changes what a file or
+    dictionary gives before the attributes are set, to fill in what it lacks.
     """
 
     _cpp_type: ClassVar[Any]
     _fields: ClassVar[dict[str, type]]
+    _options: ClassVar[Sequence[str]] = ()  # other attributes that C++ looks at if they are there
     _activation: ClassVar[str | None] = None  # the name of a field that may also be a function
     _activations: ClassVar[Mapping[str, Any]] = {}  # functions by the names it may have
+
+    @staticmethod
+    def _complete(given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fills in what a file or dictionary lacks and what follows from the rest of it."""
+        return given
 
     if TYPE_CHECKING:
 
@@ -45,13 +52,14 @@ class Config:
         if isinstance(source, int):
             self.vocab_size = source
         else:
-            vars(self).update({"vocab_size": -1, **_read_json(Path(source))})
+            given = _read_json(Path(source))
+            vars(self).update({"vocab_size": -1, **self._complete(given)})
 
     @classmethod
     def from_dict(cls: type[_Self], json_object: dict[str, Any]) -> _Self:
         """Makes a configuration from a dictionary of its attributes."""
         config = cls(-1)
-        vars(config).update(json_object)
+        vars(config).update(cls._complete(json_object))
         return config
 
     @classmethod
@@ -95,7 +103,15 @@ def cpp_config(config: Config) -> Any:
         if callable(function) or function in config._activations:
             # C++ gets the function later, as an attribute of the module; any valid name will do.
             fields[config._activation] = "gelu"
-    return config._cpp_type.from_json(json.dumps(fields))
+    options = {name: vars(config)[name] for name in config._options if name in vars(config)}
+    return config._cpp_type.from_json(json.dumps({**options, **fields}))
+
+
+def complete_context(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Adds `n_ctx`, which today's files of GPT and GPT-2 lack."""
+    if "n_ctx" in given or "n_positions" not in given:
+        return given
+    return {**given, "n_ctx": given["n_positions"]}
 
 
 def _check_field(name: str, value: object, expected: type, may_be_function: bool) -> None:

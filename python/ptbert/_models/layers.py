@@ -31,8 +31,24 @@ def swish(x: Tensor) -> Tensor:
     return _C.swish(x)
 
 
+def gelu_tanh(x: Tensor) -> Tensor:
+    """Gaussian error linear unit as GPT and GPT-2 approximate it, by tanh.
+
+    Example:
+        >>> gelu_tanh(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.1588,  0.0000,  0.8412])
+    """
+    return _C.gelu_tanh(x)
+
+
 ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": gelu,
+    "relu": nn.functional.relu,
+    "swish": swish,
+}
+# Of GPT.
+ACT_FNS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu_tanh,
     "relu": nn.functional.relu,
     "swish": swish,
 }
@@ -87,7 +103,7 @@ def _layer_norm_arguments(cpp: Any) -> tuple[int, float]:
     return hidden_size, _C.attributes(cpp)["eps"]
 
 
-register_activations(ACT2FN)
+register_activations({**ACT2FN, "gelu_tanh": gelu_tanh})
 register_kind("Linear", NodeKind(nn.Linear, _make_linear))
 register_kind(
     "Embedding",
@@ -102,7 +118,11 @@ register_kind(
     NodeKind(
         BertLayerNorm,
         lambda cpp: BertLayerNorm(*_layer_norm_arguments(cpp)),
-        home="ptbert.modeling",
+        homes={
+            "ptbert.modeling": "BertLayerNorm",
+            "ptbert.modeling_gpt2": "LayerNorm",
+            "ptbert.modeling_openai": "LayerNorm",
+        },
         arguments=_layer_norm_arguments,
     ),
 )
@@ -110,6 +130,12 @@ register_kind(
     "Dropout",
     NodeKind(
         nn.Dropout, lambda cpp: nn.Dropout(_C.attributes(cpp)["p"]), required={"inplace": False}
+    ),
+)
+register_kind(
+    "Dropout2d",
+    NodeKind(
+        nn.Dropout2d, lambda cpp: nn.Dropout2d(_C.attributes(cpp)["p"]), required={"inplace": False}
     ),
 )
 register_kind("Tanh", NodeKind(nn.Tanh, lambda cpp: nn.Tanh()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .conv1d import prune_conv1d_layer
 from .messages import with_article
 
 
@@ -55,13 +57,8 @@ def _indices(heads: Iterable[int], name: str) -> list[int]:
     return [int(head) for head in given.flatten()]
 
 
-def _without_heads(attention: Any, heads: Iterable[int], name: str) -> dict[str, Any]:
-    """Returns the layers and sizes that replace those of `attention` without `heads`.
-
-    `name` names the heads in errors.
-    """
-    inner = attention.self
-    count: int = inner.num_attention_heads
+def _kept_heads(count: int, heads: Iterable[int], name: str) -> list[int]:
+    """Returns the heads that stay of `count`; `name` names those to remove in errors."""
     removed = set(heads)
     wrong = [head for head in sorted(removed) if not 0 <= head < count]
     if wrong:
@@ -69,22 +66,53 @@ def _without_heads(attention: Any, heads: Iterable[int], name: str) -> dict[str,
     kept = [head for head in range(count) if head not in removed]
     if not kept:
         raise ValueError(f"`{name}` must leave at least one of {count} heads, but names all.")
-    if not removed:
-        return {}
-    size: int = inner.attention_head_size
+    return kept
+
+
+# Modules, names of their attributes, and the new values of these.
+_Parts = list[tuple[nn.Module, str, Any]]
+
+
+def _bert_parts(attention: Any, heads: Iterable[int], name: str) -> _Parts:
+    """Returns what changes in a `BertAttention` without `heads`."""
+    inner, output = attention.self, attention.output
+    count, size = inner.num_attention_heads, inner.attention_head_size
+    kept = _kept_heads(count, heads, name)
+    if len(kept) == count:
+        return []
     index = torch.arange(count * size).view(count, size)[kept].flatten()
-    return {
-        "query": prune_linear_layer(inner.query, index),
-        "key": prune_linear_layer(inner.key, index),
-        "value": prune_linear_layer(inner.value, index),
-        "dense": prune_linear_layer(attention.output.dense, index, dim=1),
-        "num_attention_heads": len(kept),
-        "all_head_size": len(kept) * size,
-    }
+    return [
+        (inner, "query", prune_linear_layer(inner.query, index)),
+        (inner, "key", prune_linear_layer(inner.key, index)),
+        (inner, "value", prune_linear_layer(inner.value, index)),
+        (output, "dense", prune_linear_layer(output.dense, index, dim=1)),
+        (inner, "num_attention_heads", len(kept)),
+        (inner, "all_head_size", len(kept) * size),
+    ]
 
 
-def prune_heads(attentions: Mapping[str, Any], heads: Mapping[str, Iterable[int]]) -> None:
-    """Removes heads of `BertAttention` nodes; if it raises an error, it has removed none.
+def _fused_parts(attention: Any, heads: Iterable[int], name: str) -> _Parts:
+    """Returns what changes in an `Attention` of GPT or GPT-2 without `heads`."""
+    count, width = attention.n_head, attention.split_size
+    kept = _kept_heads(count, heads, name)
+    if len(kept) == count:
+        return []
+    index = torch.arange(width).view(count, -1)[kept].flatten()
+    fused = torch.cat([index, index + width, index + 2 * width])  # queries, keys and values
+    return [
+        (attention, "c_attn", prune_conv1d_layer(attention.c_attn, fused)),
+        (attention, "c_proj", prune_conv1d_layer(attention.c_proj, index, dim=0)),
+        (attention, "n_head", len(kept)),
+        (attention, "split_size", len(index)),
+    ]
+
+
+def _prune(
+    parts_of: Callable[[Any, Iterable[int], str], _Parts],
+    attentions: Mapping[str, Any],
+    heads: Mapping[str, Iterable[int]],
+) -> None:
+    """Removes heads; if it raises an error, it has removed none.
 
     Args:
         attentions: The nodes, by names for errors. A node may have several names.
@@ -93,10 +121,32 @@ def prune_heads(attentions: Mapping[str, Any], heads: Mapping[str, Iterable[int]
     by_node: dict[Any, tuple[str, list[int]]] = {}
     for name, attention in attentions.items():
         by_node.setdefault(attention, (name, []))[1].extend(_indices(heads[name], name))
-    pruned = [
-        (attention, _without_heads(attention, removed, name))
-        for attention, (name, removed) in by_node.items()
-    ]
-    for attention, parts in pruned:
-        for name, part in parts.items():
-            setattr(attention.output if name == "dense" else attention.self, name, part)
+    pruned = [parts_of(attention, removed, name) for attention, (name, removed) in by_node.items()]
+    for module, attribute, value in (part for parts in pruned for part in parts):
+        setattr(module, attribute, value)
+
+
+# Of `BertAttention` nodes, and of the `Attention` nodes of GPT and GPT-2.
+prune_heads = functools.partial(_prune, _bert_parts)
+prune_fused_heads = functools.partial(_prune, _fused_parts)
+
+
+def of_layers(
+    layers: Sequence[Any], attention: Callable[[Any], Any], heads: Mapping[int, Iterable[int]]
+) -> tuple[dict[str, Any], dict[str, Iterable[int]]]:
+    """Returns attentions and heads by names, for heads by the numbers of layers (-1 is the last).
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    for layer in heads:
+        if not -len(layers) <= layer < len(layers):
+            raise ValueError(
+                f"`heads_to_prune` must name layers in [-{len(layers)}, {len(layers)}), "
+                f"but has {layer}."
+            )
+    names = {layer: f"heads_to_prune[{layer}]" for layer in heads}
+    return (
+        {name: attention(layers[layer]) for layer, name in names.items()},
+        {name: heads[layer] for layer, name in names.items()},
+    )

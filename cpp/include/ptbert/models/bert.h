@@ -65,9 +65,6 @@ template <typename Derived>
 using BertAttentionModule =
     Module<Derived, BertAttentionOutput(const Tensor&, const Tensor&, const Tensor&)>;
 
-/// [batch, seq, heads * head_size] -> [batch, heads, seq, head_size]
-Tensor split_into_heads(const Tensor& x, int64_t heads, int64_t head_size);
-
 /// softmax(Q K^T / sqrt(head_size) + mask) V for each head.
 class BertSelfAttentionImpl : public BertAttentionModule<BertSelfAttentionImpl> {
 public:

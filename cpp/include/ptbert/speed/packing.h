@@ -47,4 +47,7 @@ const char* why_not_packed(const Tensor& input_ids, const Tensor& attention_mask
 /// The packing of a batch; why_not_packed() must be nullptr.
 Packing make_packing(const Tensor& input_ids, const Tensor& attention_mask);
 
+/// Notes how many positions are left out, and that the last layer is computed for `rows` only.
+void note_packing(const Packing& packing, const Tensor& rows);
+
 } // namespace ptbert

@@ -54,7 +54,7 @@ struct SetAttribute {
     const auto& activations = known().activations;
     const bool in_cpp = activations.contains(value);
     module.set_has_user_activation(!in_cpp);
-    *member = in_cpp ? activation(activations[value].cast<std::string>())
+    *member = in_cpp ? ptbert::activations().at(activations[value].cast<std::string>())
                      : python_activation(value, path);
   }
 
@@ -206,7 +206,7 @@ int Twin::visit(visitproc visit, void* arg) const {
   return 0;
 }
 
-py::object Bridge::call(const py::object& node, const py::args& args) {
+std::shared_ptr<Twin> Bridge::bound_twin(const py::object& node) {
   auto twin = twin_;
   const bool same = twin && twin->same_structure();
   if (!same || !twin->same_tensors()) {
@@ -225,7 +225,11 @@ py::object Bridge::call(const py::object& node, const py::args& args) {
       twin->rebuild(node);
     twin_ = twin;
   }
-  return twin->forward(args);
+  return twin;
+}
+
+py::object Bridge::call(const py::object& node, const py::args& args) {
+  return bound_twin(node)->forward(args);
 }
 
 namespace {
@@ -253,6 +257,10 @@ struct Run {
 };
 
 } // namespace
+
+py::object bound_module(const py::object& node) {
+  return py::cast<Bridge&>(bridge_of(node)).bound_twin(node)->module();
+}
 
 void register_bridge(py::module_& m) {
   py::class_<Run>(m, "Run", "Computes the forward pass of a node in C++, through its bridge.")

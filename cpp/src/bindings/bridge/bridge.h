@@ -41,6 +41,8 @@ public:
   bool same_structure() const;
   bool same_tensors() const;
   py::object forward(const py::args& args) const;
+  /// The C++ module as Python sees it.
+  const py::object& module() const { return module_; }
   int visit(visitproc visit, void* arg) const;
 
 private:
@@ -68,6 +70,8 @@ public:
   /// False if the bridge was found in a shallow copy of its node.
   bool belongs_to(py::handle node) const { return node.ptr() == node_; }
   py::object call(const py::object& node, const py::args& args);
+  /// The twin, made or updated to what the tree below `node` is now.
+  std::shared_ptr<Twin> bound_twin(const py::object& node);
   int visit(visitproc visit, void* arg) const { return twin_ ? twin_->visit(visit, arg) : 0; }
   void clear() { twin_.reset(); }
 
@@ -75,5 +79,10 @@ private:
   const PyObject* node_; // compared only
   std::shared_ptr<Twin> twin_;
 };
+
+/// The C++ module that computes `node`, bound to the tree below it as it is now; to be used at
+/// once, since the next call of the node may bind it anew. Raises TypeError if C++ does not compute
+/// it.
+py::object bound_module(const py::object& node);
 
 } // namespace ptbert::python

@@ -47,7 +47,7 @@ Override make_override(Overridable<R(Args...)>*, const std::vector<bool>& is_lef
                                      const std::string& path) {
     dynamic_cast<Call&>(module).set_override([&module, node, path, is_left_out](Args... args) -> R {
       const py::gil_scoped_acquire gil;
-      auto arguments = py::make_tuple(Convert<std::decay_t<Args>>::to_python(args)...);
+      auto arguments = py::make_tuple(argument_to_python<std::decay_t<Args>>(args)...);
       size_t count = arguments.size();
       while (count > 0 && is_left_out[count - 1] && arguments[count - 1].is_none())
         --count;

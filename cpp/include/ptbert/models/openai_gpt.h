@@ -1,0 +1,172 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ptbert/models/attention.h"
+#include "ptbert/models/layers.h"
+#include "ptbert/models/openai_gpt_config.h"
+#include "ptbert/speed/packing.h"
+
+/// OpenAI GPT's trunk, smallest block first. Radford et al., 2018, "Improving Language
+/// Understanding by Generative Pre-Training".
+///
+/// Shapes: batch = sequences, seq = tokens in the longest of them, width = config.n_embd, heads =
+/// config.n_head, head_size = width / heads.
+///
+/// `head_mask` multiplies the attention weights: 1 keeps a head, 0 removes it; undefined keeps all.
+/// For a block and its parts it broadcasts to [batch, heads, query, key]; OpenAIGPTModel computes
+/// it from the user's mask, [heads] or [layers, heads].
+///
+/// forward_packed() of a sub-module computes tokens without padding: hidden states are [tokens,
+/// width], laid out by a Packing. Outputs are [rows, width]: the tokens that `rows` [rows] selects,
+/// or all if it is undefined. It bypasses overrides; call it only when exposes_internals() is
+/// false.
+
+namespace ptbert {
+
+class CausalMaskCheck;
+
+struct OpenAIGPTAttentionOutput {
+  /// [batch, seq, width]
+  Tensor hidden_states;
+  /// The weights [batch, heads, query, key] after softmax, dropout and head mask; undefined unless
+  /// OpenAIGPTAttention has `output_attentions`.
+  Tensor attentions;
+};
+
+/// Base of modules that take hidden states and head mask.
+template <typename Derived>
+using OpenAIGPTAttentionModule =
+    Module<Derived, OpenAIGPTAttentionOutput(const Tensor&, const Tensor&)>;
+
+/// Masked self-attention: each token attends to itself and to those before it.
+class OpenAIGPTAttentionImpl : public OpenAIGPTAttentionModule<OpenAIGPTAttentionImpl> {
+public:
+  /// `nx` is the width. With `scale` the scores are divided by sqrt(head_size), as OpenAIGPTModel
+  /// asks.
+  OpenAIGPTAttentionImpl(int64_t nx, int64_t n_ctx, const OpenAIGPTConfig& config,
+                         bool scale = false, AttentionOptions options = {});
+  ~OpenAIGPTAttentionImpl() override;
+  /// [batch, seq, width], head mask -> [batch, seq, width]
+  OpenAIGPTAttentionOutput forward(const Tensor& x, const Tensor& head_mask = {});
+  /// The result of forward(), and the outputs of the heads before they are merged, [batch, heads,
+  /// seq, head_size].
+  std::pair<OpenAIGPTAttentionOutput, Tensor> forward_with_heads(const Tensor& x,
+                                                                 const Tensor& head_mask);
+  /// [tokens, width] -> [rows, width]
+  Tensor forward_packed(const Tensor& x, const Packing& packing, const Tensor& rows);
+  /// Whether `bias` is the causal mask that it is made as.
+  bool has_causal_mask() const;
+
+  bool exposes_internals() const override {
+    return output_attentions || keep_multihead_output || Module::exposes_internals();
+  }
+
+  OpenAIGPTConfig config;
+  int64_t n_head, split_size;
+  bool scale, output_attentions, keep_multihead_output;
+  /// The causal mask [1, 1, n_ctx, n_ctx].
+  Tensor bias;
+  Conv1D c_attn{nullptr}, c_proj{nullptr};
+  Dropout attn_dropout{nullptr}, resid_dropout{nullptr};
+  /// With `keep_multihead_output`: the outputs of the heads in the last forward() before they were
+  /// merged, [batch, heads, seq, head_size], with retain_grad(). Not thread-safe.
+  Tensor multihead_output;
+
+private:
+  Tensor split_heads(const Tensor& x) const;
+  Tensor merge_heads(const Tensor& x) const;
+  Tensor attention_weights(const Tensor& queries, const Tensor& keys);
+  /// The reason why attention cannot run as one fused kernel, or nullptr if it can.
+  const char* why_not_fused(const Tensor& queries, const Tensor& keys, const Tensor& values);
+  /// [batch, heads, seq, head_size] -> [batch, heads, seq, head_size]
+  Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values);
+
+  std::unique_ptr<CausalMaskCheck> is_causal_;
+};
+PTBERT_MODULE(OpenAIGPTAttention);
+
+/// The feed-forward layer.
+class OpenAIGPTMLPImpl : public Module<OpenAIGPTMLPImpl, Tensor(const Tensor&)> {
+public:
+  /// `n_state` is the inner width.
+  OpenAIGPTMLPImpl(int64_t n_state, const OpenAIGPTConfig& config);
+  /// [*, width] -> [*, width]
+  Tensor forward(const Tensor& x);
+
+  OpenAIGPTConfig config;
+  Conv1D c_fc{nullptr}, c_proj{nullptr};
+  Activation act;
+  Dropout dropout{nullptr};
+};
+PTBERT_MODULE(OpenAIGPTMLP);
+
+/// One block of the Transformer, with LayerNorms after attention and feed-forward layer.
+class OpenAIGPTBlockImpl : public OpenAIGPTAttentionModule<OpenAIGPTBlockImpl> {
+public:
+  OpenAIGPTBlockImpl(int64_t n_ctx, const OpenAIGPTConfig& config, bool scale = false,
+                     AttentionOptions options = {});
+  /// [batch, seq, width], head mask -> [batch, seq, width]
+  OpenAIGPTAttentionOutput forward(const Tensor& x, const Tensor& head_mask = {});
+  /// [tokens, width] -> [rows, width]
+  Tensor forward_packed(const Tensor& x, const Packing& packing, const Tensor& rows);
+
+  OpenAIGPTConfig config;
+  OpenAIGPTAttention attn{nullptr};
+  BertLayerNorm ln_1{nullptr};
+  OpenAIGPTMLP mlp{nullptr};
+  BertLayerNorm ln_2{nullptr};
+};
+PTBERT_MODULE(OpenAIGPTBlock);
+
+struct OpenAIGPTModelOutput {
+  /// The embeddings and the output of every block: n_layer + 1 tensors [*, seq, width].
+  std::vector<Tensor> hidden_states;
+  /// The attention weights of every block, [batch, heads, query, key]. A block that returned none
+  /// has an undefined tensor here; empty if no block returned any.
+  std::vector<Tensor> attentions;
+};
+
+/// OpenAI GPT without a head.
+class OpenAIGPTModelImpl
+    : public Module<OpenAIGPTModelImpl, OpenAIGPTModelOutput(const Tensor&, const Tensor&,
+                                                             const Tensor&, const Tensor&)> {
+public:
+  explicit OpenAIGPTModelImpl(const OpenAIGPTConfig& config, AttentionOptions options = {});
+  /// `input_ids` [*, seq], int64 or int32, with any number of leading dimensions, whose product is
+  /// the batch. `position_ids` and `token_type_ids` the same shape, or [seq], or undefined: 0, 1,
+  /// ..., and no third embedding. `head_mask` [heads] or [layers, heads], or undefined (ones).
+  /// Throws ValueError, TypeError or IndexError whose message names the invalid argument.
+  OpenAIGPTModelOutput forward(const Tensor& input_ids, const Tensor& position_ids = {},
+                               const Tensor& token_type_ids = {}, const Tensor& head_mask = {});
+  /// The last hidden states at `positions` [count] of the flattened batch, [count, width]. Tokens
+  /// after the last of these positions in each row are not computed, and neither are tokens after
+  /// the attention of the last block that are not asked for. Returns std::nullopt where that is not
+  /// possible; call forward() then.
+  std::optional<Tensor> forward_at_positions(const Tensor& input_ids, const Tensor& position_ids,
+                                             const Tensor& token_type_ids, const Tensor& head_mask,
+                                             const Tensor& positions);
+  /// Changes the number of special tokens: their embeddings, after the first `vocab_size`, are
+  /// drawn anew. Does nothing if the number is the same. Heads that are tied to `tokens_embed` must
+  /// be tied again.
+  void set_num_special_tokens(int64_t num_special_tokens);
+
+  std::string family() const override { return "openai-gpt"; }
+
+  OpenAIGPTConfig config;
+  Embedding tokens_embed{nullptr}, positions_embed{nullptr};
+  Dropout drop{nullptr};
+  /// All blocks start with the weights of the first.
+  ModuleList<OpenAIGPTBlock> h{nullptr};
+
+private:
+  void check_inputs(const Tensor& input_ids, const Tensor& position_ids,
+                    const Tensor& token_type_ids);
+  Tensor embed(const Tensor& input_ids, const Tensor& position_ids, const Tensor& token_type_ids);
+};
+PTBERT_MODULE(OpenAIGPTModel);
+
+} // namespace ptbert
