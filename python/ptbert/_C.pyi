@@ -58,6 +58,7 @@ __all__: list[str] = [
     "GPT2_PATTERN",
     "Generation",
     "IndexedLines",
+    "LineFormat",
     "Linear",
     "OpenAIGPTAttention",
     "OpenAIGPTBlock",
@@ -716,6 +717,14 @@ class OpenAIGPTTokenizer:
         self, special_tokens: dict[str, int], special_tokens_decoder: dict[int, str]
     ) -> OpenAIGPTTokenizer: ...
 
+class LineFormat:
+    """
+    How a line is split into symbols.
+    """
+    def __init__(
+        self, lower_case: bool, delimiter: typing.Any, add_eos: bool, add_double_eos: bool
+    ) -> None: ...
+
 class IndexedLines:
     """
     Lines as indices into a table of symbols.
@@ -723,21 +732,10 @@ class IndexedLines:
     @staticmethod
     def of_texts(
         texts: collections.abc.Iterable[str],
-        lower_case: bool,
-        delimiter: typing.Any,
-        add_eos: bool,
-        add_double_eos: bool,
+        format: LineFormat,
         num_threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> IndexedLines: ...
-    def __init__(
-        self,
-        path: typing.Any,
-        lower_case: bool,
-        delimiter: typing.Any,
-        add_eos: bool,
-        add_double_eos: bool,
-        progress: typing.Any,
-    ) -> None: ...
+    def __init__(self, path: typing.Any, format: LineFormat, progress: typing.Any) -> None: ...
     def __len__(self) -> int: ...
     def __repr__(self) -> str: ...
     def counts(self) -> dict[str, int]: ...
@@ -797,9 +795,7 @@ def clean_text(text: typing.Any) -> str:
     Text without controls, and with plain spaces.
     """
 
-def count_symbols(
-    path: typing.Any, lower_case: bool, delimiter: typing.Any, add_eos: bool, progress: typing.Any
-) -> dict[str, int]:
+def count_symbols(path: typing.Any, format: LineFormat, progress: typing.Any) -> dict[str, int]:
     """
     How often a file has each symbol, in the order of appearance.
     """

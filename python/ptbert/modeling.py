@@ -251,6 +251,23 @@ class _CppModelWithTrunk(_CppModel):
     bert: BertModel
 
 
+class _CppClassifier(_CppModelWithTrunk):
+    """A model that tells `num_labels` classes apart."""
+
+    def __init__(
+        self,
+        config: BertConfig,
+        num_labels: int = 2,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
+        self.num_labels = num_labels
+        super().__init__(config, output_attentions, keep_multihead_output)
+
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config), self.num_labels)
+
+
 class BertForPreTraining(_CppModelWithTrunk):
     """BERT with the masked-LM and the next-sentence head.
 
@@ -361,7 +378,7 @@ class BertForNextSentencePrediction(_CppModelWithTrunk):
         return run(self, input_ids, token_type_ids, attention_mask, next_sentence_label, head_mask)
 
 
-class BertForSequenceClassification(_CppModelWithTrunk):
+class BertForSequenceClassification(_CppClassifier):
     """BERT with a classifier on the pooled output, for sentences or pairs of sentences.
 
     Args:
@@ -377,19 +394,6 @@ class BertForSequenceClassification(_CppModelWithTrunk):
     """
 
     _cpp_type = _C.BertForSequenceClassification
-
-    def __init__(
-        self,
-        config: BertConfig,
-        num_labels: int = 2,
-        output_attentions: bool = False,
-        keep_multihead_output: bool = False,
-    ) -> None:
-        self.num_labels = num_labels
-        super().__init__(config, output_attentions, keep_multihead_output)
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(cpp_config(self.config), self.num_labels)
 
     def forward(
         self,
@@ -453,7 +457,7 @@ class BertForMultipleChoice(_CppModelWithTrunk):
         return run(self, input_ids, token_type_ids, attention_mask, labels, head_mask)
 
 
-class BertForTokenClassification(_CppModelWithTrunk):
+class BertForTokenClassification(_CppClassifier):
     """BERT with a classifier on every token.
 
     Args:
@@ -469,19 +473,6 @@ class BertForTokenClassification(_CppModelWithTrunk):
     """
 
     _cpp_type = _C.BertForTokenClassification
-
-    def __init__(
-        self,
-        config: BertConfig,
-        num_labels: int = 2,
-        output_attentions: bool = False,
-        keep_multihead_output: bool = False,
-    ) -> None:
-        self.num_labels = num_labels
-        super().__init__(config, output_attentions, keep_multihead_output)
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(cpp_config(self.config), self.num_labels)
 
     def forward(
         self,

@@ -10,14 +10,12 @@ import re
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
-from typing import TypeVar
 
 from . import _C
 from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.tables import ReadOnlyTable
-from ._text.train_vocab import Files, train_byte_level_bpe
+from ._text.train_vocab import train_byte_level_bpe
 from .file_utils import cached_path
 
 __all__ = [
@@ -39,8 +37,6 @@ logger = logging.getLogger(__name__)
 PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("gpt2", VOCAB_NAME)
 PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("gpt2", MERGES_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("gpt2")
-
-_Self = TypeVar("_Self", bound="GPT2Tokenizer")
 
 
 @functools.cache
@@ -64,7 +60,9 @@ class GPT2Tokenizer(BpeTokenizer):
 
     Text is split into words by `pat`, a word's UTF-8 bytes are written in the characters of
     `bytes_to_unicode`, and byte-pair encoding merges them. Any text can be tokenized and decoded
-    without loss. Character data is that of Unicode 15.0 on every Python.
+    without loss. Character data is that of Unicode 15.0 on every Python. `train` puts the
+    characters of the 256 bytes first, then merged tokens, and <|endoftext|> last, as in the
+    published vocabulary.
 
     Args:
         vocab_file: Path of vocab.json, an object of tokens and ids.
@@ -105,6 +103,7 @@ class GPT2Tokenizer(BpeTokenizer):
     _native_class = _C.GPT2Tokenizer
     _family = "gpt2"
     _logger = logger
+    _write_trained_files = staticmethod(train_byte_level_bpe)
 
     errors: str
 
@@ -118,54 +117,6 @@ class GPT2Tokenizer(BpeTokenizer):
     ) -> None:
         self.errors = errors
         super().__init__(vocab_file, merges_file, special_tokens, max_len)
-
-    @classmethod
-    def train(
-        cls: type[_Self],
-        files: Files,
-        vocab_size: int,
-        output_dir: str | os.PathLike[str],
-        *,
-        overwrite: bool = False,
-        verbose: bool = False,
-    ) -> _Self:
-        """Learns a new vocabulary from text files and writes it to a directory.
-
-        Needs the package sentencepiece: `pip install ptbert[train]`. Equal files give equal
-        vocabularies. The characters of the 256 bytes come first, then merged tokens, and
-        <|endoftext|> last, as in the published vocabulary.
-
-        Args:
-            files: A path or paths of UTF-8 text files, which are read line by line.
-            vocab_size: The number of tokens. A warning is logged if the files give fewer.
-            output_dir: The directory for vocab.json, merges.txt and an empty special_tokens.txt;
-                created if it does not exist.
-            overwrite: Whether to replace such files in the directory.
-            verbose: Whether to show a progress bar if stderr is a terminal.
-
-        Returns:
-            The tokenizer that `from_pretrained(output_dir)` loads.
-
-        Raises:
-            FileExistsError: There is such a file, and `overwrite` is not set.
-            FileNotFoundError: One of the files does not exist.
-            ImportError: sentencepiece is not installed.
-            NotADirectoryError: `output_dir` cannot be created.
-            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
-                the bytes; the message gives the smallest size.
-
-        Example:
-            >>> from pathlib import Path
-            >>> from tempfile import TemporaryDirectory
-            >>> with TemporaryDirectory() as folder:
-            ...     text = Path(folder, "text.txt")
-            ...     _ = text.write_text("low lower lowest")
-            ...     tokenizer = GPT2Tokenizer.train(text, 260, folder)
-            >>> tokenizer.tokenize("low slow")
-            ['low', 'Ġ', 's', 'low']
-        """
-        train_byte_level_bpe(files, vocab_size, output_dir, overwrite, verbose)
-        return cls.from_pretrained(Path(output_dir))
 
     @property
     def byte_encoder(self) -> dict[int, str]:

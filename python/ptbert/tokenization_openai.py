@@ -8,8 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
@@ -18,7 +17,7 @@ from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, ma
 from ._text.arguments import token_list
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.native import Source
-from ._text.train_vocab import Files, train_bpe
+from ._text.train_vocab import train_bpe
 from ._text.word_pieces import native_basic
 from .file_utils import cached_path
 from .tokenization import BasicTokenizer
@@ -43,8 +42,6 @@ PRETRAINED_VOCAB_ARCHIVE_MAP = archive_map("openai-gpt", VOCAB_NAME)
 PRETRAINED_MERGES_ARCHIVE_MAP = archive_map("openai-gpt", MERGES_NAME)
 PRETRAINED_VOCAB_POSITIONAL_EMBEDDINGS_SIZE_MAP = max_len_map("openai-gpt")
 
-_Self = TypeVar("_Self", bound="OpenAIGPTTokenizer")
-
 
 def text_standardize(text: str) -> str:
     """Prepares text for spaCy, as the original code of GPT did.
@@ -65,7 +62,8 @@ class OpenAIGPTTokenizer(BpeTokenizer):
     With the packages ftfy and spaCy (`pip install ptbert[openai]`), text is split into words as for
     the published model: `ftfy.fix_text`, `text_standardize`, spaCy's English tokenizer,
     lower-casing. Without them BERT's `BasicTokenizer` is used, which differs little; tokenization
-    then runs entirely in C++.
+    then runs entirely in C++. `train` uses it even with them; it puts "<unk>" first, then all
+    characters of the words (with "</w>" after those that end a word), then merged tokens.
 
     Args:
         vocab_file: Path of vocab.json, an object of tokens and ids.
@@ -105,6 +103,7 @@ class OpenAIGPTTokenizer(BpeTokenizer):
     _native_class = _C.OpenAIGPTTokenizer
     _family = "openai-gpt"
     _logger = logger
+    _write_trained_files = staticmethod(train_bpe)
     _attributes = BpeTokenizer._attributes | {"fix_text", "nlp"}
     _exceptions: ClassVar[dict[str, str]] = {"\n  </w>": "\n</w>"}  # as in 2019
 
@@ -133,55 +132,6 @@ class OpenAIGPTTokenizer(BpeTokenizer):
             self.nlp = BasicTokenizer(do_lower_case=True, never_split=tuple(tokens))
             self.fix_text = None
         super().__init__(vocab_file, merges_file, tokens, max_len)
-
-    @classmethod
-    def train(
-        cls: type[_Self],
-        files: Files,
-        vocab_size: int,
-        output_dir: str | os.PathLike[str],
-        *,
-        overwrite: bool = False,
-        verbose: bool = False,
-    ) -> _Self:
-        """Learns a new vocabulary from text files and writes it to a directory.
-
-        Needs the package sentencepiece: `pip install ptbert[train]`. Words are those of
-        `BasicTokenizer`, even with ftfy and spaCy; equal files give equal vocabularies. "<unk>"
-        comes first, then all characters of the words (with "</w>" after those that end a word),
-        then merged tokens.
-
-        Args:
-            files: A path or paths of UTF-8 text files, which are read line by line.
-            vocab_size: The number of tokens. A warning is logged if the files give fewer.
-            output_dir: The directory for vocab.json, merges.txt and an empty special_tokens.txt;
-                created if it does not exist.
-            overwrite: Whether to replace such files in the directory.
-            verbose: Whether to show a progress bar if stderr is a terminal.
-
-        Returns:
-            The tokenizer that `from_pretrained(output_dir)` loads.
-
-        Raises:
-            FileExistsError: There is such a file, and `overwrite` is not set.
-            FileNotFoundError: One of the files does not exist.
-            ImportError: sentencepiece is not installed.
-            NotADirectoryError: `output_dir` cannot be created.
-            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
-                all characters; the message gives the smallest size.
-
-        Example:
-            >>> from pathlib import Path
-            >>> from tempfile import TemporaryDirectory
-            >>> with TemporaryDirectory() as folder:
-            ...     text = Path(folder, "text.txt")
-            ...     _ = text.write_text("low lower lowest")
-            ...     tokenizer = OpenAIGPTTokenizer.train(text, 20, folder)
-            >>> tokenizer.tokenize("low slow")
-            ['low</w>', 's', 'low</w>']
-        """
-        train_bpe(files, vocab_size, output_dir, overwrite, verbose)
-        return cls.from_pretrained(Path(output_dir))
 
     def set_special_tokens(self, special_tokens: Iterable[str] | None) -> None:
         """Replaces the special tokens; their ids follow those of the vocabulary.

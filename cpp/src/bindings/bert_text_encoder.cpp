@@ -52,6 +52,10 @@ private:
   SharedObjects tokens_, ids_;
 };
 
+std::vector<Piece> find_pieces(const PyBertTextEncoder& self, const py::object& text) {
+  return unlocked(text, [&](std::string_view view) { return self.encoder().find_pieces(view); });
+}
+
 Offsets offsets(const PyBertTextEncoder& self, const py::object& text) {
   return offsets_of(unlocked(text, [&](std::string_view view) {
     std::vector<Offset> found;
@@ -116,15 +120,13 @@ void register_bert_text_encoder(py::module_& m) {
       .def(
           "tokenize",
           [](PyBertTextEncoder& self, const py::object& text) {
-            return self.tokens(unlocked(
-                text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
+            return self.tokens(find_pieces(self, text));
           },
           py::arg("text"))
       .def(
           "encode",
           [](PyBertTextEncoder& self, const py::object& text) {
-            return self.ids(unlocked(
-                text, [&](std::string_view view) { return self.encoder().find_pieces(view); }));
+            return self.ids(find_pieces(self, text));
           },
           py::arg("text"))
       .def("offsets", &offsets, py::arg("text"))

@@ -18,6 +18,7 @@
 #include "ptbert/text/vocabulary.h"
 #include "ptbert/text/wordpiece_tokenizer.h"
 #include "text.h"
+#include "text/mapped.h"
 
 namespace py = pybind11;
 
@@ -37,21 +38,15 @@ std::int64_t token_id(const py::handle& object) {
 }
 
 std::shared_ptr<Vocabulary> vocabulary_from_dict(const py::typing::Dict<py::str, py::int_>& vocab) {
-  std::vector<Vocabulary::Entry> entries;
-  entries.reserve(vocab.size());
-  for (const auto& [token, id] : vocab) {
-    entries.push_back({std::string(utf8(token, "vocab[...]")), token_id(id)});
-  }
-  return std::make_shared<Vocabulary>(std::move(entries));
+  return std::make_shared<Vocabulary>(detail::mapped(vocab, [](const auto& item) {
+    return Vocabulary::Entry{std::string(utf8(item.first, "vocab[...]")), token_id(item.second)};
+  }));
 }
 
 std::vector<std::pair<std::string, std::int64_t>> vocabulary_items(const Vocabulary& vocab) {
-  std::vector<std::pair<std::string, std::int64_t>> items;
-  items.reserve(vocab.size());
-  for (const Vocabulary::Entry& entry : vocab.entries()) {
-    items.emplace_back(entry.token, entry.id);
-  }
-  return items;
+  return detail::mapped(vocab.entries(), [](const Vocabulary::Entry& entry) {
+    return std::pair(entry.token, entry.id);
+  });
 }
 
 void register_predicates(py::module_& m) {
@@ -95,11 +90,7 @@ void register_steps(py::module_& m) {
       "split_on_punctuation",
       [](const py::object& word) {
         const std::u32string codes = decode_utf8(utf8(word, "text"));
-        Strings pieces;
-        for (const std::u32string_view piece : split_on_punctuation(codes)) {
-          pieces.push_back(encode_utf8(piece));
-        }
-        return pieces;
+        return detail::mapped(split_on_punctuation(codes), encode_utf8);
       },
       py::arg("text"), "Punctuation characters and the runs between them.");
 }

@@ -11,6 +11,7 @@
 #include "ptbert/text/bpe_files.h"
 #include "ptbert/text/bpe_tokenizer.h"
 #include "text.h"
+#include "text/mapped.h"
 
 /// The dicts and ids of Python that byte-pair encoding is made of.
 
@@ -35,29 +36,20 @@ inline std::int64_t integer(const py::handle& object, const char* name) {
 }
 
 inline BpeTokenizer::Ids integers(const py::typing::Iterable<py::int_>& objects) {
-  BpeTokenizer::Ids ids;
-  for (const py::handle object : objects) {
-    ids.push_back(integer(object, "ids[...]"));
-  }
-  return ids;
+  return detail::mapped(objects, [](py::handle object) { return integer(object, "ids[...]"); });
 }
 
 inline Entries entries(const TokenTable& table, const char* name) {
-  Entries rows;
-  rows.reserve(table.size());
-  for (const auto& [token, id] : table) {
-    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
-  }
-  return rows;
+  return detail::mapped(table, [name](const auto& item) {
+    return Vocabulary::Entry{std::string(utf8(item.first, name)), integer(item.second, name)};
+  });
 }
 
 inline Entries entries_by_id(const IdTable& table) {
-  Entries rows;
-  for (const auto& [id, token] : table) {
+  return detail::mapped(table, [](const auto& item) {
     const char* name = "special_tokens_decoder[...]";
-    rows.push_back({std::string(utf8(token, name)), integer(id, name)});
-  }
-  return rows;
+    return Vocabulary::Entry{std::string(utf8(item.second, name)), integer(item.first, name)};
+  });
 }
 
 /// As in the 2019 library, tuples of another length than 2 have no effect.

@@ -18,6 +18,7 @@
 #include "ptbert/text/bpe_files.h"
 #include "ptbert/text/gpt2_tokenizer.h"
 #include "ptbert/text/openai_gpt_tokenizer.h"
+#include "text/mapped.h"
 
 namespace py = pybind11;
 
@@ -183,11 +184,9 @@ py::class_<PyBpeTokenizer<Tokenizer>> register_class(py::module_& m, const char*
       .def(
           "tokens_to_ids",
           [](const Self& self, const py::typing::Iterable<py::str>& tokens) {
-            BpeTokenizer::Ids ids;
-            for (const py::handle token : tokens) {
-              ids.push_back(self.tokenizer.convert_token_to_id(utf8(token, "tokens[...]")));
-            }
-            return ids;
+            return detail::mapped(tokens, [&](py::handle token) {
+              return self.tokenizer.convert_token_to_id(utf8(token, "tokens[...]"));
+            });
           },
           py::arg("tokens"))
       .def(
@@ -214,20 +213,15 @@ py::class_<PyBpeTokenizer<Tokenizer>> register_class(py::module_& m, const char*
       .def("encoder_items",
            [](const Self& self) {
              const Bpe& bpe = self.tokenizer.bpe();
-             std::vector<std::pair<std::string_view, std::int64_t>> items;
-             for (const Bpe::Symbol token : bpe.tokens()) {
-               items.emplace_back(bpe.text(token), bpe.id(token));
-             }
-             return items;
+             return detail::mapped(bpe.tokens(), [&](Bpe::Symbol token) {
+               return std::pair(bpe.text(token), bpe.id(token));
+             });
            })
       .def("merges",
            [](const Self& self) {
-             std::vector<std::pair<std::pair<std::string_view, std::string_view>, std::uint32_t>>
-                 items;
-             for (const Bpe::Merge& merge : self.tokenizer.bpe().merges()) {
-               items.push_back({{merge.left, merge.right}, merge.rank});
-             }
-             return items;
+             return detail::mapped(self.tokenizer.bpe().merges(), [](const Bpe::Merge& merge) {
+               return std::pair(std::pair(merge.left, merge.right), merge.rank);
+             });
            })
       .def(
           "save_vocabulary",
@@ -287,10 +281,7 @@ void register_bpe_tokenizers(py::module_& m) {
       [](const std::vector<BpeTokenizer::Ids>& rows) {
         EncodedBatch batch = [&] {
           const py::gil_scoped_release release;
-          std::vector<std::size_t> lengths;
-          for (const BpeTokenizer::Ids& row : rows) {
-            lengths.push_back(row.size());
-          }
+          const auto lengths = detail::mapped(rows, [](const auto& row) { return row.size(); });
           return EncodedBatch::pad(lengths, 0, false, 1,
                                    [&](std::size_t i, std::int64_t* ids, std::int64_t*) {
                                      std::copy(rows[i].begin(), rows[i].end(), ids);

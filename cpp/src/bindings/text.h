@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/mapped.h"
+
 /// Text between C++ and Python.
 
 namespace ptbert::python {
@@ -38,10 +40,8 @@ inline std::string_view utf8(const py::handle& object, const char* name) {
 }
 
 inline Strings strings(const py::typing::Iterable<py::str>& objects, const char* name) {
-  Strings result;
-  for (const py::handle object : objects)
-    result.emplace_back(utf8(object, name));
-  return result;
+  return detail::mapped(objects,
+                        [name](py::handle object) { return std::string(utf8(object, name)); });
 }
 
 /// Calls `function(view of text)` with the interpreter released, unless the text is so short that

@@ -15,6 +15,7 @@
 #include "encoded_text.h"
 #include "module.h"
 #include "ptbert/text/line_symbols.h"
+#include "text/mapped.h"
 
 namespace py = pybind11;
 
@@ -45,10 +46,7 @@ ReadProgress read_progress(const py::object& progress) {
 }
 
 py::list to_list(const SymbolTable& symbols) {
-  py::list list(symbols.size());
-  for (std::size_t i = 0; i < symbols.size(); ++i)
-    list[i] = to_str(symbols[i]);
-  return list;
+  return make_list(symbols.size(), [&](std::size_t i) { return to_str(symbols[i]); });
 }
 
 /// {symbol: count}, in the order of appearance.
@@ -95,14 +93,10 @@ Tensor encode(const IndexedLines& lines, const Ids& ids) {
 
 std::vector<Tensor> encode_lines(const IndexedLines& lines, const Ids& ids) {
   check_ids(lines, ids.size());
-  std::vector<Tensor> encoded;
-  encoded.reserve(lines.line_ends.size());
   std::size_t start = 0;
-  for (const std::size_t end : lines.line_ends) {
-    encoded.push_back(encode_range(lines, ids, start, end));
-    start = end;
-  }
-  return encoded;
+  return detail::mapped(lines.line_ends, [&](std::size_t end) {
+    return encode_range(lines, ids, std::exchange(start, end), end);
+  });
 }
 
 void register_functions(py::module_& m) {
@@ -117,18 +111,16 @@ void register_functions(py::module_& m) {
       py::arg("add_double_eos"), "The symbols of a line.");
   m.def(
       "count_symbols",
-      [](const py::object& path, bool lower_case, const py::object& delimiter, bool add_eos,
-         const py::object& progress) {
+      [](const py::object& path, const LineFormat& format, const py::object& progress) {
         const auto file = path.cast<std::filesystem::path>();
-        const LineFormat format = line_format(lower_case, delimiter, add_eos, false);
         const SymbolCounts counted = [&] {
           const py::gil_scoped_release release;
           return count_symbols(file, format, read_progress(progress));
         }();
         return py::typing::Dict<py::str, py::int_>(to_dict(counted.symbols, counted.counts));
       },
-      py::arg("path"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
-      py::arg("progress"), "How often a file has each symbol, in the order of appearance.");
+      py::arg("path"), py::arg("format"), py::arg("progress"),
+      "How often a file has each symbol, in the order of appearance.");
   m.def(
       "read_first_words",
       [](const py::object& vocab_file) {
@@ -141,31 +133,29 @@ void register_functions(py::module_& m) {
 } // namespace
 
 void register_transfo_xl_tokenizer(py::module_& m) {
+  py::class_<LineFormat>(m, "LineFormat", "How a line is split into symbols.")
+      .def(py::init(&line_format), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
+           py::arg("add_double_eos"));
   register_functions(m);
   py::class_<IndexedLines>(m, "IndexedLines", "Lines as indices into a table of symbols.")
-      .def(py::init([](const py::object& path, bool lower_case, const py::object& delimiter,
-                       bool add_eos, bool add_double_eos, const py::object& progress) {
-             const auto file = path.cast<std::filesystem::path>();
-             const LineFormat format = line_format(lower_case, delimiter, add_eos, add_double_eos);
-             const py::gil_scoped_release release;
-             return index_lines(file, format, read_progress(progress));
-           }),
-           py::arg("path"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
-           py::arg("add_double_eos"), py::arg("progress"))
+      .def(py::init(
+               [](const py::object& path, const LineFormat& format, const py::object& progress) {
+                 const auto file = path.cast<std::filesystem::path>();
+                 const py::gil_scoped_release release;
+                 return index_lines(file, format, read_progress(progress));
+               }),
+           py::arg("path"), py::arg("format"), py::arg("progress"))
       .def_static(
           "of_texts",
-          [](const py::typing::Iterable<py::str>& texts, bool lower_case,
-             const py::object& delimiter, bool add_eos, bool add_double_eos,
+          [](const py::typing::Iterable<py::str>& texts, const LineFormat& format,
              std::int64_t num_threads) {
-            const LineFormat format = line_format(lower_case, delimiter, add_eos, add_double_eos);
             std::vector<py::object> keep;
             const std::vector<std::string_view> text_views = views(texts, "texts[...]", keep);
             const std::size_t threads = not_negative(num_threads, "num_threads");
             const py::gil_scoped_release release;
             return index_lines(text_views, format, threads);
           },
-          py::arg("texts"), py::arg("lower_case"), py::arg("delimiter"), py::arg("add_eos"),
-          py::arg("add_double_eos"), py::arg("num_threads"))
+          py::arg("texts"), py::arg("format"), py::arg("num_threads"))
       .def(
           "id_lists",
           [](const IndexedLines& lines, const py::typing::List<py::int_>& ids) {

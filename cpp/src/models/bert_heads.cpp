@@ -13,10 +13,20 @@ namespace {
 constexpr int64_t kIgnoredClass = -100;
 constexpr int64_t kIgnoredToken = -1;
 
-/// Mean cross-entropy of `logits` [count, classes] at `labels` [count].
+/// Mean cross-entropy of `logits` [*, classes] at `labels` [*], or [batch, 1] for sequences.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored) {
-  return torch::cross_entropy_loss_symint(logits, labels, /*weight=*/{}, at::Reduction::Mean,
-                                          ignored);
+  return torch::cross_entropy_loss_symint(logits.flatten(0, -2), // [*, classes] -> [count, classes]
+                                          labels.reshape({-1}),  // [*] -> [count]
+                                          /*weight=*/{}, at::Reduction::Mean, ignored);
+}
+
+/// Checks labels of sequences, if there are any: `labels` in [0, classes) or equal to `ignored`.
+void check_sequence_classes(const char* name, const Tensor& labels, const Tensor& input_ids,
+                            int64_t classes, int64_t ignored) {
+  if (!labels.defined())
+    return;
+  check_sequence_labels(name, labels, input_ids.sym_size(0));
+  check_classes(name, labels, classes, ignored);
 }
 
 /// Mean cross-entropy of `logits` [batch, seq] at `positions` [batch]. Answers outside of the text
@@ -40,33 +50,37 @@ Tensor last_layer(const BertModelOutput& output) { return output.encoded_layers.
 
 Tensor masked_lm_loss(const Tensor& scores, const Tensor& labels) {
   check_classes("masked_lm_labels", labels, scores.sym_size(-1), kIgnoredToken);
-  return cross_entropy(scores.flatten(0, -2), // [batch, seq, vocab] -> [batch * seq, vocab]
-                       labels.reshape({-1}), kIgnoredToken); // [batch, seq] -> [batch * seq]
+  return cross_entropy(scores, labels, kIgnoredToken);
 }
 
-struct LabelledTokens {
-  BertOutputAtPositions trunk;
-  Tensor labels; // [count]
+/// The tokens that a head scores: all, [batch, seq], or those with a label that counts, [count].
+struct TokensToScore {
+  Tensor hidden_states; // [batch, seq, hidden] or [count, hidden]
+  Tensor labels;        // [batch, seq] or [count]
+  Tensor pooled_output;
+  std::vector<Tensor> attentions;
 };
 
-/// Runs the trunk for the tokens whose label is not `ignored`. Returns std::nullopt if there are
-/// none or the fast path cannot be taken; call the whole trunk then.
-std::optional<LabelledTokens> run_at_labels(BertModel& bert, const Tensor& input_ids,
-                                            const Tensor& token_type_ids,
-                                            const Tensor& attention_mask, const Tensor& head_mask,
-                                            const Tensor& labels, int64_t ignored,
-                                            bool with_pooled_output) {
-  if (!fast_paths_enabled() || !has_readable_values(labels))
-    return std::nullopt;
-  const auto flat = labels.flatten();                           // [batch, seq] -> [batch * seq]
-  const auto positions = flat.ne(ignored).nonzero().squeeze(1); // [batch * seq] -> [count]
-  if (positions.size(0) == 0)
-    return std::nullopt;
-  auto trunk = bert->forward_at_positions(input_ids, token_type_ids, attention_mask, head_mask,
-                                          positions, with_pooled_output);
-  if (!trunk)
-    return std::nullopt;
-  return LabelledTokens{*std::move(trunk), flat.index_select(0, positions)};
+/// Runs the trunk for the tokens whose label is not `ignored`. For all tokens if `labels` is
+/// undefined, there are no such tokens, user code can see what the head is given, or the fast path
+/// cannot be taken.
+TokensToScore run_at_labels(BertModel& bert, const Tensor& input_ids, const Tensor& token_type_ids,
+                            const Tensor& attention_mask, const Tensor& head_mask,
+                            const Tensor& labels, int64_t ignored, bool head_exposes_internals,
+                            bool with_pooled_output) {
+  if (labels.defined() && !head_exposes_internals && fast_paths_enabled() &&
+      has_readable_values(labels)) {
+    const auto flat = labels.flatten();                           // [batch, seq] -> [batch * seq]
+    const auto positions = flat.ne(ignored).nonzero().squeeze(1); // [batch * seq] -> [count]
+    if (positions.size(0) > 0) {
+      const auto trunk = bert->forward_at_positions(input_ids, token_type_ids, attention_mask,
+                                                    head_mask, positions, with_pooled_output);
+      if (trunk)
+        return {trunk->hidden_states, flat.index_select(0, positions), trunk->pooled_output, {}};
+    }
+  }
+  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
+  return {last_layer(trunk), labels, trunk.pooled_output, trunk.attentions};
 }
 
 } // namespace
@@ -142,32 +156,17 @@ BertForPreTrainingImpl::forward(const Tensor& input_ids, const Tensor& token_typ
   check_ids("input_ids", input_ids);
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
-  if (next_sentence_label.defined()) {
-    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
-    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
-  }
+  check_sequence_classes("next_sentence_label", next_sentence_label, input_ids, 2, kIgnoredToken);
   const bool has_loss = masked_lm_labels.defined() && next_sentence_label.defined();
-  const auto loss = [&](const BertPreTrainingScores& scores, const Tensor& token_labels) {
-    return masked_lm_loss(scores.prediction_scores, token_labels) +
-           cross_entropy(scores.seq_relationship_score,
-                         next_sentence_label.reshape({-1}), // [batch] or [batch, 1] -> [batch]
-                         kIgnoredToken);
-  };
+  const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                    has_loss ? masked_lm_labels : Tensor(), kIgnoredToken,
+                                    cls->exposes_internals(), /*with_pooled_output=*/true);
+  const auto scores = cls(tokens.hidden_states, tokens.pooled_output);
   BertForPreTrainingOutput output;
-  if (has_loss && !cls->exposes_internals()) {
-    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
-                                      masked_lm_labels, kIgnoredToken, /*with_pooled_output=*/true);
-    if (tokens) {
-      const auto scores = cls(tokens->trunk.hidden_states, tokens->trunk.pooled_output);
-      output.loss = loss(scores, tokens->labels);
-      return output;
-    }
-  }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
-  const auto scores = cls(last_layer(trunk), trunk.pooled_output);
-  output.attentions = trunk.attentions;
+  output.attentions = tokens.attentions;
   if (has_loss)
-    output.loss = loss(scores, masked_lm_labels);
+    output.loss = masked_lm_loss(scores.prediction_scores, tokens.labels) +
+                  cross_entropy(scores.seq_relationship_score, next_sentence_label, kIgnoredToken);
   else
     output.scores = scores;
   return output;
@@ -187,21 +186,14 @@ BertHeadOutput BertForMaskedLMImpl::forward(const Tensor& input_ids, const Tenso
   check_ids("input_ids", input_ids);
   if (masked_lm_labels.defined())
     check_token_labels("masked_lm_labels", masked_lm_labels, input_ids);
+  const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
+                                    masked_lm_labels, kIgnoredToken, cls->exposes_internals(),
+                                    /*with_pooled_output=*/false);
+  const auto scores = cls(tokens.hidden_states);
   BertHeadOutput output;
-  if (masked_lm_labels.defined() && !cls->exposes_internals()) {
-    const auto tokens =
-        run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask, masked_lm_labels,
-                      kIgnoredToken, /*with_pooled_output=*/false);
-    if (tokens) {
-      output.loss = masked_lm_loss(cls(tokens->trunk.hidden_states), tokens->labels);
-      return output;
-    }
-  }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
-  const auto scores = cls(last_layer(trunk));
-  output.attentions = trunk.attentions;
+  output.attentions = tokens.attentions;
   if (masked_lm_labels.defined())
-    output.loss = masked_lm_loss(scores, masked_lm_labels);
+    output.loss = masked_lm_loss(scores, tokens.labels);
   else
     output.logits = scores;
   return output;
@@ -221,20 +213,14 @@ BertHeadOutput BertForNextSentencePredictionImpl::forward(const Tensor& input_id
                                                           const Tensor& next_sentence_label,
                                                           const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
-  if (next_sentence_label.defined()) {
-    check_sequence_labels("next_sentence_label", next_sentence_label, input_ids.sym_size(0));
-    check_classes("next_sentence_label", next_sentence_label, 2, kIgnoredToken);
-  }
+  check_sequence_classes("next_sentence_label", next_sentence_label, input_ids, 2, kIgnoredToken);
   const auto [pooled_output, attentions] =
       bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
   BertHeadOutput output;
   output.logits = cls(pooled_output);
   output.attentions = attentions;
-  if (next_sentence_label.defined()) {
-    output.loss = cross_entropy(
-        output.logits, next_sentence_label.reshape({-1}), // [batch] or [batch, 1] -> [batch]
-        kIgnoredToken);
-  }
+  if (next_sentence_label.defined())
+    output.loss = cross_entropy(output.logits, next_sentence_label, kIgnoredToken);
   return output;
 }
 
@@ -256,10 +242,7 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
                                                           const Tensor& labels,
                                                           const Tensor& head_mask) {
   check_ids("input_ids", input_ids);
-  if (labels.defined()) {
-    check_sequence_labels("labels", labels, input_ids.sym_size(0));
-    check_classes("labels", labels, num_labels, kIgnoredClass);
-  }
+  check_sequence_classes("labels", labels, input_ids, num_labels, kIgnoredClass);
   const auto [pooled_output, attentions] =
       bert->forward_pooled(input_ids, token_type_ids, attention_mask, head_mask);
   BertHeadOutput output;
@@ -267,9 +250,7 @@ BertHeadOutput BertForSequenceClassificationImpl::forward(const Tensor& input_id
   output.attentions = attentions;
   if (labels.defined()) {
     check_scores("classifier", output.logits, num_labels);
-    output.loss =
-        cross_entropy(output.logits, labels.reshape({-1}), // [batch] or [batch, 1] -> [batch]
-                      kIgnoredClass);
+    output.loss = cross_entropy(output.logits, labels, kIgnoredClass);
   }
   return output;
 }
@@ -294,10 +275,7 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
     check_shape_of_input_ids("token_type_ids", token_type_ids, input_ids);
   if (attention_mask.defined())
     check_mask(attention_mask, input_ids);
-  if (labels.defined()) {
-    check_sequence_labels("labels", labels, input_ids.sym_size(0));
-    check_classes("labels", labels, num_choices, kIgnoredClass);
-  }
+  check_sequence_classes("labels", labels, input_ids, num_choices, kIgnoredClass);
   const auto flat = [](const Tensor& x) { // [batch, choices, seq] -> [batch * choices, seq]
     return x.defined() ? x.flatten(0, 1) : x;
   };
@@ -308,11 +286,8 @@ BertHeadOutput BertForMultipleChoiceImpl::forward(const Tensor& input_ids,
   check_scores("classifier", scores, 1);
   output.logits = scores.view({-1, num_choices}); // [batch * choices, 1] -> [batch, choices]
   output.attentions = attentions;
-  if (labels.defined()) {
-    output.loss =
-        cross_entropy(output.logits, labels.reshape({-1}), // [batch] or [batch, 1] -> [batch]
-                      kIgnoredClass);
-  }
+  if (labels.defined())
+    output.loss = cross_entropy(output.logits, labels, kIgnoredClass);
   return output;
 }
 
@@ -344,27 +319,19 @@ BertHeadOutput BertForTokenClassificationImpl::forward(const Tensor& input_ids,
         attention_mask.defined() ? labels.masked_fill(attention_mask.ne(1), kIgnoredClass) : labels;
     check_classes("labels", targets, num_labels, kIgnoredClass);
   }
-  const auto loss = [&](const Tensor& logits, const Tensor& classes) {
-    check_scores("classifier", logits, num_labels);
-    return cross_entropy(logits.view({-1, num_labels}), // [batch, seq, *] -> [batch * seq, *]
-                         classes.reshape({-1}), kIgnoredClass); // [batch, seq] -> [batch * seq]
-  };
+  const auto tokens =
+      run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask, targets,
+                    kIgnoredClass, dropout->exposes_internals() || classifier->exposes_internals(),
+                    /*with_pooled_output=*/false);
+  const auto logits = classifier(dropout(tokens.hidden_states));
   BertHeadOutput output;
-  if (targets.defined() && !dropout->exposes_internals() && !classifier->exposes_internals()) {
-    const auto tokens = run_at_labels(bert, input_ids, token_type_ids, attention_mask, head_mask,
-                                      targets, kIgnoredClass, /*with_pooled_output=*/false);
-    if (tokens) {
-      output.loss = loss(classifier(dropout(tokens->trunk.hidden_states)), tokens->labels);
-      return output;
-    }
-  }
-  const auto trunk = bert(input_ids, token_type_ids, attention_mask, false, head_mask);
-  const auto logits = classifier(dropout(last_layer(trunk)));
-  output.attentions = trunk.attentions;
-  if (targets.defined())
-    output.loss = loss(logits, targets);
-  else
+  output.attentions = tokens.attentions;
+  if (targets.defined()) {
+    check_scores("classifier", logits, num_labels);
+    output.loss = cross_entropy(logits, tokens.labels, kIgnoredClass);
+  } else {
     output.logits = logits;
+  }
   return output;
 }
 

@@ -78,29 +78,11 @@ Tensor multiply(ProductLibrary library, const Tensor& x, const Tensor& weight,
                                             : multiply_with_ptbert(x, weight, bias);
 }
 
-/// The three products of a linear layer, each by ATen and by oneDNN, on matrices.
-struct Forward {
-  static Tensor with_aten(const Tensor& x, const Tensor& weight) { return x.mm(weight.t()); }
-  static Tensor with_onednn(const Tensor& x, const Tensor& weight) {
-    return multiply_with_onednn(x, weight);
-  }
-};
-struct InputGradient {
-  static Tensor with_aten(const Tensor& output_gradient, const Tensor& weight) {
-    return output_gradient.mm(weight);
-  }
-  static Tensor with_onednn(const Tensor& output_gradient, const Tensor& weight) {
-    return multiply_with_onednn(output_gradient, weight.t());
-  }
-};
-struct WeightGradient {
-  static Tensor with_aten(const Tensor& output_gradient, const Tensor& x) {
-    return output_gradient.t().mm(x);
-  }
-  static Tensor with_onednn(const Tensor& output_gradient, const Tensor& x) {
-    return multiply_with_onednn(output_gradient.t(), x.t());
-  }
-};
+/// left right^T of matrices, by oneDNN or by ATen: the form of all three products of a linear
+/// layer.
+Tensor multiply_matrices(bool with_onednn, const Tensor& left, const Tensor& right) {
+  return with_onednn ? multiply_with_onednn(left, right) : left.mm(right.t());
+}
 
 template <typename Work> double seconds_of(const Work& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -112,13 +94,11 @@ template <typename Work> double seconds_of(const Work& work) {
 /// the same results.
 constexpr double kRequiredSpeedup = 1.3;
 
-template <typename Product> bool is_faster_with_onednn() {
-  const torch::InferenceMode no_gradients;
-  const auto a = torch::ones({768, 768}, torch::kFloat), b = a.clone();
+bool is_faster_with_onednn(const Tensor& left, const Tensor& right) {
   auto best_aten = std::numeric_limits<double>::max(), best_onednn = best_aten;
   for (int turn = 0; turn < 6; ++turn) { // the first turn warms up
-    best_aten = std::min(best_aten, seconds_of([&] { Product::with_aten(a, b); }));
-    best_onednn = std::min(best_onednn, seconds_of([&] { Product::with_onednn(a, b); }));
+    best_aten = std::min(best_aten, seconds_of([&] { multiply_matrices(false, left, right); }));
+    best_onednn = std::min(best_onednn, seconds_of([&] { multiply_matrices(true, left, right); }));
   }
   return best_aten > kRequiredSpeedup * best_onednn;
 }
@@ -134,10 +114,12 @@ struct Choice {
 constexpr auto kForced = "use_product_library()";
 
 Choice measure_onednn() {
-  if (!is_faster_with_onednn<Forward>())
+  const torch::InferenceMode no_gradients;
+  const auto a = torch::ones({768, 768}, torch::kFloat), b = a.clone();
+  if (!is_faster_with_onednn(a, b))
     return {.reason = "oneDNN was measured and is not clearly faster here"};
-  return {ProductLibrary::kOneDnn, is_faster_with_onednn<InputGradient>(),
-          is_faster_with_onednn<WeightGradient>(),
+  return {ProductLibrary::kOneDnn, /*input_gradient=*/is_faster_with_onednn(a, b.t()),
+          /*weight_gradient=*/is_faster_with_onednn(a.t(), b.t()),
           "oneDNN was measured and is clearly faster here"};
 }
 
@@ -208,18 +190,15 @@ public:
     };
     variable_list result(4); // result[0], for `choice`, stays undefined
     if (context->needs_input_grad(0)) {
-      const auto product = with_onednn("input_gradient")
-                               ? InputGradient::with_onednn(output_gradient, weight)
-                               : InputGradient::with_aten(output_gradient, weight);
+      const auto product =
+          multiply_matrices(with_onednn("input_gradient"), output_gradient, weight.t());
       auto shape = gradients[0].sizes().vec();
       shape.back() = weight.size(1);
       result[1] = product.view(shape); // [rows, in] -> [*, in]
     }
     if (context->needs_input_grad(1)) {
       const auto rows = as_matrix(x); // [*, in] -> [rows, in]
-      result[2] = with_onednn("weight_gradient")
-                      ? WeightGradient::with_onednn(output_gradient, rows)
-                      : WeightGradient::with_aten(output_gradient, rows);
+      result[2] = multiply_matrices(with_onednn("weight_gradient"), output_gradient.t(), rows.t());
     }
     if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
       result[3] = output_gradient.sum(0); // [rows, out] -> [out]

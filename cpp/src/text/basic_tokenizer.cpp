@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "basic_pass.h"
+#include "mapped.h"
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/utf8.h"
 #include "word_in_context.h"
@@ -13,11 +14,7 @@ namespace ptbert {
 
 std::vector<std::string> whitespace_tokenize(std::string_view text) {
   const std::u32string codes = decode_utf8(text);
-  std::vector<std::string> words;
-  for (const std::u32string_view word : split_whitespace(codes)) {
-    words.push_back(encode_utf8(word));
-  }
-  return words;
+  return detail::mapped(split_whitespace(codes), encode_utf8);
 }
 
 std::u32string clean_text(std::u32string_view text) {

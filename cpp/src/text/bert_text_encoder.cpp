@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "basic_pass.h"
+#include "mapped.h"
 #include "parallel_for.h"
 #include "piece_sink.h"
 #include "ptbert/text/unicode.h"
@@ -121,11 +122,7 @@ std::int64_t BertTextEncoder::id(Piece piece) const {
 }
 
 std::vector<std::int64_t> BertTextEncoder::encode(std::string_view text) const {
-  std::vector<std::int64_t> ids;
-  for (const Piece piece : find_pieces(text)) {
-    ids.push_back(id(piece));
-  }
-  return ids;
+  return detail::mapped(find_pieces(text), [&](Piece piece) { return id(piece); });
 }
 
 EncodedPair BertTextEncoder::encode_pair(std::string_view text_a,

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "mapped.h"
+
 namespace ptbert {
 
 std::vector<std::string> tokenize(const BasicTokenizer& basic, const WordpieceTokenizer& wordpiece,
@@ -22,31 +24,18 @@ BertTokenizer::BertTokenizer(const std::filesystem::path& vocab_file, bool do_lo
                WordpieceTokenizer(vocab_)) {}
 
 std::vector<std::string> BertTokenizer::tokenize(std::string_view text) const {
-  std::vector<std::string> tokens;
-  for (const Piece piece : encoder_.find_pieces(text)) {
-    tokens.push_back(encoder_.token(piece));
-  }
-  return tokens;
+  return detail::mapped(encoder_.find_pieces(text),
+                        [&](Piece piece) { return encoder_.token(piece); });
 }
 
 std::vector<std::int64_t>
 BertTokenizer::convert_tokens_to_ids(const std::vector<std::string>& tokens) const {
-  std::vector<std::int64_t> ids;
-  ids.reserve(tokens.size());
-  for (const std::string& token : tokens) {
-    ids.push_back(vocab_->id(token));
-  }
-  return ids;
+  return detail::mapped(tokens, [&](const std::string& token) { return vocab_->id(token); });
 }
 
 std::vector<std::string>
 BertTokenizer::convert_ids_to_tokens(const std::vector<std::int64_t>& ids) const {
-  std::vector<std::string> tokens;
-  tokens.reserve(ids.size());
-  for (const std::int64_t id : ids) {
-    tokens.push_back(vocab_->token(id));
-  }
-  return tokens;
+  return detail::mapped(ids, [&](std::int64_t id) { return vocab_->token(id); });
 }
 
 std::filesystem::path

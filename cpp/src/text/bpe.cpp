@@ -20,46 +20,35 @@ constexpr std::size_t kShortWord = 96;
 
 constexpr std::size_t kFilterBitsPerSlot = 8;
 
-constexpr std::uint64_t kHashHalf = 0xFFFFFFFF00000000;
-
-std::size_t power_of_two_above(std::size_t count) {
-  std::size_t power = 16;
-  while (power < count) {
-    power *= 2;
-  }
-  return power;
-}
-
 } // namespace
 
-Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>& merges) {
-  slots_.resize(power_of_two_above(2 * tokens.size()));
-  ends_.reserve(tokens.size() + 1);
+Bpe::Bpe(const std::vector<Vocabulary::Entry>& tokens, const std::vector<Merge>& merges)
+    : strings_(tokens.size()) {
   ids_.reserve(tokens.size() + 1);
   tokens_.reserve(tokens.size());
-  ends_.push_back(0); // kUnknown
-  ids_.push_back(0);
+  ids_.push_back(0); // kUnknown
   for (const Vocabulary::Entry& token : tokens) {
-    const std::size_t before = ends_.size();
-    const Symbol symbol = intern(token.token, detail::hash_bytes(token.token));
-    if (symbol >= before) {
+    const Symbol symbol = strings_.add(token.token) + 1;
+    if (symbol == ids_.size()) {
       tokens_.push_back(symbol);
+      ids_.push_back(0);
     }
     ids_[symbol] = token.id;
   }
   index_ids();
 
-  pairs_.resize(power_of_two_above(2 * merges.size()));
+  pairs_.resize(detail::power_of_two_above(2 * merges.size()));
   filter_.resize(pairs_.size() * kFilterBitsPerSlot / 64);
   direct_.resize(kDirectSymbols * kDirectSymbols);
   add_merges(merges);
+  ids_.resize(num_symbols());
 }
 
 /// The tables do not fit into the L1 and L2 caches, so merges are added in groups: prefetches of a
 /// group overlap instead of each merge waiting for memory.
 void Bpe::add_merges(const std::vector<Merge>& merges) {
   constexpr std::size_t kTogether = 32;
-  std::array<std::uint64_t, kTogether> left_hashes, right_hashes;
+  std::array<std::uint32_t, kTogether> left_hashes, right_hashes;
   std::array<Pair, kTogether> pairs;
   std::string text_of_merged;
   Symbol merged = kUnknown;
@@ -67,18 +56,18 @@ void Bpe::add_merges(const std::vector<Merge>& merges) {
     const Merge* const some = &merges[first];
     const std::size_t count = std::min(kTogether, merges.size() - first);
     for (std::size_t i = 0; i < count; ++i) {
-      left_hashes[i] = detail::hash_bytes(some[i].left);
-      right_hashes[i] = detail::hash_bytes(some[i].right);
-      detail::prefetch(&slots_[first_slot_of(left_hashes[i])]);
-      detail::prefetch(&slots_[first_slot_of(right_hashes[i])]);
+      left_hashes[i] = SymbolTable::hash_of(some[i].left);
+      right_hashes[i] = SymbolTable::hash_of(some[i].right);
+      strings_.prefetch(left_hashes[i]);
+      strings_.prefetch(right_hashes[i]);
     }
     for (std::size_t i = 0; i < count; ++i) {
-      const Symbol left = intern(some[i].left, left_hashes[i]);
-      const Symbol right = intern(some[i].right, right_hashes[i]);
+      const Symbol left = strings_.add(some[i].left, left_hashes[i]) + 1;
+      const Symbol right = strings_.add(some[i].right, right_hashes[i]) + 1;
       text_of_merged.assign(some[i].left).append(some[i].right);
       // Vocabularies mostly list merged tokens in the order of merges.
       const bool is_next = merged + 1 < num_symbols() && text(merged + 1) == text_of_merged;
-      merged = is_next ? merged + 1 : intern(text_of_merged, detail::hash_bytes(text_of_merged));
+      merged = is_next ? merged + 1 : strings_.add(text_of_merged) + 1;
       pairs[i] = {left, right, {some[i].rank, merged}};
       detail::prefetch(&pairs_[hash_of_pair(left, right) & (pairs_.size() - 1)]);
     }
@@ -86,49 +75,6 @@ void Bpe::add_merges(const std::vector<Merge>& merges) {
       add_pair(pairs[i]);
     }
   }
-}
-
-Bpe::Symbol Bpe::intern(std::string_view text, std::uint64_t hash) {
-  std::size_t slot = slot_of(text, hash);
-  if (slots_[slot] != 0) {
-    return static_cast<Symbol>(slots_[slot]);
-  }
-  if (2 * ends_.size() > slots_.size()) {
-    grow_slots();
-    slot = slot_of(text, hash);
-  }
-  const Symbol symbol = static_cast<Symbol>(ends_.size());
-  slots_[slot] = (hash & kHashHalf) | symbol;
-  texts_.append(text);
-  ends_.push_back(texts_.size());
-  ids_.push_back(0);
-  return symbol;
-}
-
-/// Returns the slot of the text, or the free slot to insert it in.
-std::size_t Bpe::slot_of(std::string_view wanted, std::uint64_t hash) const {
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = first_slot_of(hash);
-  while (slots_[slot] != 0 && ((slots_[slot] & kHashHalf) != (hash & kHashHalf) ||
-                               text(static_cast<Symbol>(slots_[slot])) != wanted)) {
-    slot = (slot + 1) & mask;
-  }
-  return slot;
-}
-
-void Bpe::grow_slots() {
-  std::vector<std::uint64_t> slots(2 * slots_.size());
-  const std::size_t mask = slots.size() - 1;
-  for (const std::uint64_t entry : slots_) {
-    if (entry != 0) {
-      std::size_t slot = (entry >> 32) & mask;
-      while (slots[slot] != 0) {
-        slot = (slot + 1) & mask;
-      }
-      slots[slot] = entry;
-    }
-  }
-  slots_ = std::move(slots);
 }
 
 void Bpe::index_ids() {
@@ -146,15 +92,6 @@ void Bpe::index_ids() {
     sparse_ids_.emplace_back(ids_[token], token);
   }
   std::sort(sparse_ids_.begin(), sparse_ids_.end()); // equal ids: in the order of the vocabulary
-}
-
-Bpe::Symbol Bpe::find(std::string_view text) const {
-  return static_cast<Symbol>(slots_[slot_of(text, detail::hash_bytes(text))]);
-}
-
-std::string_view Bpe::text(Symbol symbol) const {
-  const std::size_t begin = symbol == 0 ? 0 : ends_[symbol - 1];
-  return std::string_view(texts_).substr(begin, ends_[symbol] - begin);
 }
 
 Bpe::Symbol Bpe::symbol_of_id(std::int64_t id) const {

@@ -1,10 +1,7 @@
 #include "ptbert/text/bpe_files.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <fstream>
 #include <future>
 
 #include "ptbert/errors.h"
@@ -13,14 +10,6 @@
 
 namespace ptbert {
 namespace {
-
-void check_utf8(std::string_view text, const char* name, const std::string& file) {
-  const std::size_t invalid = find_invalid_utf8(text);
-  if (invalid != std::string_view::npos) {
-    throw FormatError("`" + std::string(name) + "` must be UTF-8, but byte " +
-                      std::to_string(invalid) + " of " + file + " is not.");
-  }
-}
 
 /// Parses a flat JSON object of strings and integers (RFC 8259).
 class VocabularyReader {
@@ -168,22 +157,6 @@ private:
   std::size_t position_;
 };
 
-/// Removes the first line, with its end ("\n", "\r\n" or a lone "\r", as in Python's text mode),
-/// from a text. The last line may lack an end. Returns false if no text is left.
-bool take_line(std::string_view& text, std::string_view& line) {
-  if (text.empty()) {
-    return false;
-  }
-  std::size_t end = 0;
-  while (end < text.size() && text[end] != '\n' && text[end] != '\r') {
-    ++end;
-  }
-  line = text.substr(0, end);
-  const std::size_t terminator = text.substr(end, 2) == "\r\n" ? 2 : 1;
-  text.remove_prefix(std::min(end + terminator, text.size()));
-  return true;
-}
-
 /// Returns the two words of a line, separated as by str.split; the first is empty if the line does
 /// not have exactly two.
 std::pair<std::string_view, std::string_view> two_words(std::string_view line) {
@@ -217,17 +190,6 @@ std::pair<std::string_view, std::string_view> two_words(std::string_view line) {
   return {part(words[0]), part(words[1])};
 }
 
-void write_file(const std::filesystem::path& file, const std::string& content) {
-  std::ofstream stream(file, std::ios::binary);
-  stream << content;
-  stream.close();
-  if (!stream) {
-    throw FileError("`vocab_path` must be an existing directory that can be written to, but " +
-                        file.string() + " cannot be written.",
-                    errno);
-  }
-}
-
 void append_json_string(std::string& json, std::string_view text) {
   json.push_back('"');
   for (const char c : text) {
@@ -249,37 +211,13 @@ void append_json_string(std::string& json, std::string_view text) {
 
 } // namespace
 
-std::string read_text_file(const std::filesystem::path& file, const std::string& name) {
-  std::error_code unknown; // for a file in a folder that may not be searched
-  if (!std::filesystem::exists(file, unknown) && !unknown) {
-    throw FileError("`" + name + "` must be an existing file, but " + file.string() +
-                    " does not exist.");
-  }
-  if (std::filesystem::is_directory(file, unknown)) {
-    throw FileError("`" + name + "` must be a file, but " + file.string() + " is a directory.");
-  }
-  std::ifstream stream(file, std::ios::binary);
-  constexpr std::size_t kPart = 1 << 18; // read in parts: a pipe has no size
-  std::string content;
-  while (stream) {
-    const std::size_t before = content.size();
-    content.resize(before + kPart);
-    stream.read(&content[before], kPart);
-    content.resize(before + static_cast<std::size_t>(stream.gcount()));
-  }
-  if (stream.bad() || !stream.eof()) {
-    throw FileError("`" + name + "` must be readable, but " + file.string() + " is not.", errno);
-  }
-  return content;
-}
-
 std::vector<Vocabulary::Entry> parse_vocab_json(std::string_view json, const std::string& file) {
-  check_utf8(json, "vocab_file", file);
+  check_utf8_of_file(json, "vocab_file", file);
   return VocabularyReader(json, file).read();
 }
 
 std::vector<Bpe::Merge> parse_merges(std::string_view text, const std::string& file) {
-  check_utf8(text, "merges_file", file);
+  check_utf8_of_file(text, "merges_file", file);
   constexpr std::size_t kBytesOfLine = 8; // a guess, to reserve memory
   std::vector<Bpe::Merge> merges;
   merges.reserve(text.size() / kBytesOfLine);
@@ -308,25 +246,29 @@ Bpe read_bpe(const std::filesystem::path& vocab_file, const std::filesystem::pat
 
 void write_bpe_files(const std::filesystem::path& directory, const Bpe& bpe,
                      const std::vector<std::string>& special_tokens) {
+  const auto write = [&](const char* name, const std::string& content) {
+    write_vocabulary_file(directory / name, content,
+                          "an existing directory that can be written to");
+  };
   std::string json = "{";
   for (const Bpe::Symbol token : bpe.tokens()) {
     json.append(json.size() == 1 ? "" : ", ");
     append_json_string(json, bpe.text(token));
     json.append(": ").append(std::to_string(bpe.id(token)));
   }
-  write_file(directory / kBpeVocabularyName, json + "}");
+  write(kBpeVocabularyName, json + "}");
 
   std::string lines = "#version: 0.2\n";
   for (const Bpe::Merge& merge : bpe.merges()) {
     lines.append(merge.left).append(" ").append(merge.right).append("\n");
   }
-  write_file(directory / kMergesName, lines);
+  write(kMergesName, lines);
 
   lines.clear();
   for (const std::string& token : special_tokens) {
     lines.append(token).append("\n");
   }
-  write_file(directory / kSpecialTokensName, lines);
+  write(kSpecialTokensName, lines);
 }
 
 } // namespace ptbert

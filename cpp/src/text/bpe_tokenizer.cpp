@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bpe_workspace.h"
+#include "mapped.h"
 #include "parallel_for.h"
 #include "ptbert/errors.h"
 #include "ptbert/text/bpe_files.h"
@@ -13,21 +14,6 @@
 
 namespace ptbert {
 namespace {
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  std::size_t found = text.find(from);
-  if (found == std::string::npos) {
-    return;
-  }
-  std::string replaced;
-  replaced.reserve(text.size());
-  std::size_t begin = 0;
-  for (; found != std::string::npos; found = text.find(from, begin)) {
-    replaced.append(text, begin, found - begin).append(to);
-    begin = found + from.size();
-  }
-  text = std::move(replaced.append(text, begin));
-}
 
 std::size_t code_point_bytes(char lead) {
   const auto byte = static_cast<unsigned char>(lead);
@@ -44,13 +30,28 @@ template <typename Use> void for_each(const BpeTokenizer::Symbols& symbols, Use 
 
 } // namespace
 
+void detail::replace_all(std::string& text, std::string_view from, std::string_view to) {
+  std::size_t found = text.find(from);
+  if (found == std::string::npos) {
+    return;
+  }
+  std::string replaced;
+  replaced.reserve(text.size());
+  std::size_t begin = 0;
+  for (; found != std::string::npos; found = text.find(from, begin)) {
+    replaced.append(text, begin, found - begin).append(to);
+    begin = found + from.size();
+  }
+  text = std::move(replaced.append(text, begin));
+}
+
 std::string clean_up_tokenization(std::string text) {
   constexpr std::pair<std::string_view, std::string_view> kReplacements[] = {
       {"<unk>", ""},         {" .", "."},   {" ?", "?"},     {" !", "!"},
       {" ,", ","},           {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},
       {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kReplacements) {
-    replace_all(text, from, to);
+    detail::replace_all(text, from, to);
   }
   return text;
 }
@@ -246,12 +247,8 @@ void BpeTokenizer::append_code_points(std::string_view word,
 
 BpeTokenizer::Ids
 BpeTokenizer::convert_tokens_to_ids(const std::vector<std::string>& tokens) const {
-  Ids ids;
-  ids.reserve(tokens.size());
-  for (const std::string& token : tokens) {
-    ids.push_back(convert_token_to_id(token));
-  }
-  return ids;
+  return detail::mapped(tokens,
+                        [&](const std::string& token) { return convert_token_to_id(token); });
 }
 
 std::int64_t BpeTokenizer::convert_token_to_id(std::string_view token) const {
@@ -325,16 +322,10 @@ void BpeTokenizer::set_special_tables(const std::vector<Vocabulary::Entry>& ids,
 }
 
 std::vector<std::string> BpeTokenizer::special_tokens() const {
-  std::vector<std::pair<std::int64_t, std::string>> rows;
-  for (const auto& [token, id] : special_ids_) {
-    rows.emplace_back(id, token);
-  }
+  auto rows = detail::mapped(
+      special_ids_, [](const auto& entry) { return std::pair(entry.second, entry.first); });
   std::sort(rows.begin(), rows.end());
-  std::vector<std::string> tokens;
-  for (auto& row : rows) {
-    tokens.push_back(std::move(row.second));
-  }
-  return tokens;
+  return detail::mapped(rows, [](const auto& row) { return row.second; });
 }
 
 void BpeTokenizer::save_vocabulary(const std::filesystem::path& directory) const {

@@ -6,6 +6,15 @@
 
 namespace ptbert::detail {
 
+/// Returns a size for a hash table of at least `count` slots.
+inline std::size_t power_of_two_above(std::size_t count) {
+  std::size_t power = 16;
+  while (power < count) {
+    power *= 2;
+  }
+  return power;
+}
+
 inline std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
   hash = (hash ^ value) * 0x9E3779B97F4A7C15; // 2^64 divided by the golden ratio
   return hash ^ hash >> 32;

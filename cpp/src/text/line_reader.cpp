@@ -15,24 +15,73 @@ namespace {
 
 constexpr std::size_t kBlockBytes = 1 << 20;
 
-} // namespace
-
-LineReader::LineReader(std::filesystem::path file, std::string argument, ReadProgress progress)
-    : file_(std::move(file)), argument_(std::move(argument)), progress_(std::move(progress)) {
-  const auto fail = [this](const std::string& rule, const std::string& fault, int code = ENOENT) {
-    return FileError("`" + argument_ + "` must be " + rule + ", but " + file_.string() + " " +
-                         fault + ".",
-                     code);
+std::ifstream open_text_file(const std::filesystem::path& file, const std::string& argument) {
+  const auto fail = [&](const std::string& rule, const std::string& fault, int code = ENOENT) {
+    return FileError(
+        "`" + argument + "` must be " + rule + ", but " + file.string() + " " + fault + ".", code);
   };
   std::error_code unknown; // for a file in a folder that may not be searched
-  if (!std::filesystem::exists(file_, unknown) && !unknown)
+  if (!std::filesystem::exists(file, unknown) && !unknown)
     throw fail("an existing file", "does not exist");
-  if (std::filesystem::is_directory(file_, unknown))
+  if (std::filesystem::is_directory(file, unknown))
     throw fail("a file", "is a directory");
-  stream_.open(file_, std::ios::binary);
-  if (!stream_)
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream)
     throw fail("readable", "is not", errno);
+  return stream;
 }
+
+} // namespace
+
+std::string read_text_file(const std::filesystem::path& file, const std::string& argument) {
+  std::ifstream stream = open_text_file(file, argument);
+  constexpr std::size_t kPart = 1 << 18; // read in parts: a pipe has no size
+  std::string content;
+  while (stream) {
+    const std::size_t before = content.size();
+    content.resize(before + kPart);
+    stream.read(&content[before], kPart);
+    content.resize(before + static_cast<std::size_t>(stream.gcount()));
+  }
+  if (stream.bad())
+    throw FileError("`" + argument + "` must be readable, but " + file.string() + " is not.",
+                    errno);
+  return content;
+}
+
+void check_utf8_of_file(std::string_view content, const std::string& argument,
+                        const std::string& file) {
+  const std::size_t invalid = find_invalid_utf8(content);
+  if (invalid != std::string_view::npos)
+    throw FormatError("`" + argument + "` must be UTF-8, but byte " + std::to_string(invalid) +
+                      " of " + file + " is not.");
+}
+
+bool take_line(std::string_view& text, std::string_view& line) {
+  if (text.empty())
+    return false;
+  std::size_t end = 0;
+  while (end < text.size() && text[end] != '\n' && text[end] != '\r')
+    ++end;
+  line = text.substr(0, end);
+  const std::size_t terminator = text.substr(end, 2) == "\r\n" ? 2 : 1;
+  text.remove_prefix(std::min(end + terminator, text.size()));
+  return true;
+}
+
+void write_vocabulary_file(const std::filesystem::path& file, const std::string& content,
+                           const std::string& rule) {
+  std::ofstream stream(file, std::ios::binary);
+  stream << content;
+  stream.close();
+  if (!stream)
+    throw FileError(
+        "`vocab_path` must be " + rule + ", but " + file.string() + " cannot be written.", errno);
+}
+
+LineReader::LineReader(std::filesystem::path file, std::string argument, ReadProgress progress)
+    : file_(std::move(file)), argument_(std::move(argument)), progress_(std::move(progress)),
+      stream_(open_text_file(file_, argument_)) {}
 
 bool LineReader::next(std::string_view& line) {
   if (line_number_ == 0 && !at_end_) {

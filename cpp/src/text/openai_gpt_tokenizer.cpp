@@ -74,19 +74,12 @@ std::u32string fold_white_space(std::u32string_view text) {
   return folded;
 }
 
-std::u32string_view strip(std::u32string_view text) {
-  const auto first = std::find_if_not(text.begin(), text.end(), is_word_separator);
-  const auto last =
-      std::find_if_not(text.rbegin(), std::make_reverse_iterator(first), is_word_separator).base();
-  return text.substr(first - text.begin(), last - first);
-}
-
 } // namespace
 
 std::string standardize_text(std::string_view text) {
   const std::u32string codes =
       fold_white_space(space_punctuation_runs(replace_typography(decode_utf8(text))));
-  return encode_utf8(strip(codes));
+  return encode_utf8(strip_white_space(codes));
 }
 
 OpenAIGPTTokenizer::OpenAIGPTTokenizer(const std::filesystem::path& vocab_file,
@@ -198,15 +191,9 @@ std::string OpenAIGPTTokenizer::unknown_text(std::string_view piece, bool ends_w
 }
 
 std::string OpenAIGPTTokenizer::bytes_of(std::string_view joined) const {
-  std::string text;
-  text.reserve(joined.size());
-  for (std::size_t begin = 0, end = 0; end != std::string_view::npos;
-       begin = end + kEndOfWord.size()) {
-    end = joined.find(kEndOfWord, begin);
-    text.append(joined.substr(begin, end == std::string_view::npos ? end : end - begin));
-    text.append(end == std::string_view::npos ? "" : " ");
-  }
-  return encode_utf8(strip(decode_utf8(text)));
+  std::string text(joined);
+  detail::replace_all(text, kEndOfWord, " ");
+  return encode_utf8(strip_white_space(decode_utf8(text)));
 }
 
 } // namespace ptbert

@@ -1,21 +1,26 @@
 #include "ptbert/text/symbol_table.h"
 
-#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
-namespace ptbert {
-namespace {
+#include "hash.h"
 
-std::uint32_t hash_of(std::string_view symbol) {
-  return static_cast<std::uint32_t>(std::hash<std::string_view>()(symbol));
+namespace ptbert {
+
+SymbolTable::SymbolTable(std::size_t count) : slots_(detail::power_of_two_above(2 * count)) {
+  starts_.reserve(count + 1);
 }
 
-} // namespace
+std::uint32_t SymbolTable::hash_of(std::string_view symbol) {
+  return static_cast<std::uint32_t>(detail::hash_bytes(symbol) >> 32);
+}
 
-std::uint32_t SymbolTable::add(std::string_view symbol) {
-  const std::uint32_t hash = hash_of(symbol);
+void SymbolTable::prefetch(std::uint32_t hash) const {
+  detail::prefetch(&slots_[hash & (slots_.size() - 1)]);
+}
+
+std::uint32_t SymbolTable::add(std::string_view symbol, std::uint32_t hash) {
   Slot& slot = slots_[place(symbol, hash)];
   if (slot.number != 0)
     return slot.number - 1;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "mapped.h"
 #include "parallel_for.h"
 #include "ptbert/errors.h"
 
@@ -72,10 +73,8 @@ std::string_view TransfoXLTokenizer::symbol(std::int64_t id) const {
 
 std::vector<std::int64_t> TransfoXLTokenizer::encode(std::string_view line, bool add_eos,
                                                      bool add_double_eos) const {
-  std::vector<std::int64_t> ids;
-  for (const std::string& symbol : tokenize(line, add_eos, add_double_eos))
-    ids.push_back(id(symbol));
-  return ids;
+  return detail::mapped(tokenize(line, add_eos, add_double_eos),
+                        [&](const std::string& symbol) { return id(symbol); });
 }
 
 std::vector<std::vector<std::int64_t>>
@@ -101,10 +100,7 @@ std::vector<std::int64_t> TransfoXLTokenizer::encode_file(const std::filesystem:
     }
     ids_of_symbols.push_back(*id);
   }
-  std::vector<std::int64_t> ids(lines.indices.size());
-  std::transform(lines.indices.begin(), lines.indices.end(), ids.begin(),
-                 [&](std::uint32_t index) { return ids_of_symbols[index]; });
-  return ids;
+  return detail::mapped(lines.indices, [&](std::uint32_t index) { return ids_of_symbols[index]; });
 }
 
 LineFormat TransfoXLTokenizer::format(bool add_eos, bool add_double_eos) const {

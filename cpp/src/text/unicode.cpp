@@ -165,6 +165,13 @@ std::vector<std::u32string_view> split_whitespace(std::u32string_view text) {
   return words;
 }
 
+std::u32string_view strip_white_space(std::u32string_view text) {
+  const auto first = std::find_if_not(text.begin(), text.end(), is_word_separator);
+  const auto last =
+      std::find_if_not(text.rbegin(), std::make_reverse_iterator(first), is_word_separator).base();
+  return text.substr(first - text.begin(), last - first);
+}
+
 std::u32string to_lower(std::u32string_view text) {
   std::u32string lowered;
   lowered.reserve(text.size());

@@ -1,92 +1,37 @@
 #include "ptbert/text/vocabulary.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <functional>
 #include <iterator>
 #include <numeric>
-#include <sstream>
 #include <stdexcept>
 #include <utility>
 
 #include "ptbert/errors.h"
+#include "ptbert/text/line_reader.h"
 #include "ptbert/text/unicode.h"
 #include "ptbert/text/utf8.h"
 
 namespace ptbert {
 namespace {
 
-std::string read_file(const std::filesystem::path& file) {
-  std::error_code unknown; // for a file in a folder that may not be searched
-  if (!std::filesystem::exists(file, unknown) && !unknown) {
-    throw FileError("`vocab_file` must be an existing file, but " + file.string() +
-                    " does not exist.");
-  }
-  if (std::filesystem::is_directory(file, unknown)) {
-    throw FileError("`vocab_file` must be a file, but " + file.string() + " is a directory.");
-  }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    throw FileError("`vocab_file` must be readable, but " + file.string() + " is not.", errno);
-  }
-  std::ostringstream content;
-  content << stream.rdbuf();
-  return std::move(content).str();
-}
-
-void check_content(const std::string& content, const std::filesystem::path& file) {
-  if (content.empty()) {
-    throw FormatError("`vocab_file` must hold one token a line, but " + file.string() +
-                      " is empty.");
-  }
-  const std::size_t invalid = find_invalid_utf8(content);
-  if (invalid != std::string::npos) {
-    throw FormatError("`vocab_file` must be UTF-8, but byte " + std::to_string(invalid) + " of " +
-                      file.string() + " is not.");
-  }
-}
-
-/// Returns the lines of a text; "\n", "\r\n" and a lone "\r" end a line, as in Python's text mode.
-std::vector<std::string_view> split_lines(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    lines.push_back(text.substr(0, end));
-    const std::size_t terminator = text.substr(end, 2) == "\r\n" ? 2 : 1;
-    text.remove_prefix(std::min(end + terminator, text.size()));
-  }
-  return lines;
-}
-
 std::string strip(std::string_view line) {
   const auto is_visible_ascii = [](char byte) { return byte > ' ' && byte <= '~'; };
   if (!line.empty() && is_visible_ascii(line.front()) && is_visible_ascii(line.back())) {
     return std::string(line);
   }
-  const std::u32string codes = decode_utf8(line);
-  const auto first = std::find_if_not(codes.begin(), codes.end(), is_word_separator);
-  const auto last =
-      std::find_if_not(codes.rbegin(), std::make_reverse_iterator(first), is_word_separator).base();
-  return encode_utf8(std::u32string(first, last));
+  return encode_utf8(strip_white_space(decode_utf8(line)));
 }
 
 } // namespace
 
-Vocabulary::Vocabulary(std::vector<Entry> entries) {
-  std::size_t slots = 16;
-  while (slots < 2 * entries.size()) {
-    slots *= 2;
-  }
-  slots_.assign(slots, kFree);
+Vocabulary::Vocabulary(std::vector<Entry> entries) : positions_(entries.size()) {
   entries_.reserve(entries.size());
   for (Entry& entry : entries) {
-    std::uint32_t& slot = slots_[find_slot(entry.token)];
-    if (slot != kFree) {
-      entries_[slot].id = entry.id;
+    const std::uint32_t position = positions_.add(entry.token);
+    if (position < entries_.size()) {
+      entries_[position].id = entry.id;
       continue;
     }
-    slot = static_cast<std::uint32_t>(entries_.size());
     max_token_bytes_ = std::max(max_token_bytes_, entry.token.size());
     entries_.push_back(std::move(entry));
   }
@@ -98,39 +43,39 @@ Vocabulary::Vocabulary(std::vector<Entry> entries) {
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
-  const std::string content = read_file(file);
-  check_content(content, file);
+  const std::string content = read_text_file(file, "vocab_file");
+  if (content.empty()) {
+    throw FormatError("`vocab_file` must hold one token a line, but " + file.string() +
+                      " is empty.");
+  }
+  check_utf8_of_file(content, "vocab_file", file.string());
   std::vector<Entry> entries;
-  const std::string_view text = std::string_view(content).substr(byte_order_mark_length(content));
-  for (const std::string_view line : split_lines(text)) {
+  std::string_view text = std::string_view(content).substr(byte_order_mark_length(content));
+  for (std::string_view line; take_line(text, line);) {
     entries.push_back({strip(line), static_cast<std::int64_t>(entries.size())});
   }
   return Vocabulary(std::move(entries));
 }
 
 void Vocabulary::save(const std::filesystem::path& file) const {
-  std::ofstream stream(file, std::ios::binary);
+  std::string lines;
   for (const std::uint32_t position : by_id_) {
-    stream << entries_[position].token << '\n';
+    lines.append(entries_[position].token).append("\n");
   }
-  stream.close();
-  if (!stream) {
-    throw FileError("`vocab_path` must be a writable file or an existing directory, but " +
-                        file.string() + " cannot be written.",
-                    errno);
-  }
+  write_vocabulary_file(file, lines, "a writable file or an existing directory");
 }
 
 bool Vocabulary::contains(std::string_view token) const {
-  return !slots_.empty() && slots_[find_slot(token)] != kFree;
+  return positions_.find(token).has_value();
 }
 
 std::int64_t Vocabulary::id(std::string_view token) const {
-  if (!contains(token)) {
+  const auto position = positions_.find(token);
+  if (!position) {
     throw KeyError("`tokens` must be in the vocabulary of " + std::to_string(size()) +
                    " tokens, but \"" + std::string(token) + "\" is not.");
   }
-  return entries_[slots_[find_slot(token)]].id;
+  return entries_[*position].id;
 }
 
 const std::string& Vocabulary::token(std::int64_t id) const {
@@ -152,15 +97,6 @@ bool Vocabulary::is_consecutive() const {
     }
   }
   return true;
-}
-
-std::size_t Vocabulary::find_slot(std::string_view token) const {
-  const std::size_t mask = slots_.size() - 1; // the size is a power of two
-  std::size_t slot = std::hash<std::string_view>()(token) & mask;
-  while (slots_[slot] != kFree && entries_[slots_[slot]].token != token) {
-    slot = (slot + 1) & mask;
-  }
-  return slot;
 }
 
 } // namespace ptbert

@@ -1,6 +1,7 @@
 #include "word_in_context.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ptbert/text/basic_tokenizer.h"
 #include "ptbert/text/unicode.h"
@@ -21,91 +22,75 @@ WordInContext::WordInContext(std::string_view text, std::uint32_t first_source, 
                              const NeverSplit& never_split) {
   const std::u32string codes = decode_utf8(text);
   source_count_ = static_cast<std::uint32_t>(codes.size());
-  Word word;
   for (const char32_t code : codes) {
     if (!clean_text({&code, 1}).empty()) {
-      word.push_back({code, first_source});
+      codes_.push_back(code);
+      sources_.push_back(first_source);
     }
     ++first_source;
   }
-  const auto is_never_split = [&] {
-    std::u32string plain;
-    for (const Sourced& sourced : word) {
-      plain.push_back(sourced.code);
-    }
-    return never_split.contains(plain);
-  };
-  if (do_lower_case && !is_never_split()) {
-    word = strip_accents(lower(word));
+  if (do_lower_case && !never_split.contains(codes_)) {
+    lower();
+    strip_accents();
   }
   // Checked again: lower-casing may have made the word equal to an entry.
-  tokens_ = is_never_split() ? std::vector<Word>{word} : split_on_punctuation(word);
+  tokens_ = never_split.contains(codes_) ? std::vector<std::u32string_view>{codes_}
+                                         : split_on_punctuation(codes_);
 }
 
 void WordInContext::copy_token(std::size_t number, WordBuffer& token) const {
   token.length = 0;
-  for (const Sourced& sourced : tokens_[number]) {
-    for (const char byte : encode_utf8({&sourced.code, 1})) {
+  const std::uint32_t* source = &sources_[tokens_[number].data() - codes_.data()];
+  for (const char32_t code : tokens_[number]) {
+    for (const char byte : encode_utf8({&code, 1})) {
       token.reserve(token.length + 1);
       token.bytes[token.length] = byte;
-      token.sources[token.length] = sourced.source;
+      token.sources[token.length] = *source;
       ++token.length;
     }
+    ++source;
   }
 }
 
 /// to_lower(), keeping sources. Every code point becomes one, except U+0130, which becomes two.
-WordInContext::Word WordInContext::lower(const Word& word) {
-  std::u32string plain;
-  for (const Sourced& sourced : word) {
-    plain.push_back(sourced.code);
+void WordInContext::lower() {
+  std::vector<std::uint32_t> sources;
+  for (std::size_t i = 0; i < codes_.size(); ++i) {
+    sources.insert(sources.end(), to_lower({&codes_[i], 1}).size(), sources_[i]);
   }
-  const std::u32string lowered = to_lower(plain);
-  Word result;
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    const std::size_t length = to_lower({&word[i].code, 1}).size();
-    for (std::size_t j = 0; j < length; ++j) {
-      result.push_back({lowered[result.size()], word[i].source});
-    }
-  }
-  return result;
+  codes_ = to_lower(codes_);
+  sources_ = std::move(sources);
 }
 
 /// strip_accents(), keeping sources: decomposes, orders marks (UAX #15), drops nonspacing marks.
-WordInContext::Word WordInContext::strip_accents(const Word& word) {
-  Word result;
-  for (const Sourced& sourced : word) {
-    for (const char32_t code : to_nfd({&sourced.code, 1})) {
-      result.push_back({code, sourced.source});
+void WordInContext::strip_accents() {
+  struct Sourced {
+    char32_t code;
+    std::uint32_t source;
+  };
+  std::vector<Sourced> decomposed;
+  for (std::size_t i = 0; i < codes_.size(); ++i) {
+    for (const char32_t code : to_nfd({&codes_[i], 1})) {
+      decomposed.push_back({code, sources_[i]});
     }
   }
   const auto is_mark = [](const Sourced& s) { return combining_class(s.code) != 0; };
-  for (auto first = result.begin(); first != result.end();) {
-    first = std::find_if(first, result.end(), is_mark);
-    const auto last = std::find_if_not(first, result.end(), is_mark);
+  for (auto first = decomposed.begin(); first != decomposed.end();) {
+    first = std::find_if(first, decomposed.end(), is_mark);
+    const auto last = std::find_if_not(first, decomposed.end(), is_mark);
     std::stable_sort(first, last, [](const Sourced& a, const Sourced& b) {
       return combining_class(a.code) < combining_class(b.code);
     });
     first = last;
   }
-  result.erase(std::remove_if(result.begin(), result.end(),
-                              [](const Sourced& s) { return is_nonspacing_mark(s.code); }),
-               result.end());
-  return result;
-}
-
-std::vector<WordInContext::Word> WordInContext::split_on_punctuation(const Word& word) {
-  std::vector<Word> pieces;
-  bool ended = true;
-  for (const Sourced& sourced : word) {
-    const bool punctuation = is_punctuation(sourced.code);
-    if (ended || punctuation) {
-      pieces.emplace_back();
+  codes_.clear();
+  sources_.clear();
+  for (const auto& [code, source] : decomposed) {
+    if (!is_nonspacing_mark(code)) {
+      codes_.push_back(code);
+      sources_.push_back(source);
     }
-    pieces.back().push_back(sourced);
-    ended = punctuation;
   }
-  return pieces;
 }
 
 } // namespace ptbert::detail

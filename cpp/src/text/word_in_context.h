@@ -37,24 +37,21 @@ public:
   WordInContext(std::string_view word, std::uint32_t first_source, bool do_lower_case,
                 const NeverSplit& never_split);
 
+  WordInContext(const WordInContext&) = delete; // tokens_ point into codes_
+  WordInContext& operator=(const WordInContext&) = delete;
+
   std::size_t token_count() const { return tokens_.size(); }
   void copy_token(std::size_t number, WordBuffer& token) const;
   /// The number of code points in the word.
   std::uint32_t source_count() const { return source_count_; }
 
 private:
-  /// A code point, and the index in the text of the code point that it was made from.
-  struct Sourced {
-    char32_t code;
-    std::uint32_t source;
-  };
-  using Word = std::vector<Sourced>;
+  void lower();
+  void strip_accents();
 
-  static Word lower(const Word& word);
-  static Word strip_accents(const Word& word);
-  static std::vector<Word> split_on_punctuation(const Word& word);
-
-  std::vector<Word> tokens_;
+  std::u32string codes_;
+  std::vector<std::uint32_t> sources_; // for each code, the index of the one it was made from
+  std::vector<std::u32string_view> tokens_;
   std::uint32_t source_count_;
 };
 

@@ -43,18 +43,7 @@ class BertConfig(Config):
         6
     """
 
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    hidden_act: str | Callable[[Tensor], Tensor]
-    hidden_dropout_prob: float
-    attention_probs_dropout_prob: float
-    max_position_embeddings: int
-    type_vocab_size: int
-    initializer_range: float
-    layer_norm_eps: float
+    vocab_size: int  # the others are declared by `__init__`
 
     _cpp_type = _C.BertConfig
     _fields: ClassVar[dict[str, type]] = {

@@ -14,16 +14,19 @@ from .. import _C
 from .._files.pretrained import (
     MERGES_NAME,
     SPECIAL_TOKENS_NAME,
+    VOCABULARY_NAMES,
     Family,
     max_len_map,
     resolve_bpe_files,
 )
+from ..file_utils import StrPath
 from .arguments import id_list, read_special_tokens, token_list
 from .bpe_tables import BpeTables
 from .encoded_batches import ReturnTensors, check_batch, named
 from .native import native_methods
+from .train_vocab import Files
 
-VOCAB_NAME = "vocab.json"
+VOCAB_NAME = VOCABULARY_NAMES["gpt2"]  # and of GPT
 
 _NO_LIMIT = int(1e12)
 
@@ -50,14 +53,15 @@ class BpeTokenizer(BpeTables, abc.ABC):
 
     _family: ClassVar[Family]
     _exceptions: ClassVar[dict[str, str]] = {}  # results of `bpe` to replace, and by what
+    _write_trained_files: ClassVar[Any]  # the function of `train_vocab` for the class
     _logger: ClassVar[logging.Logger]
 
     max_len: int
 
     def __init__(
         self,
-        vocab_file: str | os.PathLike[str],
-        merges_file: str | os.PathLike[str],
+        vocab_file: StrPath,
+        merges_file: StrPath,
         special_tokens: Iterable[str] | None,
         max_len: int | None,
     ) -> None:
@@ -68,8 +72,8 @@ class BpeTokenizer(BpeTables, abc.ABC):
     @classmethod
     def from_pretrained(
         cls: type[_Self],
-        pretrained_model_name_or_path: str | os.PathLike[str],
-        cache_dir: str | os.PathLike[str] | None = None,
+        pretrained_model_name_or_path: StrPath,
+        cache_dir: StrPath | None = None,
         *inputs: Any,
         **kwargs: Any,
     ) -> _Self:
@@ -97,6 +101,55 @@ class BpeTokenizer(BpeTables, abc.ABC):
             if special_tokens_file is not None and "special_tokens" not in kwargs:
                 kwargs["special_tokens"] = read_special_tokens(special_tokens_file)
             return cls(vocab_file, merges_file, *inputs, **kwargs)
+
+    @classmethod
+    def train(
+        cls: type[_Self],
+        files: Files,
+        vocab_size: int,
+        output_dir: StrPath,
+        *,
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> _Self:
+        """Learns a new vocabulary from text files and writes it to a directory.
+
+        Needs the package sentencepiece: `pip install ptbert[train]`. Equal files give equal
+        vocabularies; the class describes the order of their tokens.
+
+        Args:
+            files: A path or paths of UTF-8 text files, which are read line by line.
+            vocab_size: The number of tokens. A warning is logged if the files give fewer.
+            output_dir: The directory for vocab.json, merges.txt and an empty special_tokens.txt;
+                created if it does not exist.
+            overwrite: Whether to replace such files in the directory.
+            verbose: Whether to show a progress bar if stderr is a terminal.
+
+        Returns:
+            The tokenizer that `from_pretrained(output_dir)` loads.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is not set.
+            FileNotFoundError: One of the files does not exist.
+            ImportError: sentencepiece is not installed.
+            NotADirectoryError: `output_dir` cannot be created.
+            ValueError: A file is not UTF-8, there are no words, or `vocab_size` is too small for
+                all characters (of GPT-2: all bytes); the message gives the smallest size.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> from ptbert import GPT2Tokenizer, OpenAIGPTTokenizer
+            >>> with TemporaryDirectory() as folder:
+            ...     text = Path(folder, "text.txt")
+            ...     _ = text.write_text("low lower lowest")
+            ...     gpt = OpenAIGPTTokenizer.train(text, 20, Path(folder, "gpt"))
+            ...     gpt2 = GPT2Tokenizer.train(text, 260, Path(folder, "gpt2"))
+            >>> gpt.tokenize("low slow"), gpt2.tokenize("low slow")
+            (['low</w>', 's', 'low</w>'], ['low', 'Ġ', 's', 'low'])
+        """
+        cls._write_trained_files(files, vocab_size, output_dir, overwrite, verbose)
+        return cls.from_pretrained(Path(output_dir))
 
     def __repr__(self) -> str:
         return (
@@ -315,7 +368,7 @@ class BpeTokenizer(BpeTables, abc.ABC):
         """Returns the error handler of `bytes.decode` for bytes that are not UTF-8."""
         return "strict"
 
-    def save_vocabulary(self, vocab_path: str | os.PathLike[str]) -> tuple[str, str, str]:
+    def save_vocabulary(self, vocab_path: StrPath) -> tuple[str, str, str]:
         """Writes vocab.json, merges.txt and special_tokens.txt to a directory.
 
         Returns:

@@ -21,7 +21,6 @@ from tqdm import tqdm
 from .. import _C
 from .._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, VOCABULARY_NAMES
 from ..file_utils import StrPath
-from .bpe import VOCAB_NAME
 from .learn_merges import LONGEST_PIECE, import_sentencepiece, learn_merges
 from .word_pieces import BasicTokenizer, WordpieceTokenizer
 
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 Files = StrPath | Iterable[StrPath]
 
 _WORDPIECE_NAME = VOCABULARY_NAMES["bert"]
-_BPE_NAMES = (VOCAB_NAME, MERGES_NAME, SPECIAL_TOKENS_NAME)
+_BPE_NAMES = (VOCABULARY_NAMES["gpt2"], MERGES_NAME, SPECIAL_TOKENS_NAME)
 
 _Item = TypeVar("_Item")
 

@@ -179,11 +179,7 @@ class TransfoXLTokenizer(SymbolVocabulary):
             self.count_file(path)
             return
         with _progress(path, verbose) as progress:
-            self.counter.update(
-                _C.count_symbols(
-                    os.fspath(path), bool(self.lower_case), self.delimiter, False, progress
-                )
-            )
+            self.counter.update(_C.count_symbols(os.fspath(path), self._format(False), progress))
 
     def count_sents(self, sents: Sequence[Iterable[str]], verbose: bool = False) -> None:
         """Adds the symbols of sentences to `counter`.
@@ -305,9 +301,8 @@ class TransfoXLTokenizer(SymbolVocabulary):
         if self._replaces("tokenize", "encode", "convert_tokens_to_ids", "get_idx"):
             rows = [self.encode(text, add_eos, add_double_eos) for text in texts]
         else:
-            lines = _C.IndexedLines.of_texts(
-                texts, bool(self.lower_case), self.delimiter, add_eos, add_double_eos, num_threads
-            )
+            line_format = self._format(add_eos, add_double_eos)
+            lines = _C.IndexedLines.of_texts(texts, line_format, num_threads)
             rows = lines.id_lists(self.convert_tokens_to_ids(lines.symbols()))
         if return_tensors is None:
             return rows
@@ -317,15 +312,12 @@ class TransfoXLTokenizer(SymbolVocabulary):
     def _index(
         self, path: StrPath, verbose: bool, add_eos: bool, add_double_eos: bool
     ) -> _C.IndexedLines:
+        line_format = self._format(bool(add_eos), bool(add_double_eos))
         with _progress(path, verbose) as progress:
-            return _C.IndexedLines(
-                os.fspath(path),
-                bool(self.lower_case),
-                self.delimiter,
-                bool(add_eos),
-                bool(add_double_eos),
-                progress,
-            )
+            return _C.IndexedLines(os.fspath(path), line_format, progress)
+
+    def _format(self, add_eos: bool, add_double_eos: bool = False) -> _C.LineFormat:
+        return _C.LineFormat(bool(self.lower_case), self.delimiter, add_eos, add_double_eos)
 
 
 def _bar(sents: Iterable[Any], verbose: bool) -> Iterable[Any]:

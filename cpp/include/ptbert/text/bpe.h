@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ptbert/text/symbol_table.h"
 #include "ptbert/text/vocabulary.h"
 
 namespace ptbert {
@@ -38,16 +39,21 @@ public:
   void merge(std::vector<Piece>& pieces) const;
 
   /// Returns the symbol of a string, or kUnknown.
-  Symbol find(std::string_view text) const;
+  Symbol find(std::string_view text) const {
+    const auto number = strings_.find(text);
+    return number ? *number + 1 : kUnknown;
+  }
   /// Returns the string of a symbol; "" for kUnknown.
-  std::string_view text(Symbol symbol) const;
+  std::string_view text(Symbol symbol) const {
+    return symbol == kUnknown ? std::string_view() : strings_[symbol - 1];
+  }
   /// Returns the id of a symbol, 0 if it is not in the vocabulary.
   std::int64_t id(Symbol symbol) const { return ids_[symbol]; }
   /// Returns the last token that has the id, or kUnknown.
   Symbol symbol_of_id(std::int64_t id) const;
 
   /// The number of symbols, kUnknown included.
-  std::size_t num_symbols() const { return ends_.size(); }
+  std::size_t num_symbols() const { return strings_.size() + 1; }
   /// The symbols that are tokens, in the order of the vocabulary.
   const std::vector<Symbol>& tokens() const { return tokens_; }
   /// All merges by increasing rank; the views are valid as long as this object.
@@ -69,12 +75,6 @@ private:
   static constexpr Symbol kDirectSymbols = 257;
 
   void add_merges(const std::vector<Merge>& merges);
-  Symbol intern(std::string_view text, std::uint64_t hash);
-  /// The first slot to probe. It uses the upper half of the hash, which slots store, so that the
-  /// table can grow without computing hashes again.
-  std::size_t first_slot_of(std::uint64_t hash) const { return hash >> 32 & (slots_.size() - 1); }
-  std::size_t slot_of(std::string_view text, std::uint64_t hash) const;
-  void grow_slots();
   void add_pair(const Pair& pair);
   static std::uint64_t hash_of_pair(Symbol left, Symbol right);
   std::size_t pair_slot_of(Symbol left, Symbol right, std::uint64_t hash) const;
@@ -87,10 +87,8 @@ private:
   bool merge_short(std::vector<Piece>& pieces) const;
   void merge_long(std::vector<Piece>& pieces) const;
 
-  std::string texts_;                // of all symbols, one after the other
-  std::vector<std::size_t> ends_;    // of each symbol in texts_
-  std::vector<std::uint64_t> slots_; // hash table: upper half of the hash, then the symbol
-  std::vector<Pair> pairs_;          // hash table
+  SymbolTable strings_;     // the string of symbol i has the number i - 1
+  std::vector<Pair> pairs_; // hash table
   /// A bit per pair hash. Most pairs have no rank; unlike pairs_ this fits into the processor's
   /// cache and rules most of them out.
   std::vector<std::uint64_t> filter_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ptbert/text/bpe.h"
+#include "ptbert/text/line_reader.h"
 #include "ptbert/text/vocabulary.h"
 
 // The files of GPT and GPT-2: vocab.json, a flat object of tokens and ids; merges.txt, a first line
@@ -17,9 +18,6 @@ namespace ptbert {
 inline constexpr const char* kBpeVocabularyName = "vocab.json";
 inline constexpr const char* kMergesName = "merges.txt";
 inline constexpr const char* kSpecialTokensName = "special_tokens.txt";
-
-/// Returns the content of a file. Throws FileError if it cannot be read; the message has `name`.
-std::string read_text_file(const std::filesystem::path& file, const std::string& name);
 
 /// Returns the tokens and ids of a JSON object in the order of the text. Throws FormatError, whose
 /// message names `file`, unless `json` is an object of strings and integers in UTF-8.

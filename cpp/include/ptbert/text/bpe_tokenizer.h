@@ -21,6 +21,8 @@ namespace ptbert {
 namespace detail {
 struct BpeWorkspace;
 class BpeWorkspaces;
+
+void replace_all(std::string& text, std::string_view from, std::string_view to);
 } // namespace detail
 
 /// Removes spaces before punctuation and English contractions, and removes "<unk>".

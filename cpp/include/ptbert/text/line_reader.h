@@ -9,11 +9,27 @@
 
 namespace ptbert {
 
+/// Returns the content of a file, which `argument` names in messages. Throws FileError if it cannot
+/// be read.
+std::string read_text_file(const std::filesystem::path& file, const std::string& argument);
+
+/// Throws FormatError if the content of a file is not UTF-8.
+void check_utf8_of_file(std::string_view content, const std::string& argument,
+                        const std::string& file);
+
+/// Removes the first line, with its end ("\n", "\r\n" or a lone "\r", as in Python's text mode),
+/// from a text. The last line may lack an end. Returns false if no text is left.
+bool take_line(std::string_view& text, std::string_view& line);
+
+/// Writes a file. Throws FileError if it cannot be written: "`vocab_path` must be `rule`, but ...".
+void write_vocabulary_file(const std::filesystem::path& file, const std::string& content,
+                           const std::string& rule);
+
 /// Called after every block of a file with the number of bytes in it. May throw to stop reading.
 using ReadProgress = std::function<void(std::size_t bytes)>;
 
 /// Reads the lines of a UTF-8 text file block by block, so that only single lines must fit into
-/// memory. "\n", "\r\n" and a lone "\r" end a line, as in Python's text mode.
+/// memory. Lines end as in take_line().
 class LineReader {
 public:
   /// `argument` names the file in messages. Throws FileError if it cannot be read.

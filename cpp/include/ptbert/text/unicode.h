@@ -36,6 +36,9 @@ CharacterClass character_class(char32_t code);
 /// Splits a text at is_word_separator(). The views point into `text`.
 std::vector<std::u32string_view> split_whitespace(std::u32string_view text);
 
+/// Removes every is_word_separator() at both ends, as str.strip does.
+std::u32string_view strip_white_space(std::u32string_view text);
+
 /// Full lower-casing without locale (The Unicode Standard, 3.13, R2), including final sigma.
 std::u32string to_lower(std::u32string_view text);
 

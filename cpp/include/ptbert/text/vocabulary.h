@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ptbert/text/symbol_table.h"
+
 namespace ptbert {
 
 /// The default name of a BERT vocabulary in a model's directory.
@@ -45,13 +47,8 @@ public:
   std::size_t max_token_bytes() const { return max_token_bytes_; }
 
 private:
-  static constexpr std::uint32_t kFree = 0xFFFFFFFF;
-
-  /// Returns the slot with the position of `token`, or the free slot to insert it in.
-  std::size_t find_slot(std::string_view token) const;
-
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_; // positions by the hash of the token, open addressing
+  SymbolTable positions_;            // the number of a token is its position in entries_
   std::vector<std::uint32_t> by_id_; // positions in the order of the ids
   std::size_t max_token_bytes_ = 0;
 };
