@@ -61,7 +61,7 @@ from ._models.config import cpp_config
 from ._models.layers import ACT2FN, BertLayerNorm, gelu, swish
 from ._models.loading import PretrainedModel
 from ._models.placeholders import placeholder_function
-from ._models.pruning import prune_heads, prune_linear_layer
+from ._models.pruning import of_layers, prune_heads, prune_linear_layer
 from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, cached_path
 
 __all__ = [
@@ -226,17 +226,7 @@ class BertModel(_CppModel):
             ValueError: A layer or head does not exist, or a layer would have no head left.
         """
         layers: Any = self.encoder.layer
-        for layer in heads_to_prune:
-            if not -len(layers) <= layer < len(layers):
-                raise ValueError(
-                    f"`heads_to_prune` must name layers in [-{len(layers)}, {len(layers)}), "
-                    f"but has {layer}."
-                )
-        names = {layer: f"heads_to_prune[{layer}]" for layer in heads_to_prune}
-        prune_heads(
-            {name: layers[layer].attention for layer, name in names.items()},
-            {name: heads_to_prune[layer] for layer, name in names.items()},
-        )
+        prune_heads(*of_layers(layers, lambda layer: layer.attention, heads_to_prune))
 
     def get_multihead_outputs(self) -> list[Tensor | None]:
         """Returns the outputs of the heads of each layer in the last forward pass before they were

@@ -17,10 +17,11 @@ class LayersTest : public SeededTest {};
 
 TEST_F(LayersTest, ActivationsAreThoseOfTheirNames) {
   const auto x = torch::linspace(-4, 4, 33);
-  expect_close(activation("gelu")(x), x * 0.5 * (1 + torch::erf(x / std::sqrt(2.0))));
-  expect_close(activation("swish")(x), x * torch::sigmoid(x));
-  expect_close(activation("relu")(x), x.clamp_min(0));
-  EXPECT_EQ(message_of<KeyError>([] { activation("tanh"); }),
+  expect_close(activation("gelu", "hidden_act", gelu)(x),
+               x * 0.5 * (1 + torch::erf(x / std::sqrt(2.0))));
+  expect_close(activation("swish", "hidden_act", gelu)(x), x * torch::sigmoid(x));
+  expect_close(activation("relu", "hidden_act", gelu)(x), x.clamp_min(0));
+  EXPECT_EQ(message_of<KeyError>([] { activation("tanh", "hidden_act", gelu); }),
             "`hidden_act` must be \"gelu\", \"relu\", \"swish\" or a callable, but is \"tanh\".");
 }
 

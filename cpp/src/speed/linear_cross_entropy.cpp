@@ -40,8 +40,10 @@ public:
       auto gradient = scores.sub_(norms).exp_();
       gradient.scatter_add_(1, wanted, torch::full({some, 1}, -1.0, scores.options()));
       gradient.div_(count);
-      if (for_states)
-        torch::mm_out(states_gradient.narrow(0, begin, some), gradient, weight);
+      if (for_states) {
+        auto part = states_gradient.narrow(0, begin, some);
+        torch::mm_out(part, gradient, weight);
+      }
       if (for_weight)
         weight_gradient.addmm_(gradient.t(), x);
     }

@@ -135,8 +135,6 @@ Choice choose_onednn(bool measured, int64_t rows) {
 }
 
 Choice choose_ptbert(const char* reason, int64_t rows, const Tensor& weight) {
-  if (weight.stride(1) != 1) // a Conv1D, whose weight would have to be copied
-    return {.reason = "the weight is stored as [in, out]"};
   if (rows < kFewestRows)
     return {.reason = "too few rows"};
   if (rows > kMostRows)
@@ -163,6 +161,8 @@ Choice choose(int64_t rows, const Tensor& weight) {
     return choose_onednn(/*measured=*/true, rows);
   if (at::get_cpu_capability() != "AVX2" || !can_multiply_few_rows())
     return {.reason = "nothing else is known to be faster here"};
+  if (weight.stride(1) != 1) // a Conv1D, whose weight would have to be copied
+    return {.reason = "the weight is stored as [in, out]"};
   return choose_ptbert("few rows", rows, weight);
 }
 

@@ -10,7 +10,7 @@ keeps all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from .bridge import Adoption, CppModule, register_nodes, run
 from .config import cpp_config
 from .layers import ACT2FN
 from .pruning import prune_heads
+from .self_attention import HasSelfAttentions, SelfAttention
 
 
 class BertNode(CppModule):
@@ -56,9 +57,6 @@ class BertEmbeddings(BertNode):
 class BertAttentionOptions(BertNode):
     """A node with options to return attention weights and keep the outputs of heads."""
 
-    output_attentions: bool
-    keep_multihead_output: bool
-
     def __init__(
         self,
         config: BertConfig,
@@ -70,7 +68,7 @@ class BertAttentionOptions(BertNode):
         self.keep_multihead_output = keep_multihead_output
 
 
-class BertSelfAttention(BertAttentionOptions):
+class BertSelfAttention(BertAttentionOptions, SelfAttention):
     """softmax(Q K^T / sqrt(head size) + mask) V for each head.
 
     Args:
@@ -88,29 +86,9 @@ class BertSelfAttention(BertAttentionOptions):
     """
 
     _cpp_type = _C.BertSelfAttention
-    # True makes C++ call this node in Python, which keeps the output.
-    _required: ClassVar[dict[str, Any]] = {"keep_multihead_output": False}
 
-    # A list of one, or None to keep nothing. A plain attribute would change in every pass, and the
-    # bridge would then walk the whole tree each time.
     num_attention_heads: int
     attention_head_size: int
-    _kept: list[Tensor | None] | None
-
-    @property
-    def keep_multihead_output(self) -> bool:
-        """Whether `multihead_output` is kept; setting False drops it."""
-        return self._kept is not None
-
-    @keep_multihead_output.setter
-    def keep_multihead_output(self, value: bool) -> None:
-        self._kept = [None] if value else None
-
-    @property
-    def multihead_output(self) -> Tensor | None:
-        """The outputs of the heads in the last forward pass before they were merged, [batch, heads,
-        seq, head size], with `retain_grad`; None unless `keep_multihead_output`."""
-        return None if self._kept is None else self._kept[0]
 
     def transpose_for_scores(self, x: Tensor) -> Tensor:
         """[batch, seq, hidden] -> [batch, heads, seq, head size], for subclasses with their own
@@ -124,39 +102,10 @@ class BertSelfAttention(BertAttentionOptions):
         head_mask: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """[batch, seq, hidden], mask, head mask -> [batch, seq, hidden]"""
-        kept = self._kept
-        output = run(self, hidden_states, attention_mask, head_mask)
-        if kept is None:
-            return output
-        output, heads = output
-        if heads.requires_grad:
-            heads.retain_grad()
-        kept[0] = heads
-        return output
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves `multihead_output`, which belongs to a graph, out of copies and pickles."""
-        state = super().__getstate__()
-        return state if self._kept is None else {**state, "_kept": [None]}
+        return self._run(hidden_states, attention_mask, head_mask)
 
 
-def _of_self_attentions(name: str, doc: str) -> Any:
-    """Returns a property that reads or sets the attribute `name` of all self-attentions below."""
-
-    def attentions(node: nn.Module) -> list[BertSelfAttention]:
-        return [module for module in node.modules() if isinstance(module, BertSelfAttention)]
-
-    def read(node: nn.Module) -> bool:
-        return any(getattr(attention, name) for attention in attentions(node))
-
-    def write(node: nn.Module, value: bool) -> None:
-        for attention in attentions(node):
-            setattr(attention, name, value)
-
-    return property(read, write, doc=doc)
-
-
-class BertAttentionNode(BertAttentionOptions):
+class BertAttentionNode(BertAttentionOptions, HasSelfAttentions):
     """A node that contains self-attentions.
 
     Args:
@@ -164,13 +113,6 @@ class BertAttentionNode(BertAttentionOptions):
         output_attentions: Return `(attentions, output)`; see `BertSelfAttention`.
         keep_multihead_output: Keep `multihead_output` of every `BertSelfAttention`.
     """
-
-    output_attentions = _of_self_attentions(
-        "output_attentions", "Whether any self-attention below returns its weights; sets all."
-    )
-    keep_multihead_output = _of_self_attentions(
-        "keep_multihead_output", "Whether any self-attention below keeps its output; sets all."
-    )
 
 
 class BertSelfOutput(BertNode):
