@@ -80,6 +80,7 @@ __all__: list[str] = [
     "bert_adam_update",
     "buffers",
     "bytes_to_unicode",
+    "causal_weights",
     "clean_text",
     "count_symbols",
     "enable_fast_paths",
@@ -556,7 +557,7 @@ class Generation:
         prompts: collections.abc.Sequence[
             collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
         ],
-        prefix: DecoderState,
+        prefix: DecoderState | None,
         options: dict,
     ) -> None: ...
     def rows(self) -> list: ...
@@ -788,6 +789,17 @@ def buffers(module: torch._C.cpp.nn.Module) -> dict:
 def bytes_to_unicode() -> list[tuple[int, str]]:
     """
     Each byte and the character that represents it in GPT-2's files.
+    """
+
+def causal_weights(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    mask: torch.Tensor,
+    scale: bool,
+    masked: typing.SupportsFloat | typing.SupportsIndex,
+) -> typing.Any:
+    """
+    Attention weights before dropout, [batch, heads, query, key].
     """
 
 def clean_text(text: typing.Any) -> str:

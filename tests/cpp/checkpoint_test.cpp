@@ -1,5 +1,6 @@
 #include "ptbert/files/checkpoint.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
@@ -28,9 +29,29 @@ protected:
 
   /// Writes a safetensors file by hand.
   void write(const std::string& header, const std::string& data) const {
+    write_file("model.safetensors", header, data);
+  }
+  void write_file(const std::string& name, const std::string& header,
+                  const std::string& data) const {
     const uint64_t size = header.size();
-    std::ofstream(path_, std::ios::binary)
+    std::ofstream(folder_ / name, std::ios::binary)
         << std::string(reinterpret_cast<const char*>(&size), sizeof size) << header << data;
+  }
+
+  /// Writes a file with the float tensor `name` of one element.
+  void write_shard(const std::string& shard, const std::string& name, float value) const {
+    write_file(shard, R"({")" + name + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+               std::string(reinterpret_cast<const char*>(&value), sizeof value));
+  }
+
+  void write_index(const std::string& content) const {
+    std::ofstream(folder_ / "model.safetensors.index.json") << content;
+  }
+
+  /// The error message for an index of this content.
+  template <typename Error = FormatError> std::string message_of_index(const std::string& content) {
+    write_index(content);
+    return message_of<Error>([this] { load_checkpoint(folder_.string()); });
   }
 
   void write(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
@@ -231,6 +252,32 @@ TEST_F(CheckpointTest, TiedTensorsAreNotMissing) {
   EXPECT_TRUE(load_weights(parameters_of(*model), checkpoint, kBert).missing.empty());
 }
 
+TEST_F(CheckpointTest, EntriesOfOneTiedTensorMustBeEqual) {
+  BertForMaskedLM model(tiny_config());
+  auto checkpoint = parameters_of(*model);
+  const auto decoder = std::find_if(checkpoint.begin(), checkpoint.end(), [](const auto& entry) {
+    return entry.first == "cls.predictions.decoder.weight";
+  });
+  ASSERT_NE(decoder, checkpoint.end());
+  const auto before = decoder->second.clone();
+  decoder->second = before.clone();
+  EXPECT_TRUE(load_weights(parameters_of(*model), checkpoint, kBert).unused.empty());
+  decoder->second = before.to(torch::kDouble);
+  EXPECT_TRUE(load_weights(parameters_of(*model), checkpoint, kBert).unused.empty());
+
+  decoder->second = before + 1;
+  EXPECT_EQ(
+      message_of<FormatError>([&] { load_weights(parameters_of(*model), checkpoint, kBert); }),
+      "`bert.embeddings.word_embeddings.weight` and `cls.predictions.decoder.weight` must be "
+      "equal, as the model ties them, but differ in the checkpoint: it is of a model with "
+      "untied weights.");
+  expect_equal(model->bert->embeddings->word_embeddings->weight.detach(), before);
+
+  const NamedTensors untied = {{"embeddings", before.clone()}, {"decoder", before.clone()}};
+  load_weights(untied, {{"embeddings", before}, {"decoder", before + 1}}, kBert);
+  expect_equal(untied[1].second, before + 1);
+}
+
 TEST_F(CheckpointTest, ConvertsDtypes) {
   Linear linear(2, 1);
   load_weights(parameters_of(*linear),
@@ -285,6 +332,71 @@ TEST_F(CheckpointTest, SafetensorsComeBeforePytorchBin) {
   EXPECT_EQ(load_checkpoint(folder_.string()).size(), 1U);
   std::filesystem::remove(path_);
   EXPECT_EQ(load_checkpoint(folder_.string()).size(), 15U);
+}
+
+TEST_F(CheckpointTest, ShardsAreReadOnceEach) {
+  write_shard("b.safetensors", "x", 1);
+  const auto both = R"({"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                    R"("z":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},)"
+                    R"("x":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},)"
+                    R"("tied":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  write_file("a.safetensors", both, bytes_of<float>({2, 3, 4}));
+  write_index(R"({"metadata":{"total_size":12},"weight_map":)"
+              R"({"x":"b.safetensors","y":"a.safetensors","z":"a.safetensors"}})");
+  const auto tensors = load_checkpoint(folder_.string());
+  ASSERT_EQ(tensors.size(), 4U);
+  std::map<std::string, float> values;
+  for (const auto& [name, tensor] : tensors)
+    values[name] = tensor.item<float>();
+  EXPECT_EQ(values, (std::map<std::string, float>{{"tied", 2}, {"x", 1}, {"y", 2}, {"z", 3}}));
+}
+
+TEST_F(CheckpointTest, OneFileComesBeforeItsShardsAndSafetensorsBeforePytorchBin) {
+  const auto tensors_of = [this] { return load_checkpoint(folder_.string()); };
+  std::filesystem::copy_file(golden_folder() / "checkpoints/various.bin", folder_ / "shard.bin");
+  const auto index = R"({"weight_map":{")" +
+                     load_pytorch_bin((folder_ / "shard.bin").string()).front().first +
+                     R"(":"shard.bin"}})";
+  std::ofstream(folder_ / "pytorch_model.bin.index.json") << index;
+  EXPECT_EQ(tensors_of().size(), 15U);
+  std::filesystem::copy_file(golden_folder() / "checkpoints/various.bin",
+                             folder_ / "pytorch_model.bin");
+  std::filesystem::remove(folder_ / "shard.bin"); // so that its index is invalid
+  EXPECT_EQ(tensors_of().size(), 15U);
+  write_shard("shard.safetensors", "x", 1);
+  write_index(R"({"weight_map":{"x":"shard.safetensors"}})");
+  EXPECT_EQ(tensors_of().front().first, "x");
+  write_shard("model.safetensors", "y", 1);
+  EXPECT_EQ(tensors_of().front().first, "y");
+}
+
+TEST_F(CheckpointTest, ShardThatIsMissingOrLacksAnEntryIsNamed) {
+  const auto shard = (folder_ / "a.safetensors").string();
+  const std::string index = R"({"weight_map":{"x":"a.safetensors"}})";
+  EXPECT_EQ(message_of_index<FileError>(index),
+            "`" + shard +
+                "` must be a file that can be read, but opening it fails: No such file "
+                "or directory.");
+  write_shard("a.safetensors", "y", 1);
+  EXPECT_EQ(message_of_index(index),
+            "`" + shard +
+                "` must hold `x`, as `model.safetensors.index.json` says, but does not. "
+                "Download or save both again.");
+}
+
+TEST_F(CheckpointTest, InvalidIndexIsRefused) {
+  const auto rule = "`" + path_ + ".index.json` must ";
+  for (const auto* content :
+       {"", "[]", "{", "{}", R"({"weight_map":["a"]})", R"({"weight_map":{}})"}) {
+    EXPECT_EQ(message_of_index(content),
+              rule + "hold a JSON object with the file of each weight under `weight_map`, but does "
+                     "not. Download or save it again.");
+  }
+  for (const auto* shard : {R"("../x")", R"("/x")", R"("a/x")", R"("a\\x")", R"("..")", R"(".")",
+                            R"("")", R"("x\u0000")", "3", "null"}) {
+    EXPECT_EQ(message_of_index(R"({"weight_map":{"w":)" + std::string(shard) + "}}"),
+              rule + "give each weight the name of a file beside it, but gives `w` " + shard + ".");
+  }
 }
 
 } // namespace

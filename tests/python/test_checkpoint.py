@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ptbert import _C
+from ptbert._files import checkpoint
 from ptbert._files.checkpoint import read_state_dict
 from ptbert._files.plain_files import read_attributes
 from support import without_root
@@ -219,3 +222,112 @@ def test_attributes_have_names(path: Path, value: object, kind: str) -> None:
     assert str(error.value) == (
         f"`{path}` must hold a dict of attributes, but holds {kind} or keys that are no str."
     )
+
+
+# Shards
+
+
+def write_index(folder: Path, weight_map: object, name: str = "pytorch_model.bin") -> Path:
+    path = folder / f"{name}.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 40}, "weight_map": weight_map}))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["bin", "legacy bin", "safetensors"])
+def test_shards_are_read_once_each(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffix = kind.split()[-1]
+    shard_of = dict(zip(STATE, (f"b.{suffix}", f"a.{suffix}", f"b.{suffix}"), strict=True))
+    for shard in set(shard_of.values()):
+        tensors = {name: tensor for name, tensor in STATE.items() if shard_of[name] == shard}
+        if suffix == "safetensors":
+            save_file(tensors, tmp_path / shard)
+        else:
+            save(tensors, tmp_path / shard, zip_format=kind == "bin")
+    calls = []
+    read = checkpoint._read_file
+
+    def count(path: Path) -> dict[str, Tensor]:
+        calls.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(checkpoint, "_read_file", count)
+    state = read_state_dict(write_index(tmp_path, shard_of))
+    assert calls == [f"a.{suffix}", f"b.{suffix}"]
+    assert set(state) == set(STATE)
+    assert_same_state({name: state[name] for name in STATE})
+
+
+def test_entry_comes_from_the_shard_that_the_index_gives(tmp_path: Path) -> None:
+    save({"x": torch.ones(1), "tied": torch.ones(2)}, tmp_path / "a.bin", zip_format=True)
+    save({"x": torch.zeros(1), "y": torch.zeros(1)}, tmp_path / "b.bin", zip_format=True)
+    state = read_state_dict(write_index(tmp_path, {"x": "a.bin", "y": "b.bin"}))
+    assert list(state) == ["x", "tied", "y"]
+    assert state["x"] == 1
+
+
+def test_missing_shard_is_named(tmp_path: Path) -> None:
+    index = write_index(tmp_path, {"x": "a.bin"})
+    message = f"`{tmp_path / 'a.bin'}` must be a checkpoint file, but does not exist."
+    with pytest.raises(FileNotFoundError, match=re.escape(message)):
+        read_state_dict(index)
+
+
+def test_entry_that_the_shard_lacks_is_named(tmp_path: Path) -> None:
+    save({"x": torch.ones(1)}, tmp_path / "a.bin", zip_format=True)
+    index = write_index(tmp_path, {"x": "a.bin", "y": "a.bin"})
+    with pytest.raises(ValueError) as error:
+        read_state_dict(index)
+    assert str(error.value) == (
+        f"`{tmp_path / 'a.bin'}` must hold `y`, as `pytorch_model.bin.index.json` says, but does "
+        "not. Download or save both again."
+    )
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../a.bin",
+        "/a.bin",
+        "deep/a.bin",
+        "deep\\a.bin",
+        "..",
+        ".",
+        "",
+        "a\0.bin",
+        3,
+        None,
+        ["a.bin"],
+    ],
+)
+def test_shard_that_is_no_plain_file_name_is_refused(shard: Any, tmp_path: Path) -> None:
+    save({"x": torch.ones(1)}, tmp_path / "a.bin", zip_format=True)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    index = write_index(folder, {"x": shard})
+    with pytest.raises(ValueError) as error:
+        read_state_dict(index)
+    assert str(error.value) == (
+        f"`{index}` must give each weight the name of a file beside it, but gives `x` {shard!r}."
+    )
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"weight_map": {}}', '{"weight_map": ["a.bin"]}'])
+def test_index_without_shards_is_refused(content: str, path: Path) -> None:
+    index = path.with_name("model.safetensors.index.json")
+    index.write_text(content)
+    message = (
+        f"`{index}` must hold a JSON object with the file of each weight under `weight_map`, but "
+        "does not. Download or save it again."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_state_dict(index)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_index_that_is_no_json_is_refused(content: bytes, path: Path) -> None:
+    index = path.with_name("model.safetensors.index.json")
+    index.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"`{index}` must hold JSON, but does not: ")):
+        read_state_dict(index)

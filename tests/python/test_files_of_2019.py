@@ -15,12 +15,27 @@ import torch
 from torch import Tensor, nn
 
 import ptbert
-from ptbert import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer, file_utils
+from gpt_cases import TINY_GPT
+from ptbert import BertConfig, BertModel, BertTokenizer, file_utils
 from ptbert._files.checkpoint import read_state_dict
-from support import assert_equal, seed_weights
+from support import TINY_CONFIG, assert_equal, seed_weights
 
 S3 = "https://s3.amazonaws.com/models.huggingface.co/bert/"
 State = dict[str, Tensor]
+
+
+# For each family: configuration, its fields, trunk, and a model with a head.
+FAMILIES: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "bert": ("BertConfig", TINY_CONFIG, "BertModel", "BertForSequenceClassification"),
+    "openai-gpt": (
+        "OpenAIGPTConfig",
+        {**TINY_GPT, "afn": "gelu"},
+        "OpenAIGPTModel",
+        "OpenAIGPTDoubleHeadsModel",
+    ),
+    "gpt2": ("GPT2Config", TINY_GPT, "GPT2Model", "GPT2DoubleHeadsModel"),
+}
+every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def trunk(config: BertConfig) -> Any:
@@ -29,7 +44,14 @@ def trunk(config: BertConfig) -> Any:
     return model
 
 
-def save(content: object, folder: Path, config: BertConfig) -> Path:
+def trunk_of(family: str) -> Any:
+    config, fields, name, _ = FAMILIES[family]
+    model = getattr(ptbert, name)(getattr(ptbert, config).from_dict(dict(fields)))
+    seed_weights(model)
+    return model
+
+
+def save(content: object, folder: Path, config: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(content, folder / ptbert.WEIGHTS_NAME)
     config.to_json_file(folder / ptbert.CONFIG_NAME)
@@ -49,21 +71,25 @@ def assert_same_weights(model: nn.Module, expected: nn.Module) -> None:
 
 # Names of weights
 
-PREFIXES = ["", "bert.", "module.", "model.", "module.bert.", "model.bert.", "bert.module."]
-PREFIXES += ["module.model.bert.", "model.module.", "bert.bert."]
+# `trunk.` stands for the family's own: `bert.` or `transformer.`.
+PREFIXES = ["", "trunk.", "module.", "model.", "module.trunk.", "model.trunk.", "trunk.module."]
+PREFIXES += ["module.model.trunk.", "model.module.", "trunk.trunk."]
 
 
+@every_family
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_keys_load_whatever_holds_the_model(
-    prefix: str, tiny_config: BertConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    prefix: str, family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = trunk(tiny_config)
+    source = trunk_of(family)
+    own = "bert" if family == "bert" else "transformer"
+    prefix = prefix.replace("trunk", own)
     state = {f"{prefix}{name}": tensor for name, tensor in source.state_dict().items()}
-    folder = save(state, tmp_path, tiny_config)
-    assert_same_weights(BertModel.from_pretrained(folder), source)
+    folder = save(state, tmp_path, source.config)
+    assert_same_weights(type(source).from_pretrained(folder), source)
     assert warnings_of(caplog) == []
-    head: Any = BertForSequenceClassification.from_pretrained(folder)
-    assert_same_weights(head.bert, source)
+    head = getattr(ptbert, FAMILIES[family][3]).from_pretrained(folder)
+    assert_same_weights(getattr(head, own), source)
 
 
 def test_model_inside_an_object_of_the_user_loads(tiny_config: BertConfig, tmp_path: Path) -> None:
@@ -259,6 +285,17 @@ def test_cache_of_2019_is_found_by_name(
     assert_same_weights(model, source)
     tokenizer = BertTokenizer.from_pretrained("bert-base-uncased", **options)
     assert tokenizer.tokenize("Sea") == ["sea"]
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("name", ["openai-gpt", "gpt2", "gpt2-medium"])
+def test_models_of_gpt_in_a_cache_of_2019_are_found_by_name(name: str, tmp_path: Path) -> None:
+    source = trunk_of("openai-gpt" if name == "openai-gpt" else "gpt2")
+    made = save(source.state_dict(), tmp_path / "made", source.config)
+    for file in (ptbert.CONFIG_NAME, ptbert.WEIGHTS_NAME):
+        put_in_cache(tmp_path / "cache", f"{S3}{name}-{file}", (made / file).read_bytes())
+    model = type(source).from_pretrained(name, cache_dir=tmp_path / "cache")
+    assert_same_weights(model, source)
 
 
 @pytest.mark.usefixtures("offline")

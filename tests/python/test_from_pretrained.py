@@ -1,4 +1,4 @@
-"""from_pretrained of the BERT classes: names, prefixes, files, and what it reports."""
+"""from_pretrained of every class: names, prefixes, files, and what it reports."""
 
 from __future__ import annotations
 
@@ -15,27 +15,63 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import gpt_cases
+import model_cases
 import ptbert
-from model_cases import CASES_BY_KEY, CLASSES, flat_outputs, model_inputs
+from model_cases import flat_outputs
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertForSequenceClassification, BertModel
 from support import TINY_CONFIG, assert_equal, seed_weights
 
-LOGGER = "ptbert.modeling"
 State = dict[str, Tensor]
 
+CLASSES = [*model_cases.CLASSES, *gpt_cases.CLASSES]
+TRUNKS = {"bert": "BertModel", "openai-gpt": "OpenAIGPTModel", "gpt2": "GPT2Model"}
+# The tied weights of a family: of the embeddings and of the decoder.
+TIED = {
+    "bert": ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
+    "openai-gpt": ("transformer.tokens_embed.weight", "lm_head.decoder.weight"),
+    "gpt2": ("transformer.wte.weight", "lm_head.decoder.weight"),
+}
+TIED_CLASSES = ["BertForMaskedLM", "BertForPreTraining", "OpenAIGPTLMHeadModel"]
+TIED_CLASSES += ["OpenAIGPTDoubleHeadsModel", "GPT2LMHeadModel", "GPT2DoubleHeadsModel"]
 every_class = pytest.mark.parametrize("class_name", CLASSES)
+every_trunk = pytest.mark.parametrize("class_name", TRUNKS.values())
+
+
+def family_of(class_name: str) -> str:
+    return "bert" if class_name.startswith("Bert") else gpt_cases.family_of(class_name)
+
+
+def prefix_of(class_name: str) -> str:
+    return "bert." if class_name.startswith("Bert") else "transformer."
+
+
+def arguments_of(class_name: str) -> tuple[int, ...]:
+    """The constructor's arguments after the configuration."""
+    return (model_cases.SIZES[class_name],) if class_name in model_cases.SIZES else ()
+
+
+def inputs_of(class_name: str) -> dict[str, Any]:
+    if family_of(class_name) == "bert":
+        return model_cases.model_inputs(model_cases.CASES_BY_KEY[f"{class_name}/full"])
+    return gpt_cases.gpt_inputs(gpt_cases.CASES_BY_KEY[f"{class_name}/ids_only"])
 
 
 def build(class_name: str) -> nn.Module:
-    case = CASES_BY_KEY[f"{class_name}/full"]
-    config = ptbert.BertConfig.from_dict(dict(TINY_CONFIG))
-    model: nn.Module = getattr(ptbert, class_name)(config, *case.arguments)
+    config: Any
+    if family_of(class_name) == "bert":
+        config = ptbert.BertConfig.from_dict(dict(TINY_CONFIG))
+    elif family_of(class_name) == "gpt2":
+        config = ptbert.GPT2Config.from_dict(dict(gpt_cases.TINY_GPT))
+    else:
+        config = ptbert.OpenAIGPTConfig.from_dict({**gpt_cases.TINY_GPT, "afn": "gelu"})
+    model: nn.Module = getattr(ptbert, class_name)(config, *arguments_of(class_name))
     seed_weights(model)
     return model.eval()
 
 
 def load(class_name: str, folder: str | Path, **options: Any) -> Any:
-    arguments = CASES_BY_KEY[f"{class_name}/full"].arguments
+    arguments = arguments_of(class_name)
     return getattr(ptbert, class_name).from_pretrained(folder, *arguments, **options).eval()
 
 
@@ -48,16 +84,35 @@ def save(model: nn.Module, folder: Path, state: State | None = None) -> Path:
     return folder
 
 
-def without_prefix(state: State) -> State:
-    return {name.removeprefix("bert."): tensor for name, tensor in state.items()}
+def save_weights(state: State, path: Path) -> None:
+    """Saves tensors of which none shares memory with another."""
+    if path.suffix == ".safetensors":
+        pytest.importorskip("safetensors.torch").save_file(state, path)
+    else:
+        torch.save(state, path)
+
+
+def without_decoder(state: State) -> State:
+    return {name: t for name, t in state.items() if not name.endswith("decoder.weight")}
+
+
+def without_prefix(class_name: str, state: State) -> State:
+    prefix = prefix_of(class_name)
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+OLD_NAMES = [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")]
+for layer in ("ln_1", "ln_2", "ln_f"):
+    OLD_NAMES += [(f"{layer}.weight", f"{layer}.g"), (f"{layer}.bias", f"{layer}.b")]
+for layer in ("c_attn", "c_proj", "c_fc"):
+    OLD_NAMES += [(f"{layer}.weight", f"{layer}.w"), (f"{layer}.bias", f"{layer}.b")]
 
 
 def old_names(state: State) -> State:
-    """The names of layer norms in checkpoints converted from TensorFlow in 2018."""
-    renames = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    """The names in checkpoints converted from TensorFlow in 2018."""
     renamed = {}
     for name, tensor in state.items():
-        for new, old in renames.items():
+        for new, old in OLD_NAMES:
             name = name.replace(new, old)
         renamed[name] = tensor
     return renamed
@@ -67,7 +122,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name == LOGGER and record.levelno >= logging.WARNING
+        if record.name.startswith("ptbert.") and record.levelno >= logging.WARNING
     ]
 
 
@@ -97,7 +152,7 @@ def test_saved_model_is_reloaded_whole(
     assert type(again) is type(model)
     assert again.config.to_dict() == model.config.to_dict()  # type: ignore[union-attr, operator]
     assert_same_parameters(again, model)
-    inputs = model_inputs(CASES_BY_KEY[f"{class_name}/full"])
+    inputs = inputs_of(class_name)
     for left, right in zip(
         flat_outputs(again(**inputs)), flat_outputs(model(**inputs)), strict=True
     ):
@@ -147,45 +202,67 @@ def test_loaded_model_is_in_training_mode_and_trainable(tmp_path: Path) -> None:
 # Files.
 
 
-def test_legacy_file_of_2019_is_read(tmp_path: Path) -> None:
-    model = build("BertModel")
+@every_trunk
+def test_legacy_file_of_2019_is_read(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     save(model, tmp_path)
     torch.save(model.state_dict(), tmp_path / WEIGHTS_NAME, _use_new_zipfile_serialization=False)
-    assert_same_parameters(load("BertModel", tmp_path), model)
+    assert_same_parameters(load(class_name, tmp_path), model)
 
 
-@pytest.mark.parametrize("class_name", ["BertModel", "BertForMaskedLM"])
+@every_class
+@pytest.mark.parametrize("weights", [WEIGHTS_NAME, "model.safetensors"])
+def test_shards_are_read(
+    class_name: str, weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build(class_name)
+    folder = save(model, tmp_path / "saved")
+    (folder / WEIGHTS_NAME).unlink()
+    state = without_decoder(model.state_dict())
+    suffix = Path(weights).suffix
+    shard_of = {name: f"model-{i % 3}-of-3{suffix}" for i, name in enumerate(state)}
+    for shard in set(shard_of.values()):
+        save_weights({n: t for n, t in state.items() if shard_of[n] == shard}, folder / shard)
+    (folder / f"{weights}.index.json").write_text(json.dumps({"weight_map": shard_of}))
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(folder, "saved")
+    for path in (folder, archive):
+        assert_same_parameters(load(class_name, path), model)
+    assert warnings_of(caplog) == []
+
+
+@pytest.mark.parametrize("class_name", [*TRUNKS.values(), *TIED_CLASSES])
 def test_safetensors_file_is_read(class_name: str, tmp_path: Path) -> None:
-    safetensors = pytest.importorskip("safetensors.torch")
     model = build(class_name)
     save(model, tmp_path)
     (tmp_path / WEIGHTS_NAME).unlink()
     # The format has no shared tensors: the tied decoder is left out, as other libraries do.
-    state = {
-        name: tensor
-        for name, tensor in model.state_dict().items()
-        if not name.endswith("decoder.weight")
-    }
-    safetensors.save_file(state, tmp_path / "model.safetensors")
+    save_weights(without_decoder(model.state_dict()), tmp_path / "model.safetensors")
     assert_same_parameters(load(class_name, tmp_path), model)
 
 
-def test_archive_is_read(tmp_path: Path) -> None:
-    model = build("BertModel")
+@every_trunk
+def test_archive_is_read(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     folder = save(model, tmp_path / "saved")
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as file:
         for path in folder.iterdir():
             file.add(path, path.name)
     shutil.rmtree(folder)
-    assert_same_parameters(load("BertModel", archive), model)
+    assert_same_parameters(load(class_name, archive), model)
 
 
-def test_config_may_have_its_name_of_2018(tmp_path: Path) -> None:
-    model = build("BertModel")
+@pytest.mark.parametrize(
+    ("class_name", "name"),
+    [("BertModel", "bert_config.json"), ("OpenAIGPTModel", "openai_gpt_config.json")],
+)
+def test_config_may_have_its_name_of_2018(class_name: str, name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     save(model, tmp_path)
-    (tmp_path / CONFIG_NAME).rename(tmp_path / "bert_config.json")
-    assert_same_parameters(load("BertModel", tmp_path), model)
+    (tmp_path / CONFIG_NAME).rename(tmp_path / name)
+    assert_same_parameters(load(class_name, tmp_path), model)
 
 
 def test_name_that_cannot_be_resolved_raises(tmp_path: Path) -> None:
@@ -242,7 +319,7 @@ def test_pickled_code_in_the_weights_is_not_run(
 
 
 @every_class
-@pytest.mark.parametrize("renamed", [False, True], ids=["weight and bias", "gamma and beta"])
+@pytest.mark.parametrize("renamed", [False, True], ids=["names of today", "names of 2018"])
 @pytest.mark.parametrize("prefix", [True, False], ids=["prefix", "no prefix"])
 def test_trunk_is_loaded_whatever_its_names(
     class_name: str,
@@ -253,10 +330,10 @@ def test_trunk_is_loaded_whatever_its_names(
 ) -> None:
     model = build(class_name)
     state: State = dict(model.state_dict())
-    if class_name == "BertModel" and prefix:
-        state = {f"bert.{name}": tensor for name, tensor in state.items()}
+    if class_name in TRUNKS.values() and prefix:
+        state = {f"{prefix_of(class_name)}{name}": tensor for name, tensor in state.items()}
     elif not prefix:
-        state = without_prefix(state)
+        state = without_prefix(class_name, state)
     if renamed:
         state = old_names(state)
     assert_same_parameters(load(class_name, save(model, tmp_path, state)), model)
@@ -309,25 +386,49 @@ def test_missing_and_unused_weights_are_reported_once_each(
     ]
 
 
-@pytest.mark.parametrize("class_name", ["BertForMaskedLM", "BertForPreTraining"])
-@pytest.mark.parametrize("saved", ["both", "embedding"])
+@pytest.mark.parametrize("class_name", TIED_CLASSES)
+@pytest.mark.parametrize("saved", ["both", "embedding", "decoder"])
 def test_decoder_and_embedding_are_one_parameter_after_loading(
     class_name: str, saved: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = build(class_name)
-    state = dict(source.state_dict())
-    if saved == "embedding":
-        del state["cls.predictions.decoder.weight"]
+    embedding, decoder = TIED[family_of(class_name)]
+    state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    if saved != "both":
+        del state[decoder if saved == "embedding" else embedding]
     model = load(class_name, save(source, tmp_path, state))
-    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+    weight = model.get_parameter(embedding)
+    assert model.get_parameter(decoder) is weight
     assert_same_parameters(model, source)
     assert warnings_of(caplog) == []
-    ids = torch.tensor([[1, 2, 3]])
-    before = flat_outputs(model(ids))[0]
+    inputs = inputs_of(class_name)
+    before = flat_outputs(model(**inputs))[0]
     with torch.no_grad():
-        model.bert.embeddings.word_embeddings.weight.mul_(2.0)
-    after = flat_outputs(model(ids))[0]
+        weight.mul_(2.0)
+    after = flat_outputs(model(**inputs))[0]
     assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("class_name", TIED_CLASSES)
+@pytest.mark.parametrize("given", ["file", "argument"])
+def test_checkpoint_of_a_model_with_untied_weights_is_refused(
+    class_name: str, given: str, tmp_path: Path
+) -> None:
+    source = build(class_name)
+    embedding, decoder = TIED[family_of(class_name)]
+    state = dict(source.state_dict())
+    state[decoder] = state[decoder] + 1.0
+    options: Any = {"state_dict": state} if given == "argument" else {}
+    with pytest.raises(ValueError) as error:
+        load(class_name, save(source, tmp_path, state), **options)
+    assert str(error.value) == (
+        f"`{embedding}` and `{decoder}` must be equal, as the model ties them, but differ in the "
+        "checkpoint: it is of a model with untied weights."
+    )
+    # A model without the head ties nothing.
+    trunk = load(TRUNKS[family_of(class_name)], tmp_path)
+    loaded = trunk.get_parameter(embedding.removeprefix(prefix_of(class_name)))
+    assert_equal(loaded, source.get_parameter(embedding))
 
 
 @pytest.mark.parametrize(
@@ -336,6 +437,8 @@ def test_decoder_and_embedding_are_one_parameter_after_loading(
         ("BertModel", "pooler.dense.bias", [31], [32]),
         ("BertForSequenceClassification", "classifier.weight", [2, 32], [3, 32]),
         ("BertForMaskedLM", "bert.embeddings.position_embeddings.weight", [16, 32], [512, 32]),
+        ("OpenAIGPTModel", "h.1.mlp.c_fc.bias", [63], [64]),
+        ("GPT2LMHeadModel", "transformer.wpe.weight", [16, 16], [24, 16]),
     ],
 )
 def test_weight_of_another_shape_raises(
@@ -367,26 +470,33 @@ def test_two_weights_of_another_shape_are_both_named(tmp_path: Path) -> None:
 # Arguments.
 
 
-def test_state_dict_takes_the_place_of_the_file(tmp_path: Path) -> None:
-    model = build("BertForSequenceClassification")
+@pytest.mark.parametrize(
+    "class_name", ["BertForSequenceClassification", "OpenAIGPTLMHeadModel", "GPT2DoubleHeadsModel"]
+)
+def test_state_dict_takes_the_place_of_the_file(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     other = {name: torch.full_like(tensor, 0.5) for name, tensor in model.state_dict().items()}
     folder = save(model, tmp_path)
-    again = load("BertForSequenceClassification", folder, state_dict=OrderedDict(other))
+    again = load(class_name, folder, state_dict=OrderedDict(other))
     for name, parameter in again.named_parameters():
         assert_equal(parameter.detach(), other[name])
 
 
-def test_state_dict_needs_no_weights_file(tmp_path: Path) -> None:
-    model = build("BertModel")
+@every_trunk
+def test_state_dict_needs_no_weights_file(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     (save(model, tmp_path) / WEIGHTS_NAME).unlink()
-    assert_same_parameters(load("BertModel", tmp_path, state_dict=model.state_dict()), model)
+    assert_same_parameters(load(class_name, tmp_path, state_dict=model.state_dict()), model)
 
 
-def test_state_dict_is_neither_changed_nor_shared(tmp_path: Path) -> None:
-    model = build("BertForSequenceClassification")
+@pytest.mark.parametrize(
+    "class_name", ["BertForSequenceClassification", "OpenAIGPTLMHeadModel", "GPT2DoubleHeadsModel"]
+)
+def test_state_dict_is_neither_changed_nor_shared(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     state = old_names({name: t.clone() for name, t in model.state_dict().items()})
     copies = {name: tensor.clone() for name, tensor in state.items()}
-    again = load("BertForSequenceClassification", save(model, tmp_path), state_dict=state)
+    again = load(class_name, save(model, tmp_path), state_dict=state)
     with torch.no_grad():
         for parameter in again.parameters():
             parameter.add_(1.0)
@@ -395,10 +505,11 @@ def test_state_dict_is_neither_changed_nor_shared(tmp_path: Path) -> None:
         assert_equal(tensor, copies[name])
 
 
-def test_state_dict_of_half_precision_is_loaded_in_single(tmp_path: Path) -> None:
-    model = build("BertModel")
+@every_trunk
+def test_state_dict_of_half_precision_is_loaded_in_single(class_name: str, tmp_path: Path) -> None:
+    model = build(class_name)
     state = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    again = load("BertModel", save(model, tmp_path, state))
+    again = load(class_name, save(model, tmp_path, state))
     for name, parameter in again.named_parameters():
         assert_equal(parameter.detach(), state[name].float())
 
@@ -438,14 +549,17 @@ def test_head_of_the_user_s_own_is_loaded(tmp_path: Path) -> None:
     assert_same_parameters(again, tagger)
 
 
-def test_config_of_the_folder_keeps_its_unknown_keys(tmp_path: Path) -> None:
-    folder = save(build("BertModel"), tmp_path)
-    fields = {**json.loads((folder / CONFIG_NAME).read_text()), "model_type": "bert"}
+@every_trunk
+def test_config_of_the_folder_keeps_its_unknown_keys(class_name: str, tmp_path: Path) -> None:
+    folder = save(build(class_name), tmp_path)
+    fields = {**json.loads((folder / CONFIG_NAME).read_text()), "model_type": "any"}
     (folder / CONFIG_NAME).write_text(json.dumps(fields))
-    assert BertModel.from_pretrained(folder).config.to_dict() == fields
+    assert load(class_name, folder).config.to_dict() == fields
 
 
 def test_shortcut_names_are_those_of_2019() -> None:
+    assert set(ptbert.modeling_gpt2.PRETRAINED_MODEL_ARCHIVE_MAP) == {"gpt2", "gpt2-medium"}
+    assert set(ptbert.modeling_openai.PRETRAINED_MODEL_ARCHIVE_MAP) == {"openai-gpt"}
     names = ptbert.modeling.PRETRAINED_MODEL_ARCHIVE_MAP
     assert {
         "bert-base-uncased",

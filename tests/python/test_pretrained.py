@@ -28,6 +28,10 @@ from ptbert._files.pretrained import (
 
 CONFIG = b'{"vocab_size": 99}'
 WEIGHTS = b"weights of the model"
+INDEX = b'{"weight_map": {"a": "part-1.bin", "b": "part-2.bin", "c": "part-1.bin"}}'
+SHARDS = ("part-1.bin", "part-2.bin")
+BIN_INDEX = "pytorch_model.bin.index.json"
+SAFETENSORS_INDEX = "model.safetensors.index.json"
 
 
 class FakeHub:
@@ -64,10 +68,16 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def content_of(name: str) -> bytes:
+    if name.endswith(".index.json"):
+        return INDEX
+    return CONFIG if name.endswith(".json") else WEIGHTS
+
+
 def write(folder: Path, *names: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        (folder / name).write_bytes(CONFIG if name.endswith(".json") else WEIGHTS)
+        (folder / name).write_bytes(content_of(name))
     return folder
 
 
@@ -80,7 +90,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 def write_archive(path: Path, members: Sequence[str | tarfile.TarInfo]) -> Path:
     with tarfile.open(path, "w:gz") as archive:
         for info in (member(m) if isinstance(m, str) else m for m in members):
-            content = (CONFIG if info.name.endswith(".json") else WEIGHTS) if info.isreg() else b""
+            content = content_of(info.name) if info.isreg() else b""
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return path
@@ -128,6 +138,71 @@ def test_directory(tmp_path: Path, names: tuple[str, ...], config: str, weights:
     for name_or_path in (tmp_path, str(tmp_path)):
         with resolve_model(name_or_path) as files:
             assert files == ModelFiles(tmp_path / config, tmp_path / weights)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        (BIN_INDEX, *SHARDS),
+        ("pytorch_model.bin", BIN_INDEX),
+        (SAFETENSORS_INDEX, *SHARDS),
+        (SAFETENSORS_INDEX, "pytorch_model.bin", *SHARDS),
+        ("model.safetensors", SAFETENSORS_INDEX, BIN_INDEX),
+    ],
+)
+def test_one_file_comes_before_its_shards_and_safetensors_before_bin(
+    present: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "config.json", *present)
+    with resolve_model(tmp_path) as files:
+        assert files.weights == tmp_path / present[0]
+    formats = [name for name in present if name not in SHARDS]
+    assert [record.getMessage() for record in caplog.records] == (
+        [f"`{tmp_path}` holds {' and '.join(formats)}; {present[0]} is loaded."]
+        if len(formats) > 1
+        else []
+    )
+
+
+@pytest.mark.parametrize("kind", ["directory", "archive"])
+def test_missing_shard_is_named(kind: str, tmp_path: Path) -> None:
+    present = ("config.json", BIN_INDEX, SHARDS[0])
+    path = tmp_path / "model"
+    if kind == "directory":
+        write(path, *present)
+    else:
+        write_archive(path, present)
+    message = (
+        f"`{path}` must contain `part-2.bin`, which its `{BIN_INDEX}` names, but does not. Put the "
+        "file there, or pass another path."
+    )
+    with pytest.raises(FileNotFoundError, match=re.escape(message)), resolve_model(path):
+        pass
+
+
+@pytest.mark.parametrize("prefix", ["", "./", "model/"])
+@pytest.mark.parametrize("index_comes", ["first", "last"])
+def test_archive_with_shards_is_extracted_and_removed(
+    prefix: str, index_comes: str, tmp_path: Path, scratch: Path
+) -> None:
+    names = ["config.json", BIN_INDEX, *SHARDS, "part-3.bin"]
+    names = names if index_comes == "first" else names[::-1]
+    archive = write_archive(tmp_path / "model.tar.gz", [f"{prefix}{name}" for name in names])
+    with resolve_model(archive) as files:
+        assert files.weights is not None
+        assert files.weights.name == BIN_INDEX
+        folder = files.weights.parent
+        assert {path.name for path in folder.iterdir()} == {"config.json", BIN_INDEX, *SHARDS}
+        assert (folder / SHARDS[1]).read_bytes() == WEIGHTS
+    assert list(scratch.iterdir()) == []
+
+
+def test_shards_in_an_archive_that_are_not_loaded_are_not_extracted(tmp_path: Path) -> None:
+    names = ["config.json", "model.safetensors", BIN_INDEX, *SHARDS]
+    with resolve_model(write_archive(tmp_path / "model.tar.gz", names)) as files:
+        assert files.weights is not None
+        assert files.weights.name == "model.safetensors"
+        assert not (files.weights.parent / SHARDS[0]).exists()
 
 
 def test_directory_without_weights_serves_a_given_state_dict(tmp_path: Path) -> None:
@@ -316,6 +391,31 @@ def test_hub_falls_back_to_pytorch_model_bin(hub: FakeHub) -> None:
     hub.files = {("google-bert/bert-base-cased", f) for f in ("config.json", "pytorch_model.bin")}
     with resolve_model("bert-base-cased") as files:
         assert files.weights == hub.folder / "pytorch_model.bin"
+
+
+def test_hub_gives_every_shard_once(hub: FakeHub) -> None:
+    names = ("config.json", BIN_INDEX, *SHARDS)
+    write(hub.folder, *names)
+    hub.files = {("someone/large", name) for name in names}
+    with resolve_model("someone/large") as files:
+        assert files.weights == hub.folder / BIN_INDEX
+    assert [name for _, name, _ in hub.calls] == [
+        "config.json",
+        "model.safetensors",
+        SAFETENSORS_INDEX,
+        "pytorch_model.bin",
+        BIN_INDEX,
+        *SHARDS,
+    ]
+
+
+def test_shard_that_the_hub_lacks_is_named(hub: FakeHub) -> None:
+    names = ("config.json", SAFETENSORS_INDEX, SHARDS[0])
+    write(hub.folder, *names)
+    hub.files = {("someone/large", name) for name in names}
+    message = "`part-2.bin` of `someone/large` must be on the Hugging Face Hub or in the cache"
+    with pytest.raises(OSError, match=re.escape(message)), resolve_model("someone/large"):
+        pass
 
 
 def test_hub_is_not_asked_for_weights_that_are_not_needed(hub: FakeHub) -> None:

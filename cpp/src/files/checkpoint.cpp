@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -161,6 +162,84 @@ private:
   std::vector<torch::Tensor> tensors_;
 };
 
+const void* storage_of(const torch::Tensor& tensor) {
+  return tensor.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl();
+}
+
+/// Whether two tensors of a model are one, under two names.
+bool are_tied(const torch::Tensor& left, const torch::Tensor& right) {
+  return left.is_alias_of(right) && left.storage_offset() == right.storage_offset() &&
+         left.sizes() == right.sizes() && left.strides() == right.strides();
+}
+
+/// Whether two entries of one shape have the same values once they are in the tensor `target`.
+bool load_alike(const torch::Tensor& left, const torch::Tensor& right,
+                const torch::Tensor& target) {
+  if (are_tied(left, right)) // spares reading them
+    return true;
+  const auto dtype = target.scalar_type();
+  return torch::equal(left.to(dtype), right.to(left.device(), dtype));
+}
+
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
+}
+
+/// The file name of each weight, from an index such as model.safetensors.index.json.
+std::map<std::string, std::string> read_index(const std::string& path) {
+  std::ifstream file(path);
+  if (!file)
+    throw cannot_open(path);
+  const auto content = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const auto found = content.find("weight_map");
+  if (!content.is_object() || found == content.end() || !found->is_object() || found->empty()) {
+    throw FormatError("`" + path +
+                      "` must hold a JSON object with the file of each weight under "
+                      "`weight_map`, but does not. Download or save it again.");
+  }
+  std::map<std::string, std::string> shard_of;
+  for (const auto& [name, shard] : found->items()) {
+    if (!shard.is_string() || !is_plain_name(shard.get<std::string>())) {
+      throw FormatError("`" + path +
+                        "` must give each weight the name of a file beside it, but gives `" + name +
+                        "` " + shard.dump() + ".");
+    }
+    shard_of[name] = shard.get<std::string>();
+  }
+  return shard_of;
+}
+
+NamedTensors load_file(const std::filesystem::path& path) {
+  return path.extension() == ".safetensors" ? load_safetensors(path.string())
+                                            : load_pytorch_bin(path.string());
+}
+
+/// Reads the files beside `index` that it names.
+NamedTensors load_shards(const std::filesystem::path& index) {
+  const auto shard_of = read_index(index.string());
+  std::map<std::string, std::set<std::string>> names_in;
+  for (const auto& [name, shard] : shard_of)
+    names_in[shard].insert(name);
+  NamedTensors tensors;
+  for (auto& [shard, expected] : names_in) {
+    const auto path = index.parent_path() / shard;
+    for (auto& [name, tensor] : load_file(path)) {
+      expected.erase(name);
+      const auto found = shard_of.find(name);
+      // What the index does not name, as another name of a tied weight, is kept, too.
+      if (found == shard_of.end() || found->second == shard)
+        tensors.emplace_back(name, tensor);
+    }
+    if (!expected.empty()) {
+      throw FormatError("`" + path.string() + "` must hold `" + *expected.begin() + "`, as `" +
+                        index.filename().string() +
+                        "` says, but does not. Download or save both again.");
+    }
+  }
+  return tensors;
+}
+
 } // namespace
 
 NamedTensors load_safetensors(const std::string& path) {
@@ -201,15 +280,16 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   const Entries entries(checkpoint, keys);
   std::vector<std::optional<size_t>> sources;
   std::set<size_t> used;
-  std::set<const void*> loaded;
+  std::map<const void*, size_t> loaded; // for every storage, the first tensor of the model in it
   std::ostringstream mismatches;
-  for (const auto& [name, target] : model) {
+  for (size_t i = 0; i < model.size(); ++i) {
+    const auto& [name, target] = model[i];
     const auto source = entries.find(name);
     sources.push_back(source);
     if (!source)
       continue;
     used.insert(*source);
-    loaded.insert(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl());
+    loaded.try_emplace(storage_of(target), i);
     const auto& tensor = entries[*source];
     if (tensor.sizes() != target.sizes()) {
       mismatches << (mismatches.tellp() > 0 ? "\n" : "") << "`" << name << "` must be of shape "
@@ -219,6 +299,18 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
   }
   if (mismatches.tellp() > 0)
     throw FormatError(mismatches.str());
+  for (size_t i = 0; i < model.size(); ++i) {
+    if (!sources[i])
+      continue;
+    const auto first = loaded.at(storage_of(model[i].second));
+    const auto one = *sources[first], other = *sources[i];
+    if (one != other && are_tied(model[first].second, model[i].second) &&
+        !load_alike(entries[one], entries[other], model[i].second)) {
+      throw FormatError("`" + checkpoint[one].first + "` and `" + checkpoint[other].first +
+                        "` must be equal, as the model ties them, but differ in the checkpoint: "
+                        "it is of a model with untied weights.");
+    }
+  }
   if (used.empty() && !model.empty()) {
     const auto some = [](const NamedTensors& tensors) {
       return tensors.empty() ? "none" : "`" + tensors.front().first + "`, ...";
@@ -234,8 +326,7 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
     auto target = model[i].second;
     if (sources[i]) {
       target.copy_(entries[*sources[i]]);
-    } else if (!is_ignored(model[i].first, keys) &&
-               loaded.count(target.unsafeGetTensorImpl()->storage().unsafeGetStorageImpl()) == 0) {
+    } else if (!is_ignored(model[i].first, keys) && loaded.count(storage_of(target)) == 0) {
       report.missing.push_back(model[i].first);
     }
   }
@@ -248,10 +339,13 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
 
 NamedTensors load_checkpoint(const std::string& directory) {
   const auto folder = std::filesystem::path(directory);
-  if (std::filesystem::exists(folder / "model.safetensors"))
-    return load_safetensors((folder / "model.safetensors").string());
-  if (std::filesystem::exists(folder / "pytorch_model.bin"))
-    return load_pytorch_bin((folder / "pytorch_model.bin").string());
+  for (const auto* name : {"model.safetensors", "pytorch_model.bin"}) {
+    if (std::filesystem::exists(folder / name))
+      return load_file(folder / name);
+    const auto index = folder / (std::string(name) + ".index.json");
+    if (std::filesystem::exists(index))
+      return load_shards(index);
+  }
   throw FileError("`" + directory +
                   "` must hold model.safetensors or pytorch_model.bin, but holds neither.");
 }

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import _C
 from ..file_utils import StrPath
 from .plain_files import load_plain
+from .shards import is_index, read_index
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +22,37 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: StrPath) -> dict[str, Tensor]:
-    """Reads the tensors of a .safetensors file or of a PyTorch checkpoint (zip or legacy format).
+    """Reads the tensors of a .safetensors file, of a PyTorch checkpoint (zip or legacy format), or
+    of the shards that an .index.json names.
 
     Tensors are on the CPU, and memory-mapped if the format allows it.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is damaged, or holds no tensors.
+        FileNotFoundError: The file, or a shard, does not exist.
+        ValueError: A file is damaged, holds no tensors, or lacks one that the index says it holds.
     """
     path = Path(path)
+    return _read_shards(path) if is_index(path) else _read_file(path)
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    shard_of = read_index(index)
+    state: dict[str, Tensor] = {}
+    for shard in sorted(set(shard_of.values())):
+        path = index.with_name(shard)
+        tensors = _read_file(path)
+        for name, named in shard_of.items():
+            if named == shard and name not in tensors:
+                raise ValueError(
+                    f"`{path}` must hold `{name}`, as `{index.name}` says, but does not. Download "
+                    "or save both again."
+                )
+        # What the index does not name, as another name of a tied weight, is kept, too.
+        state |= {n: tensor for n, tensor in tensors.items() if shard_of.get(n, shard) == shard}
+    return state
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"`{path}` must be a checkpoint file, but does not exist.")
     if path.suffix == ".safetensors":

@@ -26,6 +26,7 @@ from ..file_utils import (
     cached_path,
     not_writable,
 )
+from .shards import INDEX_SUFFIX, shards_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,13 @@ MERGES_NAME = "merges.txt"
 SPECIAL_TOKENS_NAME = "special_tokens.txt"
 CORPUS_NAME = "corpus.bin"
 
-_WEIGHTS_NAMES = (SAFETENSORS_NAME, WEIGHTS_NAME)
+# In order of preference: each in one file, or else in shards.
+_WEIGHTS_NAMES = (
+    SAFETENSORS_NAME,
+    SAFETENSORS_NAME + INDEX_SUFFIX,
+    WEIGHTS_NAME,
+    WEIGHTS_NAME + INDEX_SUFFIX,
+)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK_BYTES = 1 << 20
 
@@ -106,6 +113,14 @@ PRETRAINED: dict[str, Pretrained] = {
     )
 }
 
+# Hub ids by names without an owner that users know them by. They are not of 2019: no dictionary of
+# that time has them, and a directory of that name comes first.
+_LATER_NAMES = {
+    "gpt2-large": "openai-community/gpt2-large",
+    "gpt2-xl": "openai-community/gpt2-xl",
+    "distilgpt2": "distilbert/distilgpt2",
+}
+
 
 def archive_map(family: Family, filename: str) -> dict[str, str]:
     """Returns {name: URL of `filename`}: the PRETRAINED_*_ARCHIVE_MAP dictionaries."""
@@ -127,7 +142,8 @@ class ModelFiles:
 
     Attributes:
         config: The JSON configuration.
-        weights: A .safetensors or PyTorch checkpoint; None without `need_weights`.
+        weights: A .safetensors or PyTorch checkpoint, or the index beside its shards; None without
+            `need_weights`.
 
     Example:
         >>> ModelFiles(Path("config.json"), None).config.name
@@ -250,6 +266,7 @@ def resolve_model(
 
     Raises:
         OSError: There are none; the message says what was looked for and where.
+        ValueError: The index of a checkpoint in shards is damaged.
     """
     repository = _hub_repository(name_or_path, family)
     archive = _cached_in_2019(name_or_path, ".tar.gz", cache_dir)
@@ -258,6 +275,8 @@ def resolve_model(
         weights = None
         if need_weights:
             weights = _from_hub(name_or_path, repository, _WEIGHTS_NAMES, cache_dir)
+            for shard in shards_of(weights):
+                _from_hub(name_or_path, repository, (shard,), cache_dir)
         yield ModelFiles(config, weights)
         return
     path = archive or _local_path(name_or_path, cache_dir, family)
@@ -265,7 +284,8 @@ def resolve_model(
     if path.is_dir():
         yield _model_files(path, path, *names)
         return
-    with _extracted(path, sum(names, ()), f"{_either(names[0])} and weights") as folder:
+    contents = f"{_either(names[0])} and weights"
+    with _extracted(path, sum(names, ()), contents, weights=names[1]) as folder:
         yield _model_files(folder, path, *names)
 
 
@@ -279,8 +299,9 @@ def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:
                 f"belongs to {model.family}."
             )
         return model.hub_id
-    if _HUB_ID.fullmatch(name_or_path) and not Path(name_or_path).exists():
-        return name_or_path
+    hub_id = _LATER_NAMES.get(name_or_path, name_or_path)
+    if _HUB_ID.fullmatch(hub_id) and not Path(name_or_path).exists():
+        return hub_id
     return None
 
 
@@ -345,7 +366,8 @@ def _names(family: Family) -> str:
 
 
 def _either(names: tuple[str, ...]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
+    """Words for a message; an index goes without saying."""
+    return " or ".join(f"`{name}`" for name in names if not name.endswith(INDEX_SUFFIX))
 
 
 def _first_of(names: tuple[str, ...], folder: Path, origin: Path) -> Path:
@@ -365,7 +387,16 @@ def _model_files(
     present = [name for name in weights if (folder / name).is_file()]
     if len(present) > 1:
         logger.warning("`%s` holds %s; %s is loaded.", origin, " and ".join(present), present[0])
-    return ModelFiles(config, _first_of(weights, folder, origin) if weights else None)
+    if not weights:
+        return ModelFiles(config, None)
+    chosen = _first_of(weights, folder, origin)
+    for shard in shards_of(chosen):
+        if not (folder / shard).is_file():
+            raise FileNotFoundError(
+                f"`{origin}` must contain `{shard}`, which its `{chosen.name}` names, but does "
+                "not. Put the file there, or pass another path."
+            )
+    return ModelFiles(config, chosen)
 
 
 def _is_archive(path: Path) -> bool:
@@ -377,25 +408,35 @@ def _is_archive(path: Path) -> bool:
 
 
 @contextmanager
-def _extracted(archive: Path, names: tuple[str, ...], contents: str) -> Iterator[Path]:
-    """Yields a temporary folder with the files of these names in a .tar.gz archive.
+def _extracted(
+    archive: Path, names: tuple[str, ...], contents: str, weights: tuple[str, ...] = ()
+) -> Iterator[Path]:
+    """Yields a temporary folder with the files of these names in a .tar.gz archive, and the shards
+    of the first of `weights` that is there.
 
     They are at its top or, as `tar czf model.tar.gz model` puts them, in one folder of it.
     """
     with TemporaryDirectory(prefix="ptbert-") as temporary:
         top = Path(temporary)
         _extract(archive, top, names, contents)
-        folders = sorted(path for path in top.iterdir() if path.is_dir())
-        if not folders or any(path.is_file() for path in top.iterdir()):
-            yield top
-            return
-        if len(folders) > 1:
-            raise OSError(
-                f"`{archive}` must contain {contents} once, but does in the folders "
-                f"{', '.join(f'`{path.name}`' for path in folders)}. Extract it, and pass one of "
-                "them."
-            )
-        yield folders[0]
+        folder = _only_folder(archive, top, contents)
+        present = [folder / name for name in weights if (folder / name).is_file()]
+        if present and (shards := shards_of(present[0])):
+            # Again from the start: in the archive they may come before their index.
+            _extract(archive, top, tuple(shards), contents)
+        yield folder
+
+
+def _only_folder(archive: Path, top: Path, contents: str) -> Path:
+    folders = sorted(path for path in top.iterdir() if path.is_dir())
+    if not folders or any(path.is_file() for path in top.iterdir()):
+        return top
+    if len(folders) > 1:
+        raise OSError(
+            f"`{archive}` must contain {contents} once, but does in the folders "
+            f"{', '.join(f'`{path.name}`' for path in folders)}. Extract it, and pass one of them."
+        )
+    return folders[0]
 
 
 def _extract(archive: Path, folder: Path, names: tuple[str, ...], contents: str) -> None:

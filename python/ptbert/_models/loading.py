@@ -52,9 +52,9 @@ class PretrainedModel(nn.Module):
 
         Args:
             pretrained_model_name_or_path: A folder with a configuration (config.json, or its name
-                in the 2019 library) and model.safetensors or pytorch_model.bin; a .tar.gz archive
-                of these files, or its URL; a name such as "bert-base-uncased", or an id of the
-                Hugging Face Hub.
+                in the 2019 library) and model.safetensors or pytorch_model.bin, or one of them in
+                shards with its .index.json; a .tar.gz archive of these files, or its URL; a name
+                such as "bert-base-uncased", or an id of the Hugging Face Hub.
             *inputs: Further arguments of the class, after `config`.
             state_dict: Weights to load instead of a file.
             cache_dir: Where downloads are kept.
@@ -65,7 +65,8 @@ class PretrainedModel(nn.Module):
 
         Raises:
             OSError: The name or path cannot be resolved, or a file is missing.
-            ValueError: A file is damaged, or a weight has another shape than the model's.
+            ValueError: A file is damaged, a weight has another shape than the model's, or two
+                weights differ that are one in the model.
         """
         with resolve_model(
             pretrained_model_name_or_path,

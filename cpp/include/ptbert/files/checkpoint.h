@@ -24,8 +24,10 @@ NamedTensors load_safetensors(const std::string& path);
 /// 1.6 the message says how to convert them.
 NamedTensors load_pytorch_bin(const std::string& path);
 
-/// Reads model.safetensors, or else pytorch_model.bin, from `directory`. Throws FileError when
-/// there is neither.
+/// Reads model.safetensors, or else pytorch_model.bin, from `directory`. In place of either there
+/// may be its shards with their index, as model.safetensors.index.json: each is read once. Throws
+/// FileError when there is neither or a shard is missing, FormatError when the index is invalid,
+/// names a file elsewhere, or names a weight that the shard does not hold.
 NamedTensors load_checkpoint(const std::string& directory);
 
 /// The names that did not match when weights were loaded.
@@ -37,7 +39,8 @@ struct LoadReport {
 };
 
 /// Copies `checkpoint` into the tensors of `model` by name, after renaming its keys by `keys`.
-/// Throws FormatError naming all tensors whose shapes differ, before anything is copied.
+/// Throws FormatError, before anything is copied, naming all tensors whose shapes differ, or two
+/// entries that differ although the model ties their tensors.
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
                         const KeyMap& keys);
 
