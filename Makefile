@@ -1,9 +1,9 @@
-# make demo, make test: everything they need is made in .venv and build/.
+# make demo, make demo-gpt2, make test: everything they need is made in .venv and build/.
 
 PYTHON ?= python3
 # Installed unless PYTHON has a torch already.
 TORCH ?= torch==2.13.0
-# A sentence for `make demo` to classify.
+# A sentence for `make demo` to classify, or a beginning for `make demo-gpt2` to continue.
 export TEXT ?=
 # The folder with vocab/ and glue/, for `make bench`.
 DATA ?= ../shared/data
@@ -21,7 +21,7 @@ CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/c
   'tests/fuzz/*.h' 'tests/fuzz/*.cpp' 'examples/cpp/*.cpp')
 BUILD_FILES := $(shell find cpp cmake tests/cpp examples/cpp -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: build demo test test-cpp test-py test-sanitized fuzz bench lint format stubs clean
+.PHONY: build demo demo-gpt2 test test-cpp test-py test-sanitized fuzz bench lint format stubs clean
 
 build: $(BUILD)/.built
 
@@ -53,6 +53,9 @@ $(BUILD)/.tests-built: $(BUILD)/.built
 
 demo: build
 	$(BIN)/python examples/demo.py --text "$$TEXT"
+
+demo-gpt2: build
+	$(BIN)/python examples/demo_gpt2.py --text "$$TEXT"
 
 test: lint test-cpp test-py
 

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import demo_data
 import glue
 import run_classifier
 import training
+from demo_phases import Phases
 from ptbert import BertForSequenceClassification, BertTokenizer
 from training import Batches
 
@@ -46,28 +46,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--retrain", action="store_true", help="train again, even with a model")
     parser.add_argument("--no_cuda", action="store_true", help="run on the CPU even with a GPU")
     return parser.parse_args(argv)
-
-
-class Phases:
-    """Announces the phases of the demo and keeps their times."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, title: str) -> Iterator[None]:
-        """Time what is done inside."""
-        print(f"\n=== {title}", flush=True)
-        begin = time.perf_counter()
-        yield
-        self._seconds[title] = time.perf_counter() - begin
-        print(f"    took {self._seconds[title]:.1f} s", flush=True)
-
-    def print_table(self) -> None:
-        """Print the time of each phase."""
-        print("\n=== Time")
-        for title, seconds in [*self._seconds.items(), ("Total", sum(self._seconds.values()))]:
-            print(f"{title:<44} {seconds:7.1f} s")
 
 
 def locate_model() -> Path:

@@ -1,4 +1,4 @@
-"""The C++ example gives the logits of the Python model saved in the same folder."""
+"""The C++ examples give what the Python model saved in the same folder gives."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ from safetensors.torch import save_file
 import ptbert
 from support import GOLDEN, REPOSITORY, assert_close, seed_weights
 
-CLASSIFY = REPOSITORY / "build" / "release" / "examples" / "cpp" / "classify"
+EXAMPLES = REPOSITORY / "build" / "release" / "examples" / "cpp"
+CLASSIFY, GENERATE = EXAMPLES / "classify", EXAMPLES / "generate"
 FOLDER = GOLDEN / "checkpoints" / "classifier"
 TEXTS = ["The boats sailed quietly.", "The Sea is quick!"]
 
 pytestmark = pytest.mark.skipif(
-    not CLASSIFY.is_file(), reason="examples/cpp/classify is not built: see PTBERT_BUILD_TESTS"
+    not (CLASSIFY.is_file() and GENERATE.is_file()),
+    reason="examples/cpp is not built: see PTBERT_BUILD_TESTS",
 )
 
 
+def run(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [str(argument) for argument in (program, *arguments)]
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
+
+
 def classify(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [str(argument) for argument in (CLASSIFY, *arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run(CLASSIFY, *arguments)
 
 
 def logits_of_cpp(folder: Path, texts: list[str]) -> torch.Tensor:
@@ -117,4 +125,74 @@ def test_too_long_text(folder: Path, model: ptbert.BertForSequenceClassification
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     result = classify(folder, "boat " * 30)
     assert "must hold at most 24 tokens a row" in result.stderr
+    assert result.returncode == 1
+
+
+VOCABULARY = REPOSITORY / "tests" / "data" / "gpt2"
+PROMPT = "The sea 海 "
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> ptbert.GPT2LMHeadModel:
+    """A GPT-2 with random weights, saved in a folder with its vocabulary."""
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(VOCABULARY / name, tmp_path)
+    tokens = len(json.loads((VOCABULARY / "vocab.json").read_text(encoding="utf-8")))
+    config = ptbert.GPT2Config(tokens, n_positions=24, n_ctx=24, n_embd=16, n_layer=2, n_head=4)
+    model = ptbert.GPT2LMHeadModel(config)
+    seed_weights(model)
+    config.to_json_file(str(tmp_path / "config.json"))
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    return model.eval()
+
+
+def continuation(model: ptbert.GPT2LMHeadModel, tokens: int, seed: int) -> str:
+    """What the example should write, from Python."""
+    tokenizer = ptbert.GPT2Tokenizer(VOCABULARY / "vocab.json", VOCABULARY / "merges.txt")
+    (generated,) = model.generate(
+        tokenizer.encode(PROMPT),
+        max_new_tokens=tokens,
+        temperature=0.8,
+        top_p=0.95,
+        stop_ids=[tokenizer.encoder["<|endoftext|>"]],
+        sliding_window=True,
+        seed=seed,
+    )
+    return tokenizer.decode(generated.ids, clean_up_tokenization_spaces=False)
+
+
+@pytest.mark.parametrize(("tokens", "seed"), [(12, 1), (60, 2), (60, 3)])
+def test_text_is_that_of_python(
+    tmp_path: Path, writer: ptbert.GPT2LMHeadModel, tokens: int, seed: int
+) -> None:
+    result = run(GENERATE, tmp_path, PROMPT, tokens, seed)
+    assert result.stderr == ""
+    assert result.returncode == 0
+    assert result.stdout == PROMPT + continuation(writer, tokens, seed) + "\n"
+
+
+def test_writer_has_defaults(tmp_path: Path, writer: ptbert.GPT2LMHeadModel) -> None:
+    assert run(GENERATE, tmp_path, PROMPT).stdout == PROMPT + continuation(writer, 100, 1) + "\n"
+
+
+def test_usage_of_writer() -> None:
+    result = run(GENERATE, VOCABULARY)
+    assert result.stderr == "usage: generate FOLDER PROMPT [TOKENS [SEED]]\n"
+    assert result.returncode == 1
+
+
+def test_writer_needs_a_gpt2_model(tmp_path: Path, writer: ptbert.GPT2LMHeadModel) -> None:
+    state = writer.state_dict()
+    del state["transformer.h.1.mlp.c_fc.bias"]
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    result = run(GENERATE, tmp_path, PROMPT)
+    assert result.stderr == (
+        "The checkpoint lacks `transformer.h.1.mlp.c_fc.bias`: it is no GPT-2 model.\n"
+    )
+    assert result.returncode == 1
+
+
+def test_writer_needs_a_prompt(tmp_path: Path, writer: ptbert.GPT2LMHeadModel) -> None:
+    result = run(GENERATE, tmp_path, "")
+    assert result.stderr.startswith("`input_ids` must hold at least one token a prompt")
     assert result.returncode == 1
