@@ -10,26 +10,33 @@ import torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that every fine-tuning script has."""
+    """Add the flags that every script that fine-tunes BERT has."""
     add = parser.add_argument
     add("--bert_model", required=True, help="shortcut name, folder or archive of a pretrained BERT")
-    add("--output_dir", required=True, type=Path, help="folder for the model and the results")
-    add("--cache_dir", help="folder for downloaded models")
     add("--feature_cache_dir", type=Path, help="folder for cached features; default: by the data")
     add("--do_train", action="store_true", help="fine-tune the model")
     add("--do_lower_case", action="store_true", help="give this for an uncased model")
+    add("--pad_to_max_seq_length", action="store_true", help="pad to the limit, not per batch")
+    add("--no_length_buckets", action="store_true", help="mix all lengths in a training batch")
+    add_training_arguments(parser)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) -> None:
+    """Add the flags that every script that trains has; `defaults` replaces values below."""
+    add = parser.add_argument
+    add("--output_dir", required=True, type=Path, help="folder for the model and the results")
+    add("--cache_dir", help="folder for downloaded models")
     add("--overwrite_output_dir", action="store_true", help="train into a folder that is not empty")
     add("--train_batch_size", type=int, default=32, help="examples per optimizer step")
-    add("--learning_rate", type=float, default=5e-5, help="peak learning rate of BertAdam")
+    add("--learning_rate", type=float, default=5e-5, help="peak learning rate")
     add("--num_train_epochs", type=float, default=3.0, help="passes over the training data")
     add("--warmup_proportion", type=float, default=0.1, help="share of the steps that warm up")
     add("--gradient_accumulation_steps", type=int, default=1, help="batches per optimizer step")
-    add("--pad_to_max_seq_length", action="store_true", help="pad to the limit, not per batch")
-    add("--no_length_buckets", action="store_true", help="mix all lengths in a training batch")
     add("--seed", type=int, default=42, help="the same seed gives the same run")
     add_device_arguments(parser)
     add("--fp16", action="store_true", help="not in this version yet")
     add("--loss_scale", type=float, default=0.0, help="not in this version yet")
+    parser.set_defaults(**defaults)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,8 +18,6 @@ from inputs import Batch
 from ptbert import BertForSequenceClassification, BertTokenizer
 from training import Batches, TrainingLog
 
-RESULTS_NAME = "eval_results.txt"
-
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -125,13 +123,6 @@ def evaluate(
     return metrics | {"eval_loss": glue.task_loss(task, logits, labels).item()}
 
 
-def write_results(directory: Path, results: dict[str, float | None]) -> None:
-    """Write eval_results.txt, and print it."""
-    lines = "".join(f"{key} = {results[key]}\n" for key in sorted(results))
-    (directory / RESULTS_NAME).write_text(lines, encoding="utf-8")
-    print(f"***** Results in {directory / RESULTS_NAME} *****\n{lines}", end="")
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -151,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for (name, _), directory in zip(task.dev_files, output_dirs(args, task), strict=True):
             metrics = evaluate(args, task, model, tokenizer, name)
             progress = {"global_step": log.global_step, "loss": log.mean_loss}
-            write_results(directory, {**metrics, **progress})
+            training.write_results(directory, {**metrics, **progress})
 
 
 if __name__ == "__main__":

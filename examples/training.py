@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +20,12 @@ import torch
 import inputs
 import progress
 from inputs import Batch
-from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam, BertTokenizer
+from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertAdam
 from ptbert.file_utils import SAFETENSORS_NAME
 
 logger = logging.getLogger(__name__)
 
+RESULTS_NAME = "eval_results.txt"
 ARGUMENTS_NAME = "training_args.bin"
 # Read rather than WEIGHTS_NAME, here or in transformers.
 OTHER_WEIGHTS = (SAFETENSORS_NAME, f"{SAFETENSORS_NAME}.index.json", f"{WEIGHTS_NAME}.index.json")
@@ -35,6 +36,7 @@ MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
 
 Row = TypeVar("Row")
 Example = TypeVar("Example", bound=inputs.Encoded)
+MakeOptimizer = Callable[[torch.nn.Module, int], torch.optim.Optimizer]
 BatchLoss = Callable[[torch.nn.Module, Batch], torch.Tensor]
 
 
@@ -165,6 +167,8 @@ class TrainingOptions:
     """Share of all steps over which the learning rate rises."""
     accumulation_steps: int = 1
     """Batches whose gradients are averaged for one step."""
+    max_grad_norm: float = 0.0
+    """L2 norm to which the gradients are clipped, all of them together; 0 leaves them."""
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> TrainingOptions:
@@ -232,6 +236,9 @@ def fit(
     batch_loss: BatchLoss,
     options: TrainingOptions,
     exclude: str | None = None,
+    *,
+    new_optimizer: MakeOptimizer | None = None,
+    after_step: Callable[[TrainingLog], None] | None = None,
 ) -> TrainingLog:
     """Train the model in place.
 
@@ -242,8 +249,10 @@ def fit(
         model: The model to train.
         batches: The training data.
         batch_loss: Computes the loss of one batch.
-        options: Learning rate, epochs, warm-up and accumulation.
+        options: Learning rate, epochs, warm-up, accumulation and clipping.
         exclude: Parameters with this in their name are not trained.
+        new_optimizer: Makes the optimizer for the model and a number of steps; `None` for BertAdam.
+        after_step: Called after each step; it may use the model.
     """
     parts = options.accumulation_steps
     steps_per_epoch = len(batches) // parts
@@ -253,7 +262,10 @@ def fit(
             f"{len(batches)} batches, {parts} per step, for {options.epochs} epochs "
             "do not make one training step; give more data, smaller batches or more epochs."
         )
-    optimizer = make_optimizer(model, options, total_steps, exclude)
+    if new_optimizer is None:
+        optimizer: torch.optim.Optimizer = make_optimizer(model, options, total_steps, exclude)
+    else:
+        optimizer = new_optimizer(model, total_steps)
     log = TrainingLog()
     model.train()
     epochs = math.ceil(total_steps / steps_per_epoch)
@@ -267,17 +279,35 @@ def fit(
                 loss.backward()
                 step_loss += loss.item()
                 if number % parts == 0:
+                    if options.max_grad_norm > 0:
+                        torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
                     optimizer.step()
                     optimizer.zero_grad()
                     log.losses.append(step_loss)
                     step_loss = 0.0
                     bar.set_postfix(loss=log.mean_loss, refresh=False)
                     bar.update()
+                    if after_step is not None:
+                        after_step(log)
+                        model.train()
     return log
 
 
+def write_results(directory: Path, results: dict[str, float | None]) -> None:
+    """Write eval_results.txt, and print it."""
+    lines = "".join(f"{key} = {results[key]}\n" for key in sorted(results))
+    (directory / RESULTS_NAME).write_text(lines, encoding="utf-8")
+    print(f"***** Results in {directory / RESULTS_NAME} *****\n{lines}", end="")
+
+
+class Tokenizer(Protocol):
+    """A tokenizer of any family."""
+
+    def save_vocabulary(self, vocab_path: str, /) -> object: ...
+
+
 def save(
-    model: torch.nn.Module, tokenizer: BertTokenizer, args: argparse.Namespace, directory: Path
+    model: torch.nn.Module, tokenizer: Tokenizer, args: argparse.Namespace, directory: Path
 ) -> None:
     """Write a folder that `from_pretrained` reads, and the arguments of the run.
 

@@ -1,4 +1,4 @@
-"""A tiny BERT folder, and small data files, for the tests of the example scripts."""
+"""Folders of tiny models, and small data files, for the tests of the example scripts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import ptbert
+from ptbert.tokenization_gpt2 import bytes_to_unicode
 
 TOKENS = """
 [PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog bird sat ran on mat good bad ##s ##ing play who
@@ -37,6 +38,42 @@ def write_model(folder: Path, dropout: float = 0.0) -> Path:
     torch.save(model.state_dict(), folder / ptbert.WEIGHTS_NAME)
     config.to_json_file(str(folder / ptbert.CONFIG_NAME))
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    return folder
+
+
+def write_gpt2(folder: Path, **fields: Any) -> Path:
+    """A folder with a GPT-2 of random weights, always the same; each byte is a token, and a few
+    words are."""
+    merges = ["t h", "th e", "Ġ the", "Ġ c", "Ġc a", "Ġca t"]
+    tokens = [*bytes_to_unicode().values(), *(merge.replace(" ", "") for merge in merges)]
+    return _write_gpt(folder, "GPT2", [*tokens, "<|endoftext|>"], merges, fields)
+
+
+def write_gpt(folder: Path, **fields: Any) -> Path:
+    """A folder with a GPT of random weights, always the same; each letter is a token, and a few
+    words are."""
+    letters = "abcdefghijklmnopqrstuvwxyz.,!?'"
+    merges = ["t h", "th e</w>", "c a", "ca t</w>", "n o", "no t</w>", "d o</w>"]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    return _write_gpt(folder, "OpenAIGPT", ["<unk>", *tokens], merges, {"afn": "gelu", **fields})
+
+
+def _write_gpt(
+    folder: Path, family: str, tokens: list[str], merges: list[str], fields: dict[str, Any]
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"n_positions": 64, "n_ctx": 64, "n_embd": 32, "n_layer": 2, "n_head": 4}
+    dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    known = {**sizes, **dropout, "initializer_range": 0.2, **fields}
+    config = getattr(ptbert, f"{family}Config")(len(tokens), **known)
+    torch.manual_seed(1)
+    model = getattr(ptbert, f"{family}LMHeadModel")(config)
+    torch.save(model.state_dict(), folder / ptbert.WEIGHTS_NAME)
+    config.to_json_file(str(folder / ptbert.CONFIG_NAME))
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    write_lines(folder / "merges.txt", ["#version: 0.2", *merges])
     return folder
 
 
