@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-import plain_bert
+import plain_models
 import ptbert
 from support import REPOSITORY, TINY_CONFIG
 
@@ -26,7 +27,7 @@ def seeded() -> Iterator[None]:
 @pytest.fixture
 def plain_paths() -> Iterator[None]:
     """Keeps the test on the plain paths."""
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         yield
 
 
@@ -39,16 +40,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=plain_bert.CLASSES)
+@pytest.fixture(params=plain_models.CLASSES)
 def class_name(request: pytest.FixtureRequest) -> str:
     """One of the models that have a counterpart in plain PyTorch."""
     return str(request.param)
 
 
 @pytest.fixture
-def pair(class_name: str, tiny_config: ptbert.BertConfig) -> tuple[Any, Any]:
+def pair(class_name: str) -> tuple[Any, Any]:
     """A tiny model, never called, and its counterpart in plain PyTorch, in training mode."""
-    return plain_bert.make_pair(class_name, tiny_config)
+    return plain_models.make_pair(class_name)
+
+
+@pytest.fixture
+def ids(class_name: str) -> tuple[Tensor, ...]:
+    """All that the model must be given, by position."""
+    return plain_models.ids(class_name)
 
 
 @pytest.fixture

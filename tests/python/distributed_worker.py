@@ -19,19 +19,18 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-import plain_bert
-from ptbert import BertConfig
-from support import TINY_CONFIG, assert_close, seeded_ids
+import plain_models
+from plain_models import loss_of, part_of, put
+from support import assert_close, seeded_ids
 
 PROCESSES = 2
 ROWS = 4
-SEQUENCE, QUESTION = plain_bert.CLASSES
 Batch = dict[str, Tensor]
 
 
 def make_pair(class_name: str, changed: bool = False) -> tuple[Any, Any]:
     """A model and its counterpart in plain PyTorch without dropout, the same in every process."""
-    pair = plain_bert.make_pair(class_name, BertConfig.from_dict(TINY_CONFIG))
+    pair = plain_models.make_pair(class_name)
     for tree in pair:
         tree.eval()
         if changed:
@@ -42,9 +41,10 @@ def make_pair(class_name: str, changed: bool = False) -> tuple[Any, Any]:
 def change(tree: Any) -> None:
     """Replaces a part and adds a hook."""
     torch.manual_seed(0)
-    parts = nn.Linear(37, 8), nn.Tanh(), nn.Linear(8, 32)
-    tree.bert.encoder.layer[1].output.dense = nn.Sequential(*parts)
-    tree.bert.encoder.layer[0].register_forward_hook(double)
+    inner = part_of(tree, "inner", 1).bias.numel()
+    parts = nn.Linear(inner, 8), nn.Tanh(), nn.Linear(8, 32)
+    put(tree, "dense", nn.Sequential(*parts), 1)
+    part_of(tree, "feed_forward").register_forward_hook(double)
 
 
 def double(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -52,10 +52,17 @@ def double(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
 
 
 def whole_batch(class_name: str) -> Batch:
-    """Padded rows and their labels."""
+    """Padded rows and their labels, as many in every part of the batch."""
+    if "GPT" in class_name:
+        named = ("input_ids", "mc_token_ids")
+        batch = dict(zip(named, plain_models.ids(class_name, ROWS, 6), strict=False))
+        batch["lm_labels"] = batch["input_ids"]
+        if "mc_token_ids" in batch:
+            batch["mc_labels"] = torch.tensor([0, 1, 1, 0])
+        return batch
     ids = seeded_ids("ids", (ROWS, 6), 1, 99)
     mask = (torch.arange(6) < torch.tensor([[6], [3], [5], [4]])).long()
-    if class_name == QUESTION:
+    if class_name == "BertForQuestionAnswering":
         labels = {"start_positions": torch.tensor([1, 2, 0, 1])}
         labels["end_positions"] = torch.tensor([2, 2, 3, 1])
     else:
@@ -89,22 +96,22 @@ def assert_gradients(model: nn.Module, expected: dict[str, Tensor | None]) -> No
 def compare_gradients(class_name: str, changed: bool, **options: Any) -> None:
     """Compares DistributedDataParallel with plain PyTorch on the whole batch."""
     model, plain = make_pair(class_name, changed)
-    plain(**whole_batch(class_name)).backward()
+    loss_of(plain(**whole_batch(class_name))).backward()
     wrapped = DistributedDataParallel(model, **options)
     for _ in range(2):
         model.zero_grad()
-        wrapped(**part(whole_batch(class_name))).backward()
+        loss_of(wrapped(**part(whole_batch(class_name)))).backward()
         assert_gradients(model, gradients(plain))
 
 
 def compare_accumulated(class_name: str, **options: Any) -> None:
     """As `compare_gradients`, for two steps of which only the second is synchronised."""
     model, plain = make_pair(class_name)
-    plain(**whole_batch(class_name)).backward()
+    loss_of(plain(**whole_batch(class_name))).backward()
     wrapped = DistributedDataParallel(model, **options)
     for index in range(2):
         with wrapped.no_sync() if index == 0 else nullcontext():
-            (wrapped(**part(part(whole_batch(class_name)), 2, index)) / 2).backward()
+            (loss_of(wrapped(**part(part(whole_batch(class_name)), 2, index))) / 2).backward()
     assert_gradients(model, gradients(plain))
 
 
@@ -113,7 +120,7 @@ def train(model: nn.Module, batch: Batch) -> Iterable[Tensor]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
-        model(**batch).backward()
+        loss_of(model(**batch)).backward()
         optimizer.step()
     return model.parameters()
 
@@ -123,7 +130,7 @@ def compare_parameters(class_name: str, changed: bool) -> None:
     model, plain = make_pair(class_name, changed)
     sharded = copy.deepcopy(model)
     mesh = init_device_mesh("cpu", (PROCESSES,))
-    for layer in sharded.bert.encoder.layer:
+    for layer in part_of(sharded, "blocks"):
         fully_shard(layer, mesh=mesh)
     fully_shard(sharded, mesh=mesh)
     whole = whole_batch(class_name)
@@ -141,12 +148,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "static_graph": {"static_graph": True},
 }
 CHECKS: dict[str, Callable[[], None]] = {}
-for name in plain_bert.CLASSES:
+for name in plain_models.CLASSES:
     for label, options in OPTIONS.items():
         # By default all parameters must get gradients; an unused pooler would not.
-        if name == SEQUENCE or options:
+        if name not in plain_models.WITH_UNUSED_PARTS or options:
             CHECKS[f"{name}-{label}"] = partial(compare_gradients, name, False, **options)
-    unused = OPTIONS["no_options" if name == SEQUENCE else "find_unused_parameters"]
+    has_unused = name in plain_models.WITH_UNUSED_PARTS
+    unused = OPTIONS["find_unused_parameters" if has_unused else "no_options"]
     CHECKS[f"{name}-changed"] = partial(compare_gradients, name, True, **unused)
     CHECKS[f"{name}-no_sync"] = partial(compare_accumulated, name, **unused)
     CHECKS[f"{name}-sharded"] = partial(compare_parameters, name, False)
@@ -175,7 +183,7 @@ def run(rank: int, folder: str) -> None:
 
 def step(model: nn.Module, batch: Batch) -> list[Any]:
     """The loss and the gradients, as lists, which pass through a pipe."""
-    loss = model(**batch)
+    loss = loss_of(model(**batch))
     loss.backward()
     return [loss.item(), *(g if g is None else g.tolist() for g in gradients(model).values())]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import plain_bert
+import plain_models
 import ptbert
 from ptbert import BertConfig
 from support import TINY_CONFIG, assert_close, seed_weights
@@ -69,7 +69,7 @@ def run(model: Any, *inputs: Tensor | None) -> tuple[Tensor, list[Tensor]]:
 def assert_paths_agree(model: Any, *inputs: Tensor | None, atol: float = 1e-5) -> None:
     """Fails unless the fast and the plain path give equal logits and gradients."""
     logits, gradients = run(model, *inputs)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         expected_logits, expected_gradients = run(model, *inputs)
     assert_close(logits, expected_logits, atol)
     norm = float(torch.cat([g.flatten() for g in expected_gradients]).norm())

@@ -1,22 +1,13 @@
-"""BERT in plain PyTorch, with the names and the state-dict keys of ptbert's classes.
-
-What users do to ptbert's models is done to these as well, and both must agree.
-"""
+"""BERT in plain PyTorch, with the names and the state-dict keys of ptbert's classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-import ptbert
-from model_cases import CASES_BY_KEY, flat_outputs, model_inputs, model_labels
 from ptbert import BertConfig
-from ptbert.utils import enable_fast_paths, fast_paths_enabled
-from support import assert_close, seed_weights
 
 
 class Embeddings(nn.Module):
@@ -197,120 +188,3 @@ class QuestionAnswering(nn.Module):
             for logits, positions in ((start, start_positions), (end, end_positions))
         ]
         return (losses[0] + losses[1]) / 2
-
-
-CLASSES = ["BertForSequenceClassification", "BertForQuestionAnswering"]
-
-
-def make_pair(class_name: str, config: BertConfig) -> tuple[Any, Any]:
-    """A model and its counterpart in plain PyTorch, of equal weights, in training mode."""
-    model: Any
-    plain: nn.Module
-    if class_name == "BertForSequenceClassification":
-        model, plain = (
-            ptbert.BertForSequenceClassification(config, 3),
-            SequenceClassification(config, 3),
-        )
-    else:
-        model, plain = ptbert.BertForQuestionAnswering(config), QuestionAnswering(config)
-    for tree in (model, plain):
-        seed_weights(tree)
-    return model, plain
-
-
-def batch(class_name: str) -> dict[str, Tensor]:
-    """Three padded rows."""
-    return model_inputs(CASES_BY_KEY[f"{class_name}/full"])
-
-
-def labels(class_name: str) -> dict[str, Tensor]:
-    return model_labels(CASES_BY_KEY[f"{class_name}/full"])
-
-
-@contextmanager
-def plain_paths() -> Iterator[None]:
-    """A context in which models compute and draw random numbers as plain PyTorch does."""
-    before = fast_paths_enabled()
-    enable_fast_paths(False)
-    try:
-        yield
-    finally:
-        enable_fast_paths(before)
-
-
-@contextmanager
-def evaluating(*models: nn.Module) -> Iterator[None]:
-    """A context in which all modules are in evaluation mode; restores their modes at the end."""
-    before = [(module, module.training) for model in models for module in model.modules()]
-    for model in models:
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
-
-
-def outputs_of(model: Any, class_name: str) -> list[Tensor]:
-    """The model's output for the batch; on the plain path dropout is equal in every call."""
-    torch.manual_seed(1)
-    return flat_outputs(model(**batch(class_name)))
-
-
-def gradients_of(model: Any, class_name: str) -> dict[str, Tensor | None]:
-    """The gradients of the loss; the model's `grad`s are cleared again."""
-    model.zero_grad()
-    torch.manual_seed(1)
-    model(**batch(class_name), **labels(class_name)).backward()
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    model.zero_grad()
-    return gradients
-
-
-def assert_agree(model: Any, plain: Any, class_name: str, atol: float = 1e-5) -> None:
-    """Fails unless both give equal outputs and gradients: as they are, on the plain paths, where
-    dropout draws alike in both, and without dropout on the fast paths."""
-    with plain_paths():
-        assert_same(model, plain, class_name, atol)
-    with evaluating(model, plain):
-        assert_same(model, plain, class_name, atol, relative=True)
-
-
-def assert_same(
-    model: Any, plain: Any, class_name: str, atol: float, relative: bool = False
-) -> None:
-    """Fails unless both give equal outputs and gradients; `relative` to those larger than one."""
-    outputs, expected = outputs_of(model, class_name), outputs_of(plain, class_name)
-    assert len(outputs) == len(expected)
-    for output, other in zip(outputs, expected, strict=True):
-        assert output.dtype == other.dtype
-        assert_close(output, other, atol)
-    actual, wanted = gradients_of(model, class_name), gradients_of(plain, class_name)
-    assert set(actual) == set(wanted)
-    for name, gradient in wanted.items():
-        mine = actual[name]
-        if gradient is None or mine is None:
-            assert gradient is None, name
-            assert mine is None, name
-        else:
-            scale = max(1.0, float(gradient.abs().max())) if relative else 1.0
-            assert_close(mine, gradient, atol * scale)
-
-
-def batch_and_labels(class_name: str) -> dict[str, Tensor]:
-    return {**batch(class_name), **labels(class_name)}
-
-
-def gradients(tree: nn.Module) -> list[Tensor | None]:
-    return [parameter.grad for parameter in tree.parameters()]
-
-
-def assert_all_close(
-    actual: Iterable[Tensor | None], expected: Iterable[Tensor | None], atol: float = 1e-5
-) -> None:
-    """Compares tensors, relative to those larger than one; None is equal to None."""
-    for left, right in zip(actual, expected, strict=True):
-        assert (left is None) == (right is None)
-        if left is not None and right is not None:
-            assert left.dtype == right.dtype
-            assert_close(left, right, atol * max(1.0, float(right.detach().abs().max())))

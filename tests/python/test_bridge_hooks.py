@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plain_bert
-import ptbert
+import plain_models
 from model_cases import flat_outputs, probe_loss
-from ptbert import BertConfig
+from plain_models import loss_of, part_of, path_of
 from support import assert_close
 
-IDS = torch.tensor([[1, 2, 3]])
 TRUNK = [
     "",
     "bert",
@@ -38,15 +37,49 @@ TRUNK = [
     "bert.pooler",
     "bert.pooler.activation",
 ]
-HEADS = {
-    "BertForSequenceClassification": ["dropout", "classifier"],
-    "BertForQuestionAnswering": ["qa_outputs"],
+GPT2 = [
+    "",
+    "transformer",
+    "transformer.wte",
+    "transformer.wpe",
+    "transformer.drop",
+    "transformer.h.1",
+    "transformer.h.0.attn",
+    "transformer.h.0.attn.c_attn",
+    "transformer.h.0.attn.attn_dropout",
+    "transformer.h.0.mlp",
+    "transformer.h.0.ln_1",
+    "transformer.ln_f",
+    "lm_head",
+    "lm_head.decoder",
+]
+GPT = [
+    "",
+    "transformer",
+    "transformer.tokens_embed",
+    "transformer.h.1",
+    "transformer.h.0.attn",
+    "transformer.h.0.attn.c_proj",
+    "transformer.h.0.mlp",
+    "transformer.h.0.mlp.c_fc",
+    "transformer.h.1.ln_2",
+    "lm_head",
+    "multiple_choice_head",
+    "multiple_choice_head.dropout",
+    "multiple_choice_head.linear",
+]
+PATHS = {
+    "BertForSequenceClassification": [*TRUNK, "dropout", "classifier"],
+    "BertForQuestionAnswering": [*TRUNK, "qa_outputs"],
+    "GPT2LMHeadModel": GPT2,
+    "OpenAIGPTDoubleHeadsModel": GPT,
 }
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     # torch warns for both trees that backward hooks see no gradients of ids or lists.
     pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
+    pytest.mark.filterwarnings("ignore:dropout2d. Received a 3D input"),
     pytest.mark.filterwarnings("ignore:For backward hooks to be called"),
 ]
 
@@ -100,14 +133,15 @@ KINDS: list[Kind] = [
     full_backward_pre,
     full_backward,
 ]
-TAKE_IDS = ["", "bert", "bert.embeddings", "bert.embeddings.word_embeddings"]
+TAKE_IDS = ["", "bert", "bert.embeddings", "bert.embeddings.word_embeddings", "transformer"]
+TAKE_IDS += ["transformer.wte", "transformer.wpe", "transformer.tokens_embed"]
 
 
 def has_effect(class_name: str, path: str, kind: Kind) -> bool:
     """Whether there is anything to change that outputs or gradients of parameters depend on."""
     if class_name == "BertForQuestionAnswering" and path.startswith("bert.pooler"):
         return False
-    if path == "bert.encoder":  # it gives a list
+    if path in ("bert.encoder", "transformer"):  # it gives lists
         return kind not in (full_backward_pre, full_backward)
     return kind is not full_backward or path not in TAKE_IDS
 
@@ -116,7 +150,7 @@ def results(tree: Any, class_name: str) -> Tensor:
     """Outputs, and gradients of a function of them, in one vector."""
     tree.zero_grad()
     torch.manual_seed(1)
-    outputs = flat_outputs(tree(**plain_bert.batch(class_name)))
+    outputs = flat_outputs(tree(**plain_models.batch(class_name)))
     probe_loss(outputs).backward()
     gradients = [parameter.grad for parameter in tree.parameters() if parameter.grad is not None]
     return torch.cat([tensor.detach().flatten() for tensor in outputs + gradients])
@@ -130,30 +164,32 @@ class ByPosition(nn.Module):
         self.model = model
 
     def forward(self, **named: Tensor) -> Any:
-        return self.model(*named.values())
+        names = list(inspect.signature(self.model.forward).parameters)
+        last = max(names.index(name) for name in named)
+        return self.model(*(named.get(name) for name in names[: last + 1]))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
     ("class_name", "path"),
-    [(name, path) for name in plain_bert.CLASSES for path in TRUNK + HEADS[name]],
+    [(name, path) for name, paths in PATHS.items() for path in paths],
 )
 def test_hook_changes_what_it_sees_until_removed(
     class_name: str, path: str, kind: Kind, pair: tuple[Any, Any]
 ) -> None:
     model, plain = (ByPosition(tree) for tree in pair)
-    with plain_bert.evaluating(model, plain):
+    with plain_models.evaluating(model, plain):
         before = results(plain, class_name)
         assert_close(results(model, class_name), before, atol=1e-4)
         handles = [kind(tree.get_submodule(path)) for tree in pair]
         after = results(plain, class_name)
         assert torch.allclose(after, before, atol=0.1) != has_effect(class_name, path, kind)
         assert_close(results(model, class_name), after, atol=1e-4)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         assert_close(results(model, class_name), results(plain, class_name), atol=1e-4)
     for handle in handles:
         handle.remove()
-    with plain_bert.evaluating(model):
+    with plain_models.evaluating(model):
         assert_close(results(model, class_name), before, atol=1e-4)
 
 
@@ -168,15 +204,15 @@ def test_hooks_see_and_change_keyword_arguments(pair: tuple[Any, Any], class_nam
             with_kwargs=True,
         )
         logs.append(log)
-    plain_bert.assert_agree(*pair, class_name)
+    plain_models.assert_agree(*pair, class_name)
     assert_alike(*logs)
     assert list(logs[0][-1][1]) == list(
-        plain_bert.batch(class_name) | plain_bert.labels(class_name)
+        plain_models.batch(class_name) | plain_models.labels(class_name)
     )
     assert not torch.allclose(results(pair[1], class_name), before, atol=0.1)
 
 
-def python_calls(model: Any) -> int:
+def python_calls(model: Any, ids: tuple[Tensor, ...]) -> int:
     """How many Python functions a forward pass enters."""
     count = 0
 
@@ -186,23 +222,25 @@ def python_calls(model: Any) -> int:
 
     sys.setprofile(counting)
     try:
-        model(IDS)
+        model(*ids)
     finally:
         sys.setprofile(None)
     return count
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_fast_path_returns_when_hooks_are_gone(kind: Kind, pair: tuple[Any, Any]) -> None:
+def test_fast_path_returns_when_hooks_are_gone(
+    kind: Kind, pair: tuple[Any, Any], ids: tuple[Tensor, ...]
+) -> None:
     model, _ = pair
-    model(IDS)
-    before = python_calls(model)
+    model(*ids)
+    before = python_calls(model, ids)
     handles = [kind(module) for module in model.modules()]
-    assert python_calls(model) > before + len(handles)
+    assert python_calls(model, ids) > before + len(handles)
     for handle in handles:
         handle.remove()
-    model(IDS)
-    assert python_calls(model) == before
+    model(*ids)
+    assert python_calls(model, ids) == before
 
 
 def listen(tree: nn.Module) -> list[tuple[str, Any]]:
@@ -235,14 +273,16 @@ def assert_alike(actual: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("hooks_before", [False, True])
 def test_hooks_fire_once_in_the_order_of_the_pass(
-    hooks_before: bool, pair: tuple[Any, Any], class_name: str
+    hooks_before: bool, pair: tuple[Any, Any], class_name: str, ids: tuple[Tensor, ...]
 ) -> None:
     logs = []
     for tree in pair:
         if not hooks_before:
-            tree(IDS)
+            tree(*ids)
         log = listen(tree)
-        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
+        given = plain_models.batch_and_labels(class_name)
+        del given["token_type_ids"]  # for which GPT calls its token embeddings again
+        loss_of(tree(**given)).backward()
         logs.append([event for event, _ in log])
     assert logs[0] == logs[1]
     assert len(logs[0]) == len(set(logs[0]))
@@ -256,7 +296,7 @@ def test_hooks_see_what_those_of_plain_pytorch_see(pair: tuple[Any, Any], class_
     logs = [listen(tree) for tree in pair]
     for tree in pair:
         torch.manual_seed(1)
-        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
+        loss_of(tree(**plain_models.batch_and_labels(class_name))).backward()
     for (event, seen), (_, expected) in zip(*logs, strict=True):
         try:
             assert_alike(seen, expected)
@@ -274,36 +314,38 @@ def global_hook(kind: str, hook: Callable[..., Any]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_global_hook_sees_every_node(kind: str, pair: tuple[Any, Any]) -> None:
+def test_global_hook_sees_every_node(
+    kind: str, pair: tuple[Any, Any], ids: tuple[Tensor, ...]
+) -> None:
     model, plain = pair
     model.eval()
     plain.eval()
-    expected = flat_outputs(model(IDS))
-    before = python_calls(model)
+    expected = flat_outputs(model(*ids))
+    before = python_calls(model, ids)
     seen: list[nn.Module] = []
     with global_hook(kind, lambda node, *_: seen.append(node)):
-        for output, other in zip(flat_outputs(model(IDS)), expected, strict=True):
+        for output, other in zip(flat_outputs(model(*ids)), expected, strict=True):
             assert_close(output, other)
-        plain(IDS)
+        plain(*ids)
     names = {module: name for tree in pair for name, module in tree.named_modules()}
     paths = [names[module] for module in seen]
     assert paths[: len(paths) // 2] == paths[len(paths) // 2 :]
     assert len(paths) == 2 * (len(names) // 2 - 1)
-    model(IDS)
-    assert python_calls(model) == before
+    model(*ids)
+    assert python_calls(model, ids) == before
 
 
 def test_global_hook_changes_outputs(pair: tuple[Any, Any], class_name: str) -> None:
     with global_hook("forward_hook", lambda node, inputs, output: changed(output)):
-        plain_bert.assert_agree(*pair, class_name)
+        plain_models.assert_agree(*pair, class_name, relative=True)
     with global_hook("full_backward_pre_hook", lambda node, gradients: changed(gradients)):
-        plain_bert.assert_agree(*pair, class_name)
-    plain_bert.assert_agree(*pair, class_name)
+        plain_models.assert_agree(*pair, class_name, relative=True)
+    plain_models.assert_agree(*pair, class_name)
 
 
-@pytest.mark.parametrize("path", ["bert", "bert.encoder.layer.1", "bert.pooler.dense"])
+@pytest.mark.parametrize("role", ["trunk", "block", "dense"])
 def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
-    path: str, pair: tuple[Any, Any], class_name: str
+    role: str, pair: tuple[Any, Any], class_name: str, ids: tuple[Tensor, ...]
 ) -> None:
     model, plain = pair
 
@@ -311,36 +353,40 @@ def test_exception_in_a_hook_arrives_and_leaves_the_model_usable(
         raise LookupError("of the user")
 
     for _ in range(2):
-        handle = model.get_submodule(path).register_forward_hook(fail)
+        handle = part_of(model, role).register_forward_hook(fail)
         for _ in range(2):
             with pytest.raises(LookupError, match=r"^'?of the user'?$"):
-                model(IDS)
+                model(*ids)
         handle.remove()
-        plain_bert.assert_agree(model, plain, class_name)
+        plain_models.assert_agree(model, plain, class_name)
 
 
-@pytest.mark.parametrize("path", ["bert.encoder.layer.0.intermediate.dense", "bert.pooler.dense"])
+@pytest.mark.parametrize(("role", "block"), [("inner", 0), ("dense", 1)])
 def test_hook_that_is_always_called_hears_of_a_failed_forward(
-    path: str, pair: tuple[Any, Any]
+    role: str, block: int, pair: tuple[Any, Any], class_name: str, ids: tuple[Tensor, ...]
 ) -> None:
+    path = path_of(pair[0], role, block)
+    paths = PATHS[class_name]
     logs = []
     for tree in pair:
         log: list[tuple[str, bool]] = []
         tree.get_submodule(path).weight = nn.Parameter(torch.zeros(1, 1))
-        for name in TRUNK:
+        for name in {*paths, path.rpartition(".")[0]}:
             tree.get_submodule(name).register_forward_hook(
                 lambda *seen, name=name, log=log: log.append((name, seen[-1] is None)),
                 always_call=True,
             )
-        with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
-            tree(IDS)
+        with pytest.raises(RuntimeError, match=r"shapes? .*cannot be multiplied|size of tensor"):
+            tree(*ids)
         logs.append(log)
     assert logs[0] == logs[1]
-    assert {(path.removesuffix(".dense"), True), ("", True)} < set(logs[0])
+    assert {(path.rpartition(".")[0], True), ("", True)} < set(logs[0])
 
 
-@pytest.mark.parametrize("inner", ["", "bert", "bert.encoder.layer.0"])
-def test_hook_may_call_the_model_itself(inner: str, pair: tuple[Any, Any], class_name: str) -> None:
+@pytest.mark.parametrize("role", ["", "trunk", "block"])
+def test_hook_may_call_the_model_itself(
+    role: str, pair: tuple[Any, Any], class_name: str, ids: tuple[Tensor, ...]
+) -> None:
     for tree in pair:
         active: list[nn.Module] = []
 
@@ -350,30 +396,43 @@ def test_hook_may_call_the_model_itself(inner: str, pair: tuple[Any, Any], class
             if active:
                 return None
             active.append(node)
-            called = tree.get_submodule(inner)
-            other = called(*inputs) if inner.endswith("layer.0") else called(IDS + 3)
+            called = part_of(tree, role) if role else tree
+            given = {"": ids, "trunk": ids[:1], "block": inputs}[role]
+            other = flat_outputs(called(*given))[-1].mean()
             active.clear()
-            return output + flat_outputs(other)[-1].mean()
+            if isinstance(output, tuple):
+                return output[0] + other, output[1]
+            return output + other
 
-        tree.bert.encoder.layer[1].register_forward_hook(again)
-    plain_bert.assert_agree(*pair, class_name)
+        part_of(tree, "block", 1).register_forward_hook(again)
+    plain_models.assert_agree(*pair, class_name)
 
 
-def test_hook_may_change_the_model_during_the_pass(tiny_config: BertConfig) -> None:
+@pytest.mark.parametrize(
+    ("class_name", "head"),
+    [
+        ("BertForSequenceClassification", "classifier"),
+        ("GPT2LMHeadModel", "lm_head.decoder"),
+        ("OpenAIGPTDoubleHeadsModel", "lm_head.decoder"),
+    ],
+)
+def test_hook_may_change_the_model_during_the_pass(
+    class_name: str, head: str, ids: tuple[Tensor, ...]
+) -> None:
     """A running pass is not affected by the change; the next one is."""
-    model, _ = plain_bert.make_pair("BertForSequenceClassification", tiny_config)
+    model, _ = plain_models.make_pair(class_name)
     model.eval()
-    before = model(IDS)
+    before = flat_outputs(model(*ids))
 
     def cut(*_: Any) -> None:
         handle.remove()
-        model.classifier = nn.Linear(32, 5)
+        model.set_submodule(head, nn.Linear(32, 5))
         model.num_labels = 5
-        model(IDS)
+        model(*ids)
 
-    handle = model.bert.encoder.layer[0].register_forward_hook(cut)
-    assert_close(model(IDS), before)
-    assert model(IDS).shape == (1, 5)
+    handle = part_of(model, "block").register_forward_hook(cut)
+    assert_close(flat_outputs(model(*ids))[0], before[0])
+    assert flat_outputs(model(*ids))[0].shape == (*before[0].shape[:-1], 5)
 
 
 def test_user_attributes_set_by_hooks_do_not_hide_changes(
@@ -383,19 +442,20 @@ def test_user_attributes_set_by_hooks_do_not_hide_changes(
         node.seen = output
 
     for tree in pair:
-        tree.bert.encoder.layer[0].register_forward_hook(remember)
-    plain_bert.assert_agree(*pair, class_name)
-    assert isinstance(pair[0].bert.encoder.layer[0].seen, Tensor)
+        part_of(tree, "feed_forward").register_forward_hook(remember)
+    plain_models.assert_agree(*pair, class_name)
+    assert isinstance(part_of(pair[0], "feed_forward").seen, Tensor)
     for tree in pair:
-        tree.bert.encoder.layer[0].output.dropout.p = 0.9
-    plain_bert.assert_agree(*pair, class_name)
+        part_of(tree, "dropout").p = 0.9
+    plain_models.assert_agree(*pair, class_name)
 
 
-def test_base_class_of_hooks_is_reached_by_children_called_alone(tiny_config: BertConfig) -> None:
-    model = ptbert.BertModel(tiny_config)
+def test_base_class_of_hooks_is_reached_by_children_called_alone(
+    pair: tuple[Any, Any], ids: tuple[Tensor, ...]
+) -> None:
+    model, _ = pair
     calls: list[str] = []
-    layer: Any = model.encoder.layer[0]  # type: ignore[index]
-    layer.intermediate.register_forward_hook(lambda *_: calls.append("intermediate"))
-    layer(torch.zeros(1, 3, 32), None)
-    model(IDS)
-    assert calls == ["intermediate"] * 2
+    part_of(model, "feed_forward").register_forward_hook(lambda *_: calls.append("called"))
+    part_of(model, "block")(torch.zeros(1, 3, 32), None)
+    model(*ids)
+    assert calls == ["called"] * 2

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plain_bert
-from ptbert import BertConfig
+import plain_models
+from plain_models import activation_of, loss_of, part_of, path_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -23,19 +23,24 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # repeats would leave more than twice this.
 LEAK = 4 * 2**20
 # A composite node and a leaf.
-NODES = ["bert.encoder.layer.0", "bert.encoder.layer.0.output.dense"]
+NODES = ["block", "dense"]
 HOOKS = ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
 
 
+@pytest.fixture(params=plain_models.FEWER_CLASSES)
+def class_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def model(class_name: str, tiny_config: BertConfig) -> Any:
-    return plain_bert.make_pair(class_name, tiny_config)[0]
+def model(class_name: str) -> Any:
+    return plain_models.make_pair(class_name)[0]
 
 
 @pytest.fixture
 def batch(class_name: str) -> dict[str, Tensor]:
     """Padded rows and their labels."""
-    return plain_bert.batch_and_labels(class_name)
+    return plain_models.batch_and_labels(class_name)
 
 
 def resident_bytes() -> int:
@@ -56,21 +61,21 @@ def assert_no_growth(work: Callable[[], None], repeats: int) -> None:
 
 
 def test_passes_leave_nothing_behind(model: Any, batch: dict[str, Tensor]) -> None:
-    assert_no_growth(lambda: model(**batch).backward(), 1000)
+    assert_no_growth(lambda: loss_of(model(**batch)).backward(), 1000)
 
 
 def test_copies_leave_nothing_behind(model: Any, batch: dict[str, Tensor]) -> None:
     model(**batch)
-    assert_no_growth(lambda: copy.deepcopy(model)(**batch).backward(), 200)
+    assert_no_growth(lambda: loss_of(copy.deepcopy(model)(**batch)).backward(), 200)
 
 
 @pytest.mark.parametrize("kind", HOOKS)
 def test_hooks_come_and_go_without_a_trace(kind: str, model: Any, batch: dict[str, Tensor]) -> None:
     def work() -> None:
-        for path in NODES:
-            register = getattr(model.get_submodule(path), f"register_{kind}")
+        for role in NODES:
+            register = getattr(part_of(model, role), f"register_{kind}")
             handle = register(lambda *_: model and None)
-            model(**batch).backward()
+            loss_of(model(**batch)).backward()
             handle.remove()
 
     assert_no_growth(work, 200)
@@ -78,24 +83,27 @@ def test_hooks_come_and_go_without_a_trace(kind: str, model: Any, batch: dict[st
 
 def test_replaced_parts_leave_nothing_behind(model: Any, batch: dict[str, Tensor]) -> None:
     def work() -> None:
-        model.bert.encoder.layer[1] = copy.deepcopy(model.bert.encoder.layer[1])
-        model.bert.pooler.dense.weight = nn.Parameter(torch.zeros(32, 32))
-        model(**batch).backward()
+        blocks = part_of(model, "blocks")
+        blocks[1] = copy.deepcopy(blocks[1])
+        dense = part_of(model, "dense")
+        dense.weight = nn.Parameter(torch.zeros_like(dense.weight))
+        loss_of(model(**batch)).backward()
 
     assert_no_growth(work, 200)
 
 
-@pytest.mark.parametrize("path", ["", "bert", *NODES])
+@pytest.mark.parametrize("role", ["", "trunk", *NODES])
 def test_model_that_a_hook_refers_to_is_collected(
-    path: str, class_name: str, tiny_config: BertConfig, batch: dict[str, Tensor]
+    role: str, class_name: str, batch: dict[str, Tensor]
 ) -> None:
-    model, _ = plain_bert.make_pair(class_name, tiny_config)
-    model.get_submodule(path).register_forward_hook(lambda *_, model=model: None)
-    model.bert.encoder.layer[1].root = [model]
-    model.bert.encoder.layer[1].intermediate.intermediate_act_fn = lambda x, model=model: x
-    model(**batch).backward()
+    model, _ = plain_models.make_pair(class_name)
+    part = part_of(model, role) if role else model
+    part.register_forward_hook(lambda *_, model=model: None)
+    part_of(model, "block", 1).root = [model]
+    setattr(*activation_of(model, 1), lambda x, model=model: x)
+    loss_of(model(**batch)).backward()
     alive = [weakref.ref(module) for module in model.modules()]
-    del model
+    del model, part
     gc.collect()
     assert not any(reference() is not None for reference in alive)
 
@@ -105,36 +113,37 @@ def test_values_of_the_user_are_not_kept(model: Any, batch: dict[str, Tensor]) -
         pass
 
     model.note = Value()
-    model.bert.pooler.note = Value()
-    references = [weakref.ref(model.note), weakref.ref(model.bert.pooler.note)]
+    part = part_of(model, "feed_forward")
+    part.note = Value()
+    references = [weakref.ref(model.note), weakref.ref(part.note)]
     model(**batch)
-    del model.note, model.bert.pooler.note
+    del model.note, part.note
     assert [reference() for reference in references] == [None, None]
 
 
 def test_parts_called_alone_do_not_keep_what_was_replaced(
     model: Any, batch: dict[str, Tensor]
 ) -> None:
-    layer = model.bert.encoder.layer[0]
-    layer(torch.zeros(1, 3, 32))
+    part_of(model, "block")(torch.zeros(1, 3, 32))
     model(**batch)
-    old = weakref.ref(layer.output.dense.weight)
-    layer.output.dense.weight = nn.Parameter(torch.zeros(32, 37))
+    dense = part_of(model, "dense")
+    old = weakref.ref(dense.weight)
+    dense.weight = nn.Parameter(torch.zeros(dense.weight.shape))
     model(**batch)
     assert old() is None
 
 
-def test_model_is_freed_at_once(
-    class_name: str, tiny_config: BertConfig, batch: dict[str, Tensor]
-) -> None:
+def test_model_is_freed_at_once(class_name: str, batch: dict[str, Tensor]) -> None:
     gc.disable()
     try:
-        model, _ = plain_bert.make_pair(class_name, tiny_config)
-        model(**batch).backward()
-        model.bert.encoder.layer[0](torch.zeros(1, 2, 32))
-        model.bert.pooler.dense = nn.Linear(32, 32)
-        model.bert.pooler.register_forward_hook(lambda *_: None)
-        model(**batch).backward()
+        model, _ = plain_models.make_pair(class_name)
+        loss_of(model(**batch)).backward()
+        part_of(model, "block")(torch.zeros(1, 2, 32))
+        attention = path_of(model, "queries")
+        part_of(model, "queries").register_forward_hook(lambda *_: None)
+        model.set_submodule(attention, nn.Linear(32, 32 if hasattr(model, "bert") else 96))
+        part_of(model, "feed_forward").register_forward_hook(lambda *_: None)
+        loss_of(model(**batch)).backward()
         alive = [weakref.ref(module) for module in model.modules()]
         alive += [weakref.ref(parameter) for parameter in model.parameters()]
         del model

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plain_bert
+import plain_models
 import ptbert
-from model_cases import CASES_BY_KEY, flat_outputs
+from model_cases import flat_outputs
+from plain_models import halved_state, loss_of, new_model, part_of, path_of
 from ptbert import BertConfig
 from support import assert_close, assert_equal, seed_weights
 
@@ -24,55 +25,50 @@ IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 
 
 @pytest.fixture
-def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
+def pair(class_name: str, ids: tuple[Tensor, ...]) -> tuple[Any, Any]:
     """A model that has been called, and its counterpart in plain PyTorch."""
-    model, plain = plain_bert.make_pair(class_name, tiny_config)
-    model(IDS)
+    model, plain = plain_models.make_pair(class_name)
+    model(*ids)
     return model, plain
 
 
-def new_model(class_name: str, config: BertConfig) -> Any:
-    arguments = CASES_BY_KEY[f"{class_name}/full"].arguments
-    return getattr(ptbert, class_name)(config, *arguments)
-
-
-def meta_model(class_name: str, config: BertConfig) -> Any:
+def meta_model(class_name: str) -> Any:
     """A model without storage, which has been called."""
     with torch.device("meta"):
-        model = new_model(class_name, config)
-    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert {output.device.type for output in flat_outputs(model(IDS.to("meta")))} == {"meta"}
+        model = new_model(class_name)
+    tensors = [*model.parameters(), *model.buffers()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    inputs = (tensor.to("meta") for tensor in plain_models.ids(class_name))
+    assert {output.device.type for output in flat_outputs(model(*inputs))} == {"meta"}
     return model
 
 
-def halved_state(tree: nn.Module) -> dict[str, Tensor]:
-    return {name: 0.5 * tensor for name, tensor in tree.state_dict().items()}
+def tie(tree: Any) -> None:
+    """Ties the weights again that `nn.Module` unties when it assigns them; ours stay tied."""
+    if hasattr(tree, "lm_head"):
+        part_of(tree, "words").weight = tree.lm_head.decoder.weight
 
 
 def train(tree: Any, class_name: str) -> None:
     """One step of SGD, in which dropout draws alike in both trees."""
     optimizer = torch.optim.SGD(tree.parameters(), lr=0.1)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         torch.manual_seed(2)
-        tree(**plain_bert.batch(class_name), **plain_bert.labels(class_name)).backward()
+        loss_of(tree(**plain_models.batch_and_labels(class_name))).backward()
     optimizer.step()
 
 
-def test_meta_model_is_filled_by_loading(
-    pair: tuple[Any, Any], class_name: str, tiny_config: BertConfig
-) -> None:
-    empty = meta_model(class_name, tiny_config)
+def test_meta_model_is_filled_by_loading(pair: tuple[Any, Any], class_name: str) -> None:
+    empty = meta_model(class_name)
     empty.to_empty(device="cpu").load_state_dict(pair[1].state_dict())
-    plain_bert.assert_agree(empty, pair[1], class_name)
+    plain_models.assert_agree(empty, pair[1], class_name)
 
 
-def test_meta_model_takes_assigned_tensors(
-    pair: tuple[Any, Any], class_name: str, tiny_config: BertConfig
-) -> None:
-    empty = meta_model(class_name, tiny_config)
+def test_meta_model_takes_assigned_tensors(pair: tuple[Any, Any], class_name: str) -> None:
+    empty = meta_model(class_name)
     state = pair[1].state_dict()
     empty.load_state_dict(state, assign=True)
-    plain_bert.assert_agree(empty, pair[1], class_name)
+    plain_models.assert_agree(empty, pair[1], class_name)
     for name, tensor in empty.state_dict().items():
         assert tensor.data_ptr() == state[name].data_ptr()
 
@@ -91,53 +87,55 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def doubled(node: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-    return 2 * output
+def doubled(node: nn.Module, inputs: Any, output: Any) -> Any:
+    return (2 * output[0], *output[1:]) if isinstance(output, tuple) else 2 * output
 
 
 @pytest.mark.parametrize("way", COPIES)
 def test_copy_is_equal_and_independent(way: str, pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
     for tree in pair:
-        tree.bert.note = "kept"
-        tree.bert.embeddings.requires_grad_(False)
-        tree.bert.encoder.layer[0].output.dropout = nn.Identity()
-        tree.bert.encoder.layer[0].register_forward_hook(doubled)
-        tree.bert.encoder.layer[1].eval()
+        part_of(tree, "trunk").note = "kept"
+        part_of(tree, "words").requires_grad_(False)
+        plain_models.put(tree, "dropout", nn.Identity())
+        part_of(tree, "block").register_forward_hook(doubled)
+        part_of(tree, "block", 1).eval()
     other, plain_other = COPIES[way](model), COPIES[way](plain)
-    plain_bert.assert_agree(other, plain, class_name)
-    assert other.bert.note == "kept"
+    plain_models.assert_agree(other, plain, class_name)
+    assert part_of(other, "trunk").note == "kept"
     for mine, copied in zip(model.parameters(), other.parameters(), strict=True):
         assert mine is not copied
         assert mine.requires_grad == copied.requires_grad
     for tree in (other, plain_other):
         tree.load_state_dict(halved_state(tree))
-        tree.bert.encoder.layer[0].output.dropout = nn.Dropout(0.5)
-    plain_bert.assert_agree(other, plain_other, class_name)
-    plain_bert.assert_agree(model, plain, class_name)
+        plain_models.put(tree, "dropout", nn.Dropout(0.5))
+    plain_models.assert_agree(other, plain_other, class_name)
+    plain_models.assert_agree(model, plain, class_name)
 
 
 def test_shallow_copy_shares_parts(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
     other = copy.copy(model)
-    assert other.bert is model.bert
+    assert part_of(other, "trunk") is part_of(model, "trunk")
     for tree in (other, plain):
         train(tree, class_name)
-    plain_bert.assert_agree(other, plain, class_name)
-    plain_bert.assert_agree(model, plain, class_name)
+    plain_models.assert_agree(other, plain, class_name)
+    plain_models.assert_agree(model, plain, class_name)
 
 
-def test_state_dict_round_trip(pair: tuple[Any, Any], class_name: str) -> None:
+def test_state_dict_round_trip(
+    pair: tuple[Any, Any], class_name: str, ids: tuple[Tensor, ...]
+) -> None:
     model, plain = pair
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    model(IDS)
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.zero_()
+    model(*ids)
     assert str(model.load_state_dict(plain.state_dict())) == "<All keys matched successfully>"
-    plain_bert.assert_agree(model, plain, class_name)
+    plain_models.assert_agree(model, plain, class_name)
     plain.load_state_dict(halved_state(model))
     model.load_state_dict(plain.state_dict())
-    plain_bert.assert_agree(model, plain, class_name)
+    plain_models.assert_agree(model, plain, class_name)
 
 
 def test_state_dict_has_the_metadata_of_plain_pytorch(pair: tuple[Any, Any]) -> None:
@@ -172,32 +170,35 @@ def test_loading_names_what_does_not_fit(
     messages = []
     for tree in pair:
         state = halved_state(tree)
-        state["stranger"] = state.pop("bert.encoder.layer.1.output.dense.bias")
-        state["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(4, 32)
+        state["stranger"] = state.pop(f"{path_of(tree, 'dense', 1)}.bias")
+        state[f"{path_of(tree, 'dense')}.weight"] = torch.zeros(4, 32)
         with pytest.raises(RuntimeError) as raised:
             tree.load_state_dict(state, assign=assign)
         messages.append(str(raised.value).splitlines()[1:])
+    tie(pair[1])
     assert messages[0] == messages[1]
     for text, line in zip(("Missing", "Unexpected", "size mismatch"), messages[0], strict=True):
         assert text in line
     # What fits is loaded, as in plain PyTorch.
-    plain_bert.assert_agree(*pair, class_name)
+    plain_models.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("assign", [False, True])
 def test_partly_loaded_model_trains(assign: bool, pair: tuple[Any, Any], class_name: str) -> None:
-    bias = "bert.encoder.layer.1.output.dense.bias"
+    bias = f"{path_of(pair[0], 'dense', 1)}.bias"
     for tree in pair:
         state = halved_state(tree)
         state["stranger"] = state.pop(bias)
         missing, unexpected = tree.load_state_dict(state, strict=False, assign=assign)
         assert (missing, unexpected) == ([bias], ["stranger"])
-        name, parameter = next(tree.named_parameters())
+        name = f"{path_of(tree, 'positions')}.weight"
+        parameter = tree.get_parameter(name)
         assert (parameter.data_ptr() == state[name].data_ptr()) == assign
-    plain_bert.assert_agree(*pair, class_name)
+    tie(pair[1])
+    plain_models.assert_agree(*pair, class_name)
     for tree in pair:
         train(tree, class_name)
-    plain_bert.assert_agree(*pair, class_name)
+    plain_models.assert_agree(*pair, class_name)
 
 
 @pytest.fixture
@@ -220,28 +221,33 @@ def test_parameters_can_be_swapped(pair: tuple[Any, Any], class_name: str) -> No
         lambda tree: tree.float(),
     ]
     for change in changes:
-        plain_bert.assert_agree(model, plain, class_name)
+        plain_models.assert_agree(model, plain, class_name)
         for tree in pair:
             train(tree, class_name)
             change(tree)
         for before, after in zip(parameters, model.parameters(), strict=True):
             assert before is after
-    plain_bert.assert_agree(model, plain, class_name)
+    plain_models.assert_agree(model, plain, class_name)
 
 
-DECODER = "cls.predictions.decoder.weight"
-WORDS = "bert.embeddings.word_embeddings.weight"
-TIED = ["BertForMaskedLM", "BertForPreTraining"]
+TIED = ["BertForMaskedLM", "BertForPreTraining", "GPT2LMHeadModel", "OpenAIGPTDoubleHeadsModel"]
+
+
+def tied_names(model: Any) -> tuple[str, str]:
+    """The names of the weight that the embeddings and the decoder share."""
+    decoder = "cls.predictions.decoder" if hasattr(model, "bert") else "lm_head.decoder"
+    return f"{path_of(model, 'words')}.weight", f"{decoder}.weight"
 
 
 def assert_tied(model: Any) -> None:
-    assert model.get_parameter(DECODER) is model.get_parameter(WORDS)
-    assert DECODER not in dict(model.named_parameters())
+    words, decoder = tied_names(model)
+    assert model.get_parameter(decoder) is model.get_parameter(words)
+    assert decoder not in dict(model.named_parameters())
 
 
 def loaded(model: Any, assign: bool = False) -> Any:
     """`model` with the seeded weights, each loaded from a separate tensor."""
-    source = new_model(type(model).__name__, model.config)
+    source = new_model(type(model).__name__)
     seed_weights(source)
     state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
     model.load_state_dict(state, assign=assign)
@@ -249,7 +255,7 @@ def loaded(model: Any, assign: bool = False) -> Any:
 
 
 def made_on_meta(model: Any) -> Any:
-    return meta_model(type(model).__name__, model.config)
+    return meta_model(type(model).__name__)
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -266,30 +272,31 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("class_name", TIED)
-def test_tied_weights_stay_tied(class_name: str, way: str, tiny_config: BertConfig) -> None:
-    model, untouched = new_model(class_name, tiny_config), new_model(class_name, tiny_config)
+def test_tied_weights_stay_tied(class_name: str, way: str, ids: tuple[Tensor, ...]) -> None:
+    model, untouched = new_model(class_name), new_model(class_name)
     for tree in (model, untouched):
         seed_weights(tree)
-        tree(IDS)
+        tree(*ids)
     model = WAYS[way](model)
     assert_tied(model)
     for tree in (model, untouched):
         train(tree, class_name)
     assert_tied(model)
-    plain_bert.assert_agree(model, untouched, class_name)
+    plain_models.assert_agree(model, untouched, class_name)
 
 
 @pytest.mark.parametrize("assign", [False, True])
-@pytest.mark.parametrize("given", [[WORDS], [DECODER], [WORDS, DECODER]])
+@pytest.mark.parametrize("given", [[0], [1], [0, 1]], ids=["words", "decoder", "both"])
 @pytest.mark.parametrize("class_name", TIED)
 def test_tied_weights_take_the_value_loaded_last(
-    class_name: str, given: list[str], assign: bool, tiny_config: BertConfig
+    class_name: str, given: list[int], assign: bool
 ) -> None:
-    model = new_model(class_name, tiny_config)
-    state = {name: torch.rand(99, 32) for name in given}
+    model = new_model(class_name)
+    names = tied_names(model)
+    state = {names[index]: torch.rand(99, 32) for index in given}
     model.load_state_dict(state, strict=False, assign=assign)
     assert_tied(model)
-    assert_equal(model.get_parameter(WORDS).detach(), state[given[-1]])
+    assert_equal(model.get_parameter(names[0]).detach(), state[names[given[-1]]])
 
 
 class WithItsBridge(ptbert.BertModel):
@@ -297,11 +304,17 @@ class WithItsBridge(ptbert.BertModel):
         return self.__dict__.copy()
 
 
+class GPT2WithItsBridge(ptbert.GPT2Model):
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+
 def test_copy_that_takes_everything_along_can_be_called(tiny_config: BertConfig) -> None:
-    model = WithItsBridge(tiny_config).eval()
-    expected = model(IDS)[1]
-    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert_close(other(IDS)[1], expected)
+    config = new_model("GPT2LMHeadModel").config
+    for model in (WithItsBridge(tiny_config).eval(), GPT2WithItsBridge(config).eval()):
+        expected = flat_outputs(model(IDS))[-1]
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert_close(flat_outputs(other(IDS))[-1], expected)
 
 
 class DropsParameter(nn.Linear):

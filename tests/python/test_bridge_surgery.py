@@ -11,19 +11,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
-import plain_bert
+import plain_models
 from model_cases import flat_outputs
-from ptbert import BertConfig
+from plain_models import activation_of, family_of, part_of, put
 from support import assert_close, seeded_values
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Change = Callable[[Any], None]
-CHANGES: list[Change] = []
+CHANGES: list[tuple[str, Change]] = []
 
 
 def change(function: Change) -> Change:
-    CHANGES.append(function)
+    """A change of any model."""
+    CHANGES.append(("", function))
+    return function
+
+
+def change_of_bert(function: Change) -> Change:
+    CHANGES.append(("Bert", function))
+    return function
+
+
+def change_of_gpt(function: Change) -> Change:
+    CHANGES.append(("GPT", function))
     return function
 
 
@@ -39,14 +50,27 @@ def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> nn.Linear
     return module
 
 
+def sizes_of(dense: Any) -> tuple[int, int]:
+    """Inputs and outputs of a linear layer or a Conv1D."""
+    rows, columns = dense.weight.shape
+    return (columns, rows) if isinstance(dense, nn.Linear) else (rows, columns)
+
+
+def doubled(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return 2 * outputs
+    return type(outputs)(doubled(output) for output in outputs)
+
+
 class LowRank(nn.Module):
     """A linear layer with a trained correction of low rank, as in LoRA."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Module) -> None:
         super().__init__()
+        inputs, outputs = sizes_of(base)
         self.base = base.requires_grad_(False)
-        self.down = linear("down", base.in_features, 2, bias=False)
-        self.up = linear("up", 2, base.out_features, bias=False)
+        self.down = linear("down", inputs, 2, bias=False)
+        self.up = linear("up", 2, outputs, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.base(x) + self.up(self.down(x))
@@ -60,6 +84,33 @@ class LayerOfTheUser(nn.Module):
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         assert attention_mask is not None
         return hidden_states + self.dense(hidden_states) * (attention_mask[:, 0, 0, :, None] == 0)
+
+
+class GPTBlockOfTheUser(nn.Module):
+    """Stands for a block or its attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = linear("user", 32, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.dense(x)
+
+
+class GPT2BlockOfTheUser(GPTBlockOfTheUser):
+    def forward(self, x: Tensor, layer_past: Tensor | None = None) -> Any:
+        assert layer_past is None
+        present = torch.stack([x, x]).unflatten(-1, (4, -1)).transpose(2, 3)
+        return x + self.dense(x), present
+
+
+def block_of_the_user(model: Any) -> nn.Module:
+    kinds: dict[str, type[nn.Module]] = {
+        "bert": LayerOfTheUser,
+        "gpt2": GPT2BlockOfTheUser,
+        "openai-gpt": GPTBlockOfTheUser,
+    }
+    return kinds[family_of(model)]()
 
 
 class AttentionOfTheUser(nn.Module):
@@ -84,6 +135,15 @@ class EmbeddingsOfTheUser(nn.Module):
         return self.words(input_ids) + token_type_ids[:, :, None]
 
 
+class TableOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Parameter(values("table", 99, 32))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.words[ids] + ids[..., None]
+
+
 class EncoderOfTheUser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -101,6 +161,24 @@ class PoolerOfTheUser(nn.Module):
         return hidden_states.mean(1)
 
 
+class GPTOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding.from_pretrained(values("own", 99, 32), freeze=False)
+
+    def forward(self, input_ids: Tensor, position_ids: Any, token_type_ids: Tensor) -> Any:
+        assert position_ids is None
+        return [self.words(input_ids), self.words(token_type_ids)]
+
+
+class GPT2OfTheUser(GPTOfTheUser):
+    def forward(  # type: ignore[override]
+        self, input_ids: Tensor, position_ids: Any, token_type_ids: Tensor, past: Any
+    ) -> Any:
+        states = super().forward(input_ids, position_ids, token_type_ids)
+        return states, [state.unsqueeze(0) for state in states]
+
+
 class DoubledLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         return 2 * super().forward(input)
@@ -114,34 +192,34 @@ class Doubled(nn.Module):
 
 
 def head(model: Any) -> str:
+    if hasattr(model, "lm_head"):
+        return "lm_head.decoder"
     return "classifier" if hasattr(model, "classifier") else "qa_outputs"
 
 
 @change
 def replace_parameter(model: Any) -> None:
-    model.bert.pooler.dense.weight = nn.Parameter(values("pooler", 32, 32))
-    model.bert.encoder.layer[1].attention.self.key.weight = nn.Parameter(values("key", 32, 32))
+    for role in ("dense", "queries"):
+        part = part_of(model, role, 1)
+        part.weight = nn.Parameter(values(role, *part.weight.shape))
 
 
 @change
 def assign_data(model: Any) -> None:
-    model.bert.encoder.layer[0].output.dense.weight.data = values("data", 32, 37)
+    dense = part_of(model, "dense")
+    dense.weight.data = values("data", *dense.weight.shape)
 
 
-@change
+@change_of_bert
 def remove_bias(model: Any) -> None:
     model.bert.encoder.layer[0].attention.self.query.bias = None
 
 
 @change
 def replace_head_by_sequence(model: Any) -> None:
-    setattr(
-        model,
-        head(model),
-        nn.Sequential(
-            linear("a", 32, 8), nn.Tanh(), linear("b", 8, getattr(model, "num_labels", 2))
-        ),
-    )
+    _, outputs = sizes_of(model.get_submodule(head(model)))
+    layers = linear("a", 32, 8), nn.Tanh(), linear("b", 8, outputs)
+    model.set_submodule(head(model), nn.Sequential(*layers))
 
 
 @change
@@ -149,193 +227,236 @@ def replace_head_by_other_width(model: Any) -> None:
     if head(model) == "classifier":
         model.classifier = linear("wide", 32, 7)
         model.num_labels = 7
-    else:
+    elif head(model) == "qa_outputs":
         model.qa_outputs = linear("wide", 32, 2, bias=False)
+    else:
+        model.lm_head.decoder = linear("wide", 32, 120)
 
 
 @change
 def replace_by_subclass(model: Any) -> None:
-    model.bert.pooler.dense = DoubledLinear(32, 32)
+    dense = DoubledLinear(*sizes_of(part_of(model, "dense")))
     with torch.no_grad():
-        model.bert.pooler.dense.weight.copy_(values("subclass", 32, 32))
-        model.bert.pooler.dense.bias.zero_()
+        dense.weight.copy_(values("subclass", *dense.weight.shape))
+        dense.bias.zero_()
+    put(model, "dense", dense)
 
 
 @change
 def add_low_rank(model: Any) -> None:
-    for layer in model.bert.encoder.layer:
-        layer.attention.self.query = LowRank(layer.attention.self.query)
-        layer.attention.self.value = LowRank(layer.attention.self.value)
+    for block in range(2):
+        for role in ("queries", "dense"):
+            put(model, role, LowRank(part_of(model, role, block)), block)
 
 
 @change
 def dropouts_to_identity(model: Any) -> None:
-    for layer in model.bert.encoder.layer:
-        layer.output.dropout = nn.Identity()
-        layer.attention.self.dropout = nn.Identity()
+    for block in range(2):
+        put(model, "dropout", nn.Identity(), block)
+        put(model, "attention_dropout", nn.Identity(), block)
 
 
 @change
 def widen_feed_forward(model: Any) -> None:
-    model.bert.encoder.layer[0].intermediate.dense = linear("into", 32, 50)
-    model.bert.encoder.layer[0].output.dense = linear("out", 50, 32)
+    put(model, "inner", linear("into", 32, 50))
+    put(model, "dense", linear("out", 50, 32))
+
+
+@change_of_gpt
+def replace_conv1d_by_linear(model: Any) -> None:
+    for block in range(2):
+        for role in ("queries", "attention_output", "inner", "dense"):
+            conv = part_of(model, role, block)
+            dense = nn.Linear(*sizes_of(conv))
+            dense.weight, dense.bias = nn.Parameter(conv.weight.detach().t()), conv.bias
+            put(model, role, dense, block)
 
 
 @change
 def change_activation(model: Any) -> None:
-    model.bert.encoder.layer[0].intermediate.intermediate_act_fn = torch.tanh
-    model.bert.encoder.layer[1].intermediate.intermediate_act_fn = nn.Softplus()
+    setattr(*activation_of(model, 0), torch.tanh)
+    setattr(*activation_of(model, 1), nn.Softplus())
 
 
 @change
 def change_heads(model: Any) -> None:
-    attention = model.bert.encoder.layer[0].attention.self
-    attention.num_attention_heads = 2
-    attention.attention_head_size = 16
+    attention = part_of(model, "attention")
+    if family_of(model) == "bert":
+        attention.num_attention_heads = 2
+        attention.attention_head_size = 16
+    else:
+        attention.n_head = 2
 
 
 @change
 def cut_layers(model: Any) -> None:
-    model.bert.encoder.layer = model.bert.encoder.layer[:1]
+    put(model, "blocks", part_of(model, "blocks")[:1])
 
 
 @change
 def delete_layer(model: Any) -> None:
-    del model.bert.encoder.layer[0]
+    del part_of(model, "blocks")[0]
 
 
 @change
 def extend_layers(model: Any) -> None:
-    model.bert.encoder.layer.extend(copy.deepcopy(model.bert.encoder.layer[1]) for _ in range(2))
+    blocks = part_of(model, "blocks")
+    blocks.extend(copy.deepcopy(blocks[1]) for _ in range(2))
 
 
 @change
 def insert_layer(model: Any) -> None:
-    model.bert.encoder.layer.insert(1, LayerOfTheUser())
+    part_of(model, "blocks").insert(1, block_of_the_user(model))
 
 
 @change
 def share_layers(model: Any) -> None:
-    model.bert.encoder.layer = nn.ModuleList([model.bert.encoder.layer[0]] * 4)
+    put(model, "blocks", nn.ModuleList([part_of(model, "block")] * 4))
 
 
 @change
 def replace_layer(model: Any) -> None:
-    model.bert.encoder.layer[0] = LayerOfTheUser()
+    part_of(model, "blocks")[0] = block_of_the_user(model)
 
 
 @change
 def replace_self_attention(model: Any) -> None:
-    model.bert.encoder.layer[0].attention.self = AttentionOfTheUser()
+    bert = family_of(model) == "bert"
+    put(model, "attention", AttentionOfTheUser() if bert else block_of_the_user(model))
 
 
-@change
+@change_of_bert
 def replace_attention(model: Any) -> None:
     model.bert.encoder.layer[1].attention = AttentionOfTheUser()
 
 
-@change
+@change_of_bert
 def replace_all_embeddings(model: Any) -> None:
     model.bert.embeddings = EmbeddingsOfTheUser()
 
 
-@change
+@change_of_gpt
+def replace_embeddings(model: Any) -> None:
+    put(model, "words", TableOfTheUser())
+    put(model, "positions", TableOfTheUser())
+
+
+@change_of_bert
 def replace_encoder(model: Any) -> None:
     model.bert.encoder = EncoderOfTheUser()
 
 
-@change
+@change_of_bert
 def replace_pooler(model: Any) -> None:
     model.bert.pooler = PoolerOfTheUser()
 
 
+@change_of_gpt
+def replace_trunk(model: Any) -> None:
+    model.transformer = GPT2OfTheUser() if family_of(model) == "gpt2" else GPTOfTheUser()
+
+
+@change_of_gpt
+def replace_feed_forward(model: Any) -> None:
+    model.transformer.h[1].mlp = nn.Sequential(linear("m", 32, 40), nn.GELU(), linear("n", 40, 32))
+
+
 @change
 def replace_norms(model: Any) -> None:
-    model.bert.embeddings.LayerNorm = nn.Identity()
-    model.bert.encoder.layer[0].output.LayerNorm = nn.RMSNorm(32)
-    model.bert.encoder.layer[1].attention.output.LayerNorm = nn.LayerNorm(32, bias=False)
+    put(model, "norm", nn.RMSNorm(32))
+    put(model, "norm", nn.LayerNorm(32, bias=False), 1)
+    if family_of(model) == "bert":
+        model.bert.embeddings.LayerNorm = nn.Identity()
+    else:
+        model.transformer.h[1].ln_1 = nn.Identity()
 
 
 @change
 def swap_embeddings(model: Any) -> None:
-    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(
-        values("words", 120, 32), freeze=False, padding_idx=0
-    )
+    words = nn.Embedding.from_pretrained(values("words", 120, 32), freeze=False, padding_idx=0)
+    put(model, "words", words)
+
+
+@change_of_gpt
+def swap_embeddings_and_tie_the_head_again(model: Any) -> None:
+    swap_embeddings(model)
+    model.lm_head.decoder.weight = part_of(model, "words").weight
+
+
+@change_of_gpt
+def untie_the_head(model: Any) -> None:
+    model.lm_head.decoder.weight = nn.Parameter(values("decoder", 99, 32))
 
 
 @change
 def resize_embeddings(model: Any) -> None:
-    model.bert.embeddings.position_embeddings.weight = nn.Parameter(values("positions", 9, 32))
+    part_of(model, "positions").weight = nn.Parameter(values("positions", 9, 32))
 
 
 @change
 def scale_by_frequency(model: Any) -> None:
-    model.bert.embeddings.token_type_embeddings.scale_grad_by_freq = True
+    part_of(model, "positions").scale_grad_by_freq = True
 
 
 @change
 def limit_norms(model: Any) -> None:
-    model.bert.embeddings.word_embeddings.max_norm = 0.1
+    part_of(model, "words").max_norm = 0.1
 
 
 @change
 def change_padding_row(model: Any) -> None:
-    model.bert.embeddings.word_embeddings.padding_idx = 7
+    part_of(model, "words").padding_idx = 7
 
 
 @change
 def change_dropout(model: Any) -> None:
-    model.bert.encoder.layer[0].output.dropout.p = 0.7
-    model.bert.embeddings.dropout.p = 0.0
+    part_of(model, "dropout").p = 0.7
+    part_of(model, "embeddings_dropout").p = 0.0
 
 
 @change
 def dropout_in_place(model: Any) -> None:
-    model.bert.encoder.layer[0].output.dropout.inplace = True
+    part_of(model, "dropout").inplace = True
 
 
 @change
 def change_epsilon(model: Any) -> None:
-    model.bert.encoder.layer[0].output.LayerNorm.eps = 0.5
+    part_of(model, "norm").eps = 0.5
 
 
 @change
 def evaluate_one_dropout(model: Any) -> None:
-    model.bert.encoder.layer[0].attention.self.dropout.eval()
+    part_of(model, "attention_dropout").eval()
 
 
 @change
 def train_one_layer(model: Any) -> None:
     model.eval()
-    model.bert.encoder.layer[1].train()
+    part_of(model, "block", 1).train()
 
 
 @change
 def patch_forward_of_leaf(model: Any) -> None:
-    dense = model.bert.encoder.layer[0].intermediate.dense
-    forward = dense.forward
-    dense.forward = lambda x: 3 * forward(x)
+    inner = part_of(model, "inner")
+    forward = inner.forward
+    inner.forward = lambda x: 3 * forward(x)
 
 
 @change
 def patch_forward_of_layer(model: Any) -> None:
-    layer = model.bert.encoder.layer[0]
+    layer = part_of(model, "block")
     forward = layer.forward
-    layer.forward = lambda hidden_states, mask: 0.5 * forward(hidden_states, mask)
+    layer.forward = lambda *inputs: doubled(forward(*inputs))
 
 
 @change
 def patch_forward_of_trunk(model: Any) -> None:
-    forward = model.bert.forward
-
-    def patched(*args: Any) -> tuple[Tensor, Tensor]:
-        hidden, pooled = forward(*args)
-        return 2 * hidden, 2 * pooled
-
-    model.bert.forward = patched
+    trunk = part_of(model, "trunk")
+    forward = trunk.forward
+    trunk.forward = lambda *inputs: doubled(forward(*inputs))
 
 
-@change
+@change_of_bert
 def patch_forward_of_encoder(model: Any) -> None:
     forward = model.bert.encoder.forward
     model.bert.encoder.forward = lambda *args: [2 * x for x in forward(*args)]
@@ -343,34 +464,52 @@ def patch_forward_of_encoder(model: Any) -> None:
 
 @change
 def freeze_embeddings(model: Any) -> None:
-    model.bert.embeddings.requires_grad_(False)
+    part_of(model, "words").requires_grad_(False)
+    part_of(model, "positions").requires_grad_(False)
 
 
 @change
 def add_parametrization(model: Any) -> None:
-    parametrize.register_parametrization(model.bert.pooler.dense, "weight", Doubled())
-    parametrize.register_parametrization(
-        model.bert.encoder.layer[0].output.LayerNorm, "bias", Doubled()
-    )
+    parametrize.register_parametrization(part_of(model, "dense"), "weight", Doubled())
+    parametrize.register_parametrization(part_of(model, "norm"), "bias", Doubled())
 
 
 @change
 def normalise_weight(model: Any) -> None:
-    nn.utils.parametrizations.weight_norm(model.bert.encoder.layer[0].intermediate.dense)
+    nn.utils.parametrizations.weight_norm(part_of(model, "inner"))
 
 
 @change
 def prune_weight(model: Any) -> None:
-    dense = model.bert.encoder.layer[0].output.dense
-    prune.l1_unstructured(dense, "weight", amount=0.5)
+    prune.l1_unstructured(part_of(model, "dense"), "weight", amount=0.5)
 
 
 @change
 def prune_for_good(model: Any) -> None:
-    dense = model.bert.encoder.layer[0].output.dense
+    dense = part_of(model, "dense")
     prune.l1_unstructured(dense, "weight", amount=0.5)
-    model(torch.tensor([[1, 2, 3]]))
+    part_of(model, "trunk")(torch.tensor([[1, 2, 3]]))
     prune.remove(dense, "weight")
+
+
+@change_of_gpt
+def change_mask(model: Any) -> None:
+    part_of(model, "attention").bias[..., 2] = 1  # all may see the third token
+
+
+@change_of_gpt
+def replace_mask(model: Any) -> None:
+    for block in range(2):
+        attention = part_of(model, "attention", block)
+        attention.register_buffer("bias", attention.bias.triu(-1) * attention.bias)
+
+
+@change_of_gpt
+def replace_mask_by_attribute(model: Any) -> None:
+    attention = part_of(model, "attention")
+    mask = attention.bias.flip(-1).flip(-2)  # future tokens only
+    del attention.bias
+    attention.bias = mask
 
 
 @change
@@ -381,15 +520,14 @@ def set_attributes(model: Any) -> None:
 
 @change
 def add_unused_parts(model: Any) -> None:
-    layer = model.bert.encoder.layer[0]
-    layer.register_buffer("statistics", torch.zeros(3))
-    layer.attention.self.query.add_module("unused", nn.Linear(2, 2))
-    model.bert.pooler.dense.register_parameter("unused", nn.Parameter(torch.zeros(3)))
+    part_of(model, "block").register_buffer("statistics", torch.zeros(3))
+    part_of(model, "queries").add_module("unused", nn.Linear(2, 2))
+    part_of(model, "dense").register_parameter("unused", nn.Parameter(torch.zeros(3)))
 
 
 @change
 def add_parameter_to_list(model: Any) -> None:
-    model.bert.encoder.layer.scale = nn.Parameter(torch.ones(1))
+    part_of(model, "blocks").scale = nn.Parameter(torch.ones(1))
 
 
 @change
@@ -411,23 +549,32 @@ TOLERANCES = {"to_half": 2e-3, "to_bfloat16": 2e-2}
 
 
 @pytest.mark.parametrize("called_before", [False, True])
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-@pytest.mark.parametrize("class_name", plain_bert.CLASSES)
+@pytest.mark.parametrize(
+    ("class_name", "change"),
+    [
+        (name, function)
+        for name in plain_models.CLASSES
+        for family, function in CHANGES
+        if family in name
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_change_takes_effect(
-    class_name: str, change: Change, called_before: bool, tiny_config: BertConfig
+    class_name: str, change: Change, called_before: bool, pair: tuple[Any, Any]
 ) -> None:
-    model, plain = plain_bert.make_pair(class_name, tiny_config)
+    model, plain = pair
     if called_before:
-        plain_bert.assert_agree(model, plain, class_name)
+        plain_models.assert_agree(model, plain, class_name)
     change(model)
     change(plain)
-    plain_bert.assert_agree(model, plain, class_name, TOLERANCES.get(change.__name__, 1e-5))
+    atol = TOLERANCES.get(change.__name__)
+    plain_models.assert_agree(model, plain, class_name, atol or 1e-5, relative=atol is not None)
 
 
-@pytest.mark.parametrize("class_name", plain_bert.CLASSES)
-def test_larger_embeddings_take_larger_inputs(class_name: str, tiny_config: BertConfig) -> None:
+@pytest.mark.parametrize("class_name", plain_models.BERT_CLASSES)
+def test_larger_embeddings_take_larger_inputs(class_name: str) -> None:
     """Ids, token types and lengths past those of the configuration."""
-    model, plain = plain_bert.make_pair(class_name, tiny_config)
+    model, plain = plain_models.make_pair(class_name)
     batch = {
         "input_ids": torch.tensor([[119, 99, 3, 118] * 150]),
         "token_type_ids": torch.tensor([[4, 0, 2, 3] * 150]),
@@ -455,3 +602,20 @@ def test_larger_embeddings_take_larger_inputs(class_name: str, tiny_config: Bert
     batch["token_type_ids"][0, 0] = 5
     with pytest.raises(IndexError, match=r"`token_type_ids` must be in \[0, 5\), but holds 5"):
         model(**batch)
+
+
+def test_larger_embeddings_and_mask_of_gpt2_take_larger_inputs() -> None:
+    model, plain = plain_models.make_pair("GPT2LMHeadModel", n_positions=12, n_ctx=12)
+    ids = torch.tensor([[119, 99, 3, 118] * 4])
+    with pytest.raises(IndexError, match="`input_ids` must be in"):
+        model(ids)
+    with pytest.raises(IndexError, match="`input_ids` must hold at most 12 tokens a row"):
+        model(ids % 99)
+    for tree in (model.eval(), plain.eval()):
+        swap_embeddings_and_tie_the_head_again(tree)
+        part_of(tree, "positions").weight = nn.Parameter(values("positions", 20, 32))
+        for block in range(2):
+            part_of(tree, "attention", block).bias = torch.ones(1, 1, 20, 20).tril()
+    for output, wanted in zip(flat_outputs(model(ids)), flat_outputs(plain(ids)), strict=True):
+        assert_close(output, wanted)
+    plain_models.assert_agree(model, plain, "GPT2LMHeadModel")

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 import plain_bert
-import ptbert
-from plain_bert import assert_all_close, batch_and_labels, gradients
-from ptbert import BertConfig, modeling
+import plain_gpt
+import plain_models
+from model_cases import flat_outputs
+from plain_models import assert_all_close, batch_and_labels, gradients, loss_of, part_of
+from ptbert import BertConfig, modeling, modeling_gpt2, modeling_openai
 from support import seed_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -31,7 +33,7 @@ def train(tree: Any, optimizer_name: str, *inputs: Any, **named: Any) -> list[fl
     for step in range(3):
         torch.manual_seed(step)
         optimizer.zero_grad()
-        loss = tree(*inputs, **named)
+        loss = loss_of(tree(*inputs, **named))
         loss.backward()
         norm = nn.utils.clip_grad_norm_(tree.parameters(), 1.0)
         optimizer.step()
@@ -40,21 +42,21 @@ def train(tree: Any, optimizer_name: str, *inputs: Any, **named: Any) -> list[fl
 
 
 def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_name: str) -> None:
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         for tree in pair:
             for seed in range(2):
                 torch.manual_seed(seed)
-                tree(**batch_and_labels(class_name)).backward()
+                loss_of(tree(**batch_and_labels(class_name))).backward()
     model, plain = pair
     assert_all_close(gradients(model), gradients(plain))
     before = gradients(model)
-    assert (None in before) == (class_name == "BertForQuestionAnswering")  # its pooler is not used
+    assert (None in before) == (class_name in plain_models.WITH_UNUSED_PARTS)
     for tree in pair:
         tree.zero_grad(set_to_none=False)
     assert_all_close(gradients(model), gradients(plain), atol=0)
     assert all(new is old for new, old in zip(gradients(model), before, strict=True))
     assert not any(gradient.any() for gradient in gradients(model) if gradient is not None)
-    plain_bert.assert_agree(*pair, class_name)
+    plain_models.assert_agree(*pair, class_name)
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -62,10 +64,10 @@ def test_gradients_add_up_and_are_zeroed_in_place(pair: tuple[Any, Any], class_n
 def test_optimizer_steps_are_seen(
     optimizer: str, fast: bool, pair: tuple[Any, Any], class_name: str
 ) -> None:
-    with plain_bert.evaluating(*pair) if fast else plain_bert.plain_paths():
+    with plain_models.evaluating(*pair) if fast else plain_models.plain_paths():
         logs = [train(tree, optimizer, **batch_and_labels(class_name)) for tree in pair]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
-    plain_bert.assert_agree(*pair, class_name, atol=1e-4)
+    plain_models.assert_agree(*pair, class_name, atol=1e-4)
 
 
 class MaskedLM(nn.Module):
@@ -88,86 +90,146 @@ class MaskedLM(nn.Module):
 
 @pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("class_name", "decoder"),
+    [
+        ("BertForMaskedLM", "cls.predictions.decoder"),
+        ("GPT2LMHeadModel", "lm_head.decoder"),
+        ("OpenAIGPTDoubleHeadsModel", "lm_head.decoder"),
+    ],
+)
 def test_tied_weight_is_one_parameter_with_the_gradients_of_both_uses(
-    optimizer: str, fast: bool, tiny_config: BertConfig
+    class_name: str, decoder: str, optimizer: str, fast: bool
 ) -> None:
-    model: Any = ptbert.BertForMaskedLM(tiny_config)
-    plain = MaskedLM(tiny_config)
+    model = plain_models.new_model(class_name)
+    plain: Any
+    if class_name == "BertForMaskedLM":
+        plain = MaskedLM(model.config)
+    else:
+        plain = plain_gpt.PLAIN[class_name](model.config)
     seed_weights(model)
     with torch.no_grad():
         for own, other in zip(model.parameters(), plain.parameters(), strict=True):
             other.copy_(own)
-    with plain_bert.evaluating(model, plain) if fast else plain_bert.plain_paths():
-        logs = [
-            train(tree, optimizer, **batch_and_labels("BertForMaskedLM")) for tree in (model, plain)
-        ]
+    with plain_models.evaluating(model, plain) if fast else plain_models.plain_paths():
+        logs = [train(tree, optimizer, **batch_and_labels(class_name)) for tree in (model, plain)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
     assert_all_close(gradients(model), gradients(plain))
     assert_all_close(model.parameters(), plain.parameters(), atol=1e-4)
-    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+    assert model.get_submodule(decoder).weight is part_of(model, "words").weight
 
 
 class ModelOfParts(nn.Module):
     """A model of the user's with layers in a list of its own, and an encoder."""
 
-    def __init__(self, layers: list[nn.Module], encoder: nn.Module) -> None:
+    def __init__(self, layers: list[nn.Module], last: nn.Module) -> None:
         super().__init__()
         self.features = nn.Linear(5, 32)
         self.layers = nn.ModuleList(layers)
-        self.encoder = encoder
+        self.last = last
 
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.features(features)
         for layer in self.layers:
-            hidden = layer(hidden)
-        return self.encoder(hidden, None, False)[-1].square().sin().mean()
+            hidden = flat_outputs(layer(hidden))[0]
+        if isinstance(self.last, (modeling.BertEncoder, plain_bert.Encoder)):
+            return self.last(hidden, None, False)[-1].sin().square().mean()
+        return self.last(hidden).sin().square().mean()
 
 
+def models_of_parts(family: str) -> tuple[nn.Module, nn.Module]:
+    config: Any
+    if family == "bert":
+        config = plain_models.make_pair("BertForQuestionAnswering")[0].config
+        return (
+            ModelOfParts(
+                [modeling.BertLayer(config), modeling.BertLayer(config)],
+                modeling.BertEncoder(config),
+            ),
+            ModelOfParts(
+                [plain_bert.Layer(config), plain_bert.Layer(config)], plain_bert.Encoder(config)
+            ),
+        )
+    if family == "gpt2":
+        config = plain_models.make_pair("GPT2LMHeadModel")[0].config
+        return (
+            ModelOfParts(
+                [
+                    modeling_gpt2.Block(16, config, scale=True),
+                    modeling_gpt2.Attention(32, 16, config, scale=True),
+                ],
+                modeling_gpt2.MLP(128, config),
+            ),
+            ModelOfParts(
+                [plain_gpt.GPT2Block(config), plain_gpt.GPT2Attention(config, -1e4)],
+                plain_gpt.MLP(config, plain_gpt.gelu),
+            ),
+        )
+    config = plain_models.make_pair("OpenAIGPTLMHeadModel")[0].config
+    return (
+        ModelOfParts(
+            [
+                modeling_openai.Attention(32, 16, config, scale=True),
+                modeling_openai.Block(16, config, scale=True),
+            ],
+            modeling_openai.Conv1D(7, 1, 32),
+        ),
+        ModelOfParts(
+            [plain_gpt.GPTAttention(config, -1e9), plain_gpt.GPTBlock(config)],
+            plain_gpt.Conv1D(7, 32),
+        ),
+    )
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "openai-gpt"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_parts_learn_in_a_model_of_the_user(optimizer: str, tiny_config: BertConfig) -> None:
-    c = tiny_config
-    model = ModelOfParts([modeling.BertLayer(c), modeling.BertLayer(c)], modeling.BertEncoder(c))
-    plain = ModelOfParts([plain_bert.Layer(c), plain_bert.Layer(c)], plain_bert.Encoder(c))
+def test_parts_learn_in_a_model_of_the_user(optimizer: str, family: str) -> None:
+    model, plain = models_of_parts(family)
     for tree in (model, plain):
         seed_weights(tree)
     features = torch.randn(2, 4, 5)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         logs = [train(tree, optimizer, features) for tree in (model, plain)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
-    assert_all_close(model.parameters(), plain.parameters())
+    assert_all_close(model.parameters(), plain.parameters(), atol=1e-4)
 
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: str) -> None:
     losses = []
-    with plain_bert.evaluating(*pair) if fast else plain_bert.plain_paths():
+    with plain_models.evaluating(*pair) if fast else plain_models.plain_paths():
         for tree in pair:
             torch.manual_seed(1)
             with torch.autocast("cpu", torch.bfloat16):
-                losses.append(tree(**batch_and_labels(class_name)))
+                losses.append(loss_of(tree(**batch_and_labels(class_name))))
             losses[-1].backward()
     assert_all_close(losses[:1], losses[1:], atol=0.01)
     assert_all_close(gradients(pair[0]), gradients(pair[1]), atol=0.03)
-    plain_bert.assert_agree(*pair, class_name)
+    plain_models.assert_agree(*pair, class_name)
 
 
-def test_fast_paths_follow_dropout_of_every_part(
-    class_name: str, tiny_fields: dict[str, Any]
-) -> None:
+NO_DROPOUT = {
+    "Bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "GPT": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+}
+
+
+def test_fast_paths_follow_dropout_of_every_part(class_name: str) -> None:
     """Dropout probabilities of zero and one make training repeatable."""
-    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    pair = plain_bert.make_pair(class_name, BertConfig.from_dict(tiny_fields | none))
-    for path in [path for path, part in pair[1].named_modules() if isinstance(part, nn.Dropout)]:
+    none = NO_DROPOUT["Bert" if class_name.startswith("Bert") else "GPT"]
+    pair = plain_models.make_pair(class_name, **none)
+    kinds = (nn.Dropout, nn.Dropout2d)
+    for path in [path for path, part in pair[1].named_modules() if isinstance(part, kinds)]:
         dropouts = [tree.get_submodule(path) for tree in pair]
         for whole, part in [(True, True), (True, False), (False, True)]:
             for tree, dropout in zip(pair, dropouts, strict=True):
                 tree.train(whole)
                 dropout.train(part).p = 1.0
-            plain_bert.assert_same(*pair, class_name, 1e-5, relative=True)
+            plain_models.assert_same(*pair, class_name, 1e-5, relative=True)
         for tree, dropout in zip(pair, dropouts, strict=True):
             tree.train()
             dropout.p = 0.0
     for tree in pair:
-        layer = tree.bert.encoder.layer[0].eval()
-        layer.output.dropout.p = layer.attention.self.dropout.p = 0.5
-    plain_bert.assert_same(*pair, class_name, 1e-5, relative=True)
+        part_of(tree, "block").eval()
+        part_of(tree, "dropout").p = part_of(tree, "attention_dropout").p = 0.5
+    plain_models.assert_same(*pair, class_name, 1e-5, relative=True)

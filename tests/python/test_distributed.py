@@ -10,7 +10,7 @@ import torch
 import torch.multiprocessing as mp
 
 import distributed_worker
-import plain_bert
+import plain_models
 from distributed_worker import CHECKS, PROCESSES, make_pair, whole_batch
 from support import assert_close
 
@@ -30,7 +30,7 @@ def test_in_two_processes(name: str, folder: Path) -> None:
         assert not problem, f"process {rank}: {problem}"
 
 
-SENT = [(class_name, changed) for class_name in plain_bert.CLASSES for changed in (False, True)]
+SENT = [(class_name, changed) for class_name in plain_models.CLASSES for changed in (False, True)]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plain_bert
+import plain_models
 import ptbert
 from fast_path_support import LENGTHS, make_model, padded_batch
 from ptbert.utils import Explanation, PathChoice, explain
@@ -76,7 +76,7 @@ def test_reasons_to_compute_padding(model: Any) -> None:
         "user code can see intermediate tensors (hook, replaced part, kept output)"
     ]
     handle.remove()
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         assert reasons(ids, types, mask) == ["enable_fast_paths(False)"]
 
 
@@ -114,7 +114,7 @@ def test_reasons_for_the_operations_of_attention(model: Any) -> None:
         found = choices(model, (ids, types, mask), "attention")
         assert ("one operation after the other", "dropout is called in Python") in found
         handle.remove()
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             assert reason(model, ids, types, mask) == "enable_fast_paths(False)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
-import plain_bert
+import plain_models
 import ptbert
 from model_cases import flat_outputs
 from ptbert import BertConfig
@@ -18,13 +19,15 @@ from support import assert_close, import_or_skip, seeded_ids
 
 
 @pytest.fixture
-def pair(class_name: str, tiny_config: BertConfig) -> tuple[Any, Any]:
-    model, plain = plain_bert.make_pair(class_name, tiny_config)
+def pair(class_name: str) -> tuple[Any, Any]:
+    model, plain = plain_models.make_pair(class_name)
     return model.eval(), plain.eval()
 
 
-def inputs_of(batch: int, seq: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, token types and a mask whose last row has padding."""
+def inputs_of(class_name: str, batch: int, seq: int) -> tuple[Tensor, ...]:
+    """For BERT ids, token types and a mask whose last row has padding."""
+    if not class_name.startswith("Bert"):
+        return plain_models.ids(class_name, batch, seq)
     ids = seeded_ids("ids", (batch, seq), 1, 99)
     types = seeded_ids("types", (batch, seq), 0, 2)
     mask = torch.ones_like(ids)
@@ -32,9 +35,11 @@ def inputs_of(batch: int, seq: int) -> tuple[Tensor, Tensor, Tensor]:
     return ids, types, mask
 
 
-def dynamic_shapes() -> tuple[dict[int, Dim], ...]:
-    shape = {0: Dim("batch", max=1024), 1: Dim("seq", min=2, max=512)}
-    return (shape, shape, shape)
+def dynamic_shapes(class_name: str, longest: int | None = 512) -> tuple[dict[int, Dim], ...]:
+    batch, seq = Dim("batch", max=1024), Dim("seq", min=2, max=longest)
+    if "DoubleHeads" in class_name:
+        return {0: batch, 2: seq}, {0: batch}
+    return ({0: batch, 1: seq},) * (3 if class_name.startswith("Bert") else 1)
 
 
 def assert_equal_outputs(actual: Any, plain: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -42,9 +47,9 @@ def assert_equal_outputs(actual: Any, plain: Any, inputs: tuple[Tensor, ...]) ->
         assert_close(torch.as_tensor(output), expected)
 
 
-def test_exported_program_has_the_arithmetic(pair: tuple[Any, Any]) -> None:
+def test_exported_program_has_the_arithmetic(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
-    inputs = inputs_of(4, 6)
+    inputs = inputs_of(class_name, 4, 6)
     program = torch.export.export(model, inputs, strict=False)
     assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
     names = {str(node.target) for node in program.graph.nodes}
@@ -53,13 +58,16 @@ def test_exported_program_has_the_arithmetic(pair: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 2), (3, 5), (7, 40), (2, 512)])
 def test_exported_program_serves_other_shapes(
-    shape: tuple[int, int], pair: tuple[Any, Any]
+    shape: tuple[int, int], pair: tuple[Any, Any], class_name: str
 ) -> None:
     model, plain = pair
     program = torch.export.export(
-        model, inputs_of(4, 6), dynamic_shapes=dynamic_shapes(), strict=False
+        model,
+        inputs_of(class_name, 4, 6),
+        dynamic_shapes=dynamic_shapes(class_name),
+        strict=False,
     )
-    inputs = inputs_of(*shape)
+    inputs = inputs_of(class_name, *shape)
     assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
 
 
@@ -76,9 +84,9 @@ def test_exported_program_serves_other_shapes(
 def test_every_model_serves_other_shapes(name: str, tiny_config: BertConfig) -> None:
     model: Any = getattr(ptbert, name)(tiny_config).eval()
     program = torch.export.export(
-        model, inputs_of(4, 6), dynamic_shapes=dynamic_shapes(), strict=False
+        model, inputs_of(name, 4, 6), dynamic_shapes=dynamic_shapes(name), strict=False
     )
-    inputs = inputs_of(3, 9)
+    inputs = inputs_of(name, 3, 9)
     actual, expected = flat_outputs(program.module()(*inputs)), flat_outputs(model(*inputs))
     for output, wanted in zip(actual, expected, strict=True):
         assert_close(output, wanted)
@@ -87,19 +95,31 @@ def test_every_model_serves_other_shapes(name: str, tiny_config: BertConfig) -> 
 def test_losses_serve_other_shapes(pair: tuple[Any, Any], class_name: str) -> None:
     model, plain = pair
 
-    def labels(batch: int) -> tuple[Tensor, ...]:
-        count = 1 if class_name == "BertForSequenceClassification" else 2
-        return tuple(seeded_ids(f"labels{index}", (batch,), 0, 3) for index in range(count))
-
-    shapes = dynamic_shapes()
+    shapes = dynamic_shapes(class_name)
     rows = {0: shapes[0][0]}
+    of_labels: tuple[Any, ...] = {
+        "BertForSequenceClassification": (rows,),
+        "BertForQuestionAnswering": (rows, rows),
+        "GPT2LMHeadModel": (None, None, shapes[0]),
+        "OpenAIGPTDoubleHeadsModel": (shapes[0], rows),
+    }[class_name]
+
+    def inputs_and_labels(batch: int, seq: int) -> tuple[Any, ...]:
+        inputs = inputs_of(class_name, batch, seq)
+        if class_name == "GPT2LMHeadModel":  # behind positions and token types
+            return (*inputs, None, None, seeded_ids("lm", (batch, seq), 0, 99))
+        if class_name == "OpenAIGPTDoubleHeadsModel":
+            choices = seeded_ids("mc", (batch,), 0, 2)
+            return (*inputs, seeded_ids("lm", (batch, 2, seq), 0, 99), choices)
+        return (*inputs, *(seeded_ids(f"labels{n}", (batch,), 0, 3) for n in range(len(of_labels))))
+
     program = torch.export.export(
         model,
-        (*inputs_of(4, 6), *labels(4)),
-        dynamic_shapes=(*shapes, *(rows for _ in labels(4))),
+        inputs_and_labels(4, 6),
+        dynamic_shapes=(*shapes, *of_labels),
         strict=False,
     )
-    inputs = (*inputs_of(3, 9), *labels(3))
+    inputs = inputs_and_labels(3, 9)
     assert_equal_outputs(flat_outputs(program.module()(*inputs)), plain, inputs)
 
 
@@ -116,41 +136,45 @@ def test_exported_choices_serve_other_shapes(tiny_config: BertConfig) -> None:
     assert_close(program.module()(ids), model(ids))
 
 
-def test_length_past_the_positions_is_refused(pair: tuple[Any, Any]) -> None:
-    shape = {0: Dim("batch"), 1: Dim("seq", min=2)}
+@pytest.mark.parametrize("class_name", plain_models.BERT_CLASSES)
+def test_length_past_the_positions_is_refused(class_name: str) -> None:
+    model = plain_models.make_pair(class_name)[0].eval()
     program = torch.export.export(
-        pair[0], inputs_of(4, 6), dynamic_shapes=(shape, shape, shape), strict=False
+        model,
+        inputs_of(class_name, 4, 6),
+        dynamic_shapes=dynamic_shapes(class_name, longest=None),
+        strict=False,
     )
     with pytest.raises(IndexError, match="index out of range"):
-        program.module()(*inputs_of(1, 513))
+        program.module()(*inputs_of(class_name, 1, 513))
 
 
-def test_strict_export_is_refused(pair: tuple[Any, Any]) -> None:
+def test_strict_export_is_refused(pair: tuple[Any, Any], class_name: str) -> None:
     """Strict export traces Python code, and a model has none to trace."""
     with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):
-        torch.export.export(pair[0], inputs_of(4, 6), strict=True)
+        torch.export.export(pair[0], inputs_of(class_name, 4, 6), strict=True)
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's exporter raises warnings about itself
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_onnx_runtime_gives_equal_outputs(
-    dynamic: bool, pair: tuple[Any, Any], tmp_path: Path
+    dynamic: bool, pair: tuple[Any, Any], class_name: str, tmp_path: Path
 ) -> None:
     import_or_skip("onnxscript")
     onnxruntime = import_or_skip("onnxruntime")
     model, plain = pair
     path = tmp_path / "model.onnx"
-    names = ["input_ids", "token_type_ids", "attention_mask"]
+    names = list(inspect.signature(model.forward).parameters)[: len(dynamic_shapes(class_name))]
     torch.onnx.export(
         model,
-        inputs_of(4, 6),
+        inputs_of(class_name, 4, 6),
         path,
         input_names=names,
-        dynamic_shapes=dynamic_shapes() if dynamic else None,
+        dynamic_shapes=dynamic_shapes(class_name) if dynamic else None,
         verbose=False,
     )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for shape in [(4, 6), (3, 9)] if dynamic else [(4, 6)]:
-        inputs = inputs_of(*shape)
+        inputs = inputs_of(class_name, *shape)
         given = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
         assert_equal_outputs(session.run(None, given), plain, inputs)

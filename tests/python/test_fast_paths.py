@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-import plain_bert
+import plain_models
 import ptbert
 from fast_path_support import (
     CLASSES,
@@ -67,7 +67,7 @@ def test_paths_agree_in_other_dtypes(dtype: torch.dtype) -> None:
     model = make_model("BertForSequenceClassification").eval().to(dtype)
     batch = padded_batch(LENGTHS)
     logits = model(*batch)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         expected = model(*batch)
     assert logits.dtype == dtype
     assert_close(logits, expected, 20 * torch.finfo(dtype).eps)
@@ -78,7 +78,7 @@ def test_paths_agree_under_autocast() -> None:
     batch = padded_batch(LENGTHS)
     with torch.autocast("cpu", torch.bfloat16):
         logits, gradients = run(model, *batch)
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             expected, expected_gradients = run(model, *batch)
     assert logits.dtype == expected.dtype
     assert_close(logits, expected, 0.1)
@@ -91,7 +91,7 @@ def test_no_work_is_done_for_padding_and_for_what_is_not_used() -> None:
     batch = padded_batch(LENGTHS)
     # The tokens; the first ones in the last layer and the head. The plain path: every position.
     assert linear_rows(model, *batch) == {sum(LENGTHS), len(LENGTHS)}
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         assert linear_rows(model, *batch) == {max(LENGTHS) * len(LENGTHS), len(LENGTHS)}
 
 
@@ -119,7 +119,7 @@ def test_masks_that_packing_could_not_honour_take_the_plain_path(mask: Tensor) -
     (padding,) = (x for x in explain(model, (ids, None, mask)) if x.step == "padding")
     assert padding.path == "computed"
     logits = model(ids, None, mask)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         assert_close(logits, model(ids, None, mask), 1e-6)
 
 
@@ -226,7 +226,7 @@ def test_dropout_has_the_same_distribution() -> None:
         return torch.stack(rows)
 
     fast = draws()
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         plain = draws()
     error = ((fast.var(0) + plain.var(0)) / len(fast)).sqrt()
     assert float(((fast.mean(0) - plain.mean(0)) / error).abs().max()) < 5

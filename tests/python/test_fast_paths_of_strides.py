@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import plain_bert
+import plain_models
 from fast_path_support import (
     CLASSES,
     TOKEN_CLASSES,
@@ -67,5 +67,5 @@ def test_paths_agree_for_any_strides(
     assert_paths_agree(model, *inputs, atol=2e-5)
     with torch.no_grad():
         result = model(*inputs)
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             assert_close(result, model(*inputs), 2e-5)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import plain_bert
+import plain_models
 from fast_path_support import (
     LENGTHS,
     TOKEN_CLASSES,
@@ -55,7 +55,7 @@ def test_losses_of_tokens_agree_under_autocast(class_name: str) -> None:
     labels = token_labels(class_name, batch[2])
     with torch.autocast("cpu", torch.bfloat16):
         loss = model(*batch, *labels)
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             expected = model(*batch, *labels)
     assert loss.dtype == expected.dtype
     assert_close(loss, expected, 0.05)
@@ -71,7 +71,7 @@ def test_losses_of_tokens_work_on_labelled_tokens_only() -> None:
         # After the last attention: labelled tokens, and for pre-training first tokens, too.
         expected = {tokens, labelled, *extra, *(n + labelled for n in extra)}
         assert linear_rows(model, *batch, *labels) == expected
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             assert linear_rows(model, *batch, *labels) == {positions, sequences}
         handle = model.cls.predictions.decoder.register_forward_hook(lambda *_: None)
         assert linear_rows(model, *batch, *labels) == {positions, sequences}
@@ -94,7 +94,7 @@ def test_labels_of_padding_and_no_labels_take_the_plain_path(class_name: str) ->
     for some in (labels, none):
         assert linear_rows(model, *batch, *some) == {len(LENGTHS) * max(LENGTHS), *sequences}
         loss = model(*batch, *some)
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             torch.testing.assert_close(loss, model(*batch, *some), equal_nan=True)
     assert torch.isnan(loss)  # the mean of no values, as in the 2019 library
 
@@ -159,7 +159,7 @@ def test_models_with_outputs_for_each_token_may_skip_padding() -> None:
     handle = model.bert.encoder.register_forward_hook(lambda *_: None)
     assert_equal(model(*batch)[~real], expected[~real])  # the plain path
     handle.remove()
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         assert_close(model(*batch)[~real], expected[~real])
     assert copy.deepcopy(model).bert.skip_padding
 
@@ -187,7 +187,7 @@ def test_attention_of_one_kernel_gives_the_same(dtype: torch.dtype, atol: float)
         with torch.no_grad():
             scores = model(ids, types, some)
             assert attention_calls(model, ids, types, some) == fused
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             assert_close(scores, model(ids, types, some).detach(), atol)
             assert attention_calls(model, ids, types, some) == 0
 
@@ -202,7 +202,7 @@ def test_attention_of_one_kernel_is_for_inference() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             scores = model(batch[0])
             assert attention_calls(model, batch[0]) > 0
-            with plain_bert.plain_paths():
+            with plain_models.plain_paths():
                 assert_close(scores, model(batch[0]), 0.1)
         model.output_attentions = True
         assert attention_calls(model, *batch) == 0
@@ -223,6 +223,6 @@ def test_masks_of_the_user_mean_the_same(mask: Tensor) -> None:
     hidden = torch.randn(2, 3, 32)
     with torch.no_grad():
         output = layer(hidden, mask)
-        with plain_bert.plain_paths():
+        with plain_models.plain_paths():
             expected = layer(hidden, mask)
     torch.testing.assert_close(output, expected, equal_nan=True)

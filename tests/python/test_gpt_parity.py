@@ -24,7 +24,7 @@ from gpt_cases import (
     gpt_labels,
 )
 from model_cases import flat_outputs, probe_loss
-from plain_gpt import PLAIN, WithHeads
+from plain_gpt import PLAIN, Attention, WithHeads
 from support import (
     GOLDEN,
     assert_close,
@@ -54,9 +54,12 @@ def build(case: GPTCase, **options: Any) -> Any:
     return model.eval()
 
 
-def build_plain(case: GPTCase) -> Any:
+def build_plain(case: GPTCase, output_attentions: bool = False) -> Any:
     plain = PLAIN[case.class_name](CONFIGS[case.family].from_dict(case.config_fields))
     seed_weights(plain)
+    for module in plain.modules():
+        if isinstance(module, Attention):
+            module.output_attentions = output_attentions
     return plain.eval()
 
 
@@ -144,13 +147,11 @@ def test_every_gradient_equals_the_reference(class_name: str, arrays: Arrays) ->
 @every_case
 def test_everything_equals_plain_pytorch(case: GPTCase) -> None:
     """All hidden states, attention weights, presents, scores, losses and gradients."""
-    model, plain = build(case, output_attentions=True), build_plain(case)
+    model, plain = build(case, output_attentions=True), build_plain(case, output_attentions=True)
     inputs = gpt_inputs(case)
     if case.past:
         inputs["past"] = plain_past(plain, case)
     outputs, expected = model(**inputs), plain(**inputs)
-    if not isinstance(plain, WithHeads):
-        expected = (expected[-1], *expected[:-1])
     if case.family == "openai-gpt" and not isinstance(plain, WithHeads):
         assert isinstance(outputs, tuple)
     assert len(outputs) == len(expected)
@@ -171,8 +172,7 @@ def test_everything_equals_plain_pytorch(case: GPTCase) -> None:
 
 
 def plain_past(plain: Any, case: GPTCase) -> list[Tensor]:
-    outputs = plain(**first_part(case, {}))
-    presents: list[Tensor] = outputs[1] if not isinstance(plain, WithHeads) else outputs[-1]
+    presents: list[Tensor] = plain(**first_part(case, {}))[-1]
     return [present.detach() for present in presents]
 
 
@@ -194,8 +194,6 @@ def test_head_mask_equals_plain_pytorch(class_name: str, mask: str) -> None:
     labels = gpt_labels(case)
     mine = flat_outputs(model(**gpt_inputs(case), **labels, head_mask=head_mask))
     outputs = plain(**gpt_inputs(case), **labels, head_mask=head_mask)
-    if not labels:  # without attentions
-        outputs = outputs[:-1]
     for one, other in zip(mine, flat_outputs(outputs), strict=True):
         assert_close(one, other)
 
@@ -215,8 +213,7 @@ def test_dropout_is_that_of_plain_pytorch(class_name: str) -> None:
             results.append(flat_outputs(outputs))
     finally:
         ptbert.utils.enable_fast_paths(before)
-    count = len(results[0])
-    for one, other in zip(results[0], results[1][:count], strict=True):
+    for one, other in zip(*results, strict=True):
         assert_close(one, other)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-import plain_bert
+import plain_models
 from fast_path_support import (
     CLASSES,
     LENGTHS,
@@ -99,7 +99,7 @@ def test_changed_weights_are_seen_however_they_were_changed() -> None:
         ):
             change()
             logits = model(*batch)
-            with plain_bert.plain_paths():
+            with plain_models.plain_paths():
                 assert_close(logits, model(*batch))
             assert not any(torch.equal(logits, before) for before in seen)
             seen.append(logits)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plain_bert
+import plain_models
 import ptbert
 from model_cases import CASES_BY_KEY, CLASSES, flat_outputs, model_inputs, model_labels
 from ptbert import BertConfig, BertModel
@@ -53,17 +53,15 @@ def mask_heads(plain: nn.Module, rows: Tensor) -> None:
         )
 
 
-@pytest.mark.parametrize("class_name", plain_bert.CLASSES)
+@pytest.mark.parametrize("class_name", plain_models.BERT_CLASSES)
 @pytest.mark.parametrize("one_row", [True, False])
-def test_head_mask_multiplies_what_heads_give(
-    class_name: str, one_row: bool, tiny_config: BertConfig
-) -> None:
-    model, plain = plain_bert.make_pair(class_name, tiny_config)
+def test_head_mask_multiplies_what_heads_give(class_name: str, one_row: bool) -> None:
+    model, plain = plain_models.make_pair(class_name)
     mask, other = ((ROWS[0] if one_row else ROWS).clone().requires_grad_() for _ in range(2))
     mask_heads(plain, other.expand(LAYERS, HEADS))
     results = []
     for tree, more in ((model, {"head_mask": mask}), (plain, {})):
-        outputs = flat_outputs(tree.eval()(**plain_bert.batch(class_name), **more))
+        outputs = flat_outputs(tree.eval()(**plain_models.batch(class_name), **more))
         torch.stack([output.square().sum() for output in outputs]).sum().backward()
         results.append(outputs)
     for output, expected in zip(*results, strict=True):
@@ -109,7 +107,7 @@ def assert_close_all(actual: list[Tensor], expected: list[Tensor]) -> None:
 
 
 def test_attentions_are_the_weights_after_dropout_and_head_mask(tiny_config: BertConfig) -> None:
-    _, plain = plain_bert.make_pair(CLASS, tiny_config)
+    _, plain = plain_models.make_pair(CLASS)
     model = make_model(CLASS, tiny_config, output_attentions=True).train()
     seen: list[Tensor] = []
     for layer in layers_of(plain):
@@ -117,11 +115,11 @@ def test_attentions_are_the_weights_after_dropout_and_head_mask(tiny_config: Ber
             lambda _, inputs, output: seen.append(output)
         )
     mask_heads(plain, ROWS)
-    with plain_bert.plain_paths():
+    with plain_models.plain_paths():
         torch.manual_seed(1)
-        attentions, _ = model(**plain_bert.batch(CLASS), head_mask=ROWS)
+        attentions, _ = model(**plain_models.batch(CLASS), head_mask=ROWS)
     torch.manual_seed(1)
-    plain(**plain_bert.batch(CLASS))
+    plain(**plain_models.batch(CLASS))
     for attention, weights, row in zip(attentions, seen, ROWS, strict=True):
         assert_close(attention, weights * row[:, None, None])
 
@@ -160,10 +158,10 @@ def test_attention_may_be_asked_for_later_and_of_one_layer(tiny_config: BertConf
 )
 def test_hooked_nodes_pass_masks_and_attentions_on(name: str, tiny_config: BertConfig) -> None:
     model = make_model(CLASS, tiny_config, output_attentions=True)
-    expected_attentions, expected = model(**plain_bert.batch(CLASS), head_mask=ROWS)
+    expected_attentions, expected = model(**plain_models.batch(CLASS), head_mask=ROWS)
     fired = []
     model.get_submodule(name).register_forward_hook(lambda *_: fired.append(True))
-    attentions, logits = model(**plain_bert.batch(CLASS), head_mask=ROWS)
+    attentions, logits = model(**plain_models.batch(CLASS), head_mask=ROWS)
     assert fired == [True]
     assert_close(logits, expected)
     assert_close_all(attentions, expected_attentions)
@@ -214,7 +212,7 @@ def test_kept_output_is_that_of_the_heads(tiny_config: BertConfig) -> None:
         lambda _, inputs, outputs: contexts.append(outputs[0])
     )
     for tree in (model, plain):
-        tree(**plain_bert.batch(CLASS), head_mask=ROWS).square().sum().backward()
+        tree(**plain_models.batch(CLASS), head_mask=ROWS).square().sum().backward()
     kept = model.bert.get_multihead_outputs()[1]
     assert_close(kept.transpose(1, 2).flatten(2), contexts[0])
     assert_close(kept.grad.transpose(1, 2).flatten(2), contexts[1])
@@ -277,11 +275,11 @@ def test_pruned_model_trains_saves_and_copies(tiny_config: BertConfig) -> None:
     model.bert.encoder.layer[0].attention.self.key.bias.requires_grad_(False)
     model.bert.prune_heads({0: [0]})
     assert not model.bert.encoder.layer[0].attention.self.key.bias.requires_grad
-    expected = model(**plain_bert.batch(CLASS))
+    expected = model(**plain_models.batch(CLASS))
     again = copy.deepcopy(model)
     again.load_state_dict(model.state_dict())
-    assert_equal(again(**plain_bert.batch(CLASS)), expected)
-    model.train()(**plain_bert.batch(CLASS), **plain_bert.labels(CLASS)).backward()
+    assert_equal(again(**plain_models.batch(CLASS)), expected)
+    model.train()(**plain_models.batch(CLASS), **plain_models.labels(CLASS)).backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is None) is not parameter.requires_grad, name
 
@@ -401,13 +399,13 @@ def test_options_may_be_set_later(tiny_config: BertConfig) -> None:
     model.keep_multihead_output = True
     assert model.output_attentions
     assert model.bert.keep_multihead_output
-    attentions, _ = model(**plain_bert.batch(CLASS))
+    attentions, _ = model(**plain_models.batch(CLASS))
     assert len(attentions) == LAYERS
     assert model.bert.get_multihead_outputs()[0] is not None
     kept = weakref.ref(model.bert.get_multihead_outputs()[0])
     model.keep_multihead_output = model.output_attentions = False
     assert model.bert.get_multihead_outputs() == [None, None]
-    assert isinstance(model(**plain_bert.batch(CLASS)), Tensor)
+    assert isinstance(model(**plain_models.batch(CLASS)), Tensor)
     del attentions, _
     assert kept() is None
 
@@ -450,7 +448,7 @@ def test_from_pretrained_takes_the_options(tiny_config: BertConfig, tmp_path: Pa
     loaded = ptbert.BertForSequenceClassification.from_pretrained(
         tmp_path, num_labels=3, output_attentions=True, keep_multihead_output=True
     ).eval()
-    attentions, logits = loaded(**plain_bert.batch(CLASS))
+    attentions, logits = loaded(**plain_models.batch(CLASS))
     assert len(attentions) == LAYERS
-    assert_close(logits, model(**plain_bert.batch(CLASS)))
+    assert_close(logits, model(**plain_models.batch(CLASS)))
     assert trunk_of(loaded).get_multihead_outputs()[0] is not None

@@ -41,8 +41,9 @@ Tensor causal_weights(const Tensor& queries, const Tensor& keys, const Tensor& m
                       double masked) {
   // [batch, heads, query, size] x [batch, heads, size, key] -> [batch, heads, query, key]
   auto scores = torch::matmul(queries, keys.transpose(-1, -2));
+  const auto size = queries.sym_size(-1).guard_int(__FILE__, __LINE__);
   if (scale)
-    scores = scores / std::sqrt(static_cast<double>(queries.size(-1)));
+    scores = scores / std::sqrt(static_cast<double>(size));
   const auto seen = mask_of_scores(mask, scores);
   return torch::softmax(scores * seen + masked * (1 - seen), -1);
 }
@@ -73,9 +74,10 @@ Tensor causal_attention(const Tensor& queries, const Tensor& keys, const Tensor&
                                              scale ? std::nullopt : std::optional(1.0));
 }
 
-Tensor positions_after(int64_t past, const Tensor& input_ids) {
+Tensor positions_after(const c10::SymInt& past, const Tensor& input_ids) {
   if (torch::jit::tracer::isTracing())
-    return torch::ones_like(input_ids, torch::kLong).cumsum(1) + (past - 1);
+    return torch::ones_like(input_ids, torch::kLong).cumsum(1) +
+           (past.guard_int(__FILE__, __LINE__) - 1);
   const auto end = input_ids.sym_size(1) + past;
   return torch::arange(past, end, input_ids.options().dtype(torch::kLong))
       .unsqueeze(0)

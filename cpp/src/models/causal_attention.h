@@ -44,6 +44,6 @@ Tensor causal_attention(const Tensor& queries, const Tensor& keys, const Tensor&
                         bool scale);
 
 /// Position of each token in its row, after `past` others: [rows, seq] -> [rows, seq].
-Tensor positions_after(int64_t past, const Tensor& input_ids);
+Tensor positions_after(const c10::SymInt& past, const Tensor& input_ids);
 
 } // namespace ptbert

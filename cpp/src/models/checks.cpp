@@ -103,7 +103,8 @@ void check_choice_positions(const Tensor& mc_token_ids, const Tensor& input_ids)
                     "`mc_token_ids` must be of shape [batch, choices], here [",
                     input_ids.sym_size(0), ", ", input_ids.sym_size(1), "], but is of shape ",
                     mc_token_ids.sym_sizes(), ".");
-  check_range("mc_token_ids", mc_token_ids, input_ids.size(2));
+  if (has_readable_values(mc_token_ids)) // else the length may be symbolic
+    check_range("mc_token_ids", mc_token_ids, input_ids.size(2));
 }
 
 void check_choice_states(const Tensor& hidden_states, const Tensor& mc_token_ids) {

@@ -173,7 +173,7 @@ GPT2ModelOutput GPT2ModelImpl::forward(const Tensor& input_ids, const Tensor& po
   check_inputs(input_ids, position_ids, token_type_ids, past);
   check_model_head_mask(head_mask);
   const auto ids = as_rows(input_ids); // [*, seq] -> [batch, seq]
-  const auto past_length = past.empty() ? 0 : past.front().size(-2);
+  const auto past_length = past.empty() ? c10::SymInt(0) : past.front().sym_size(-2);
   auto hidden_states =
       embed(ids, position_ids.defined() ? as_rows(position_ids) : positions_after(past_length, ids),
             as_rows(token_type_ids));

@@ -8,6 +8,7 @@
 namespace ptbert {
 namespace {
 
+// Same as in gpt2_heads.cpp.
 /// The losses of a double-heads model from the hidden states that they need, or std::nullopt if the
 /// trunk must be computed as a whole. `lm_labels` or `mc_labels` may be undefined.
 std::optional<OpenAIGPTDoubleHeadsOutput>
@@ -63,11 +64,13 @@ OpenAIGPTLMHeadImpl::OpenAIGPTLMHeadImpl(const Tensor& model_embeddings_weights,
   decoder->bind("weight", model_embeddings_weights);
 }
 
+// Same as in gpt2_heads.cpp.
 Tensor OpenAIGPTLMHeadImpl::forward(const Tensor& hidden_state) {
   const auto logits = decoder(hidden_state);
   return predict_special_tokens ? logits : logits.slice(-1, 0, vocab_size);
 }
 
+// Same as in gpt2_heads.cpp.
 void OpenAIGPTLMHeadImpl::set_embeddings_weights(const Tensor& model_embeddings_weights,
                                                  bool predict_special) {
   predict_special_tokens = predict_special;
@@ -84,6 +87,7 @@ OpenAIGPTMultipleChoiceHeadImpl::OpenAIGPTMultipleChoiceHeadImpl(const OpenAIGPT
   torch::nn::init::normal_(linear->bias); // as in 2019; models set it to zero afterwards
 }
 
+// Same as in gpt2_heads.cpp.
 Tensor OpenAIGPTMultipleChoiceHeadImpl::forward(const Tensor& hidden_states,
                                                 const Tensor& mc_token_ids) {
   check_choice_states(hidden_states, mc_token_ids);
@@ -95,6 +99,7 @@ Tensor OpenAIGPTMultipleChoiceHeadImpl::forward(const Tensor& hidden_states,
   return score(hidden_states.gather(2, index).squeeze(2));          // -> [batch, choices, width]
 }
 
+// Same as in gpt2_heads.cpp.
 Tensor OpenAIGPTMultipleChoiceHeadImpl::score(const Tensor& chosen_states) {
   // A feature is dropped in all choices or in none.
   const auto kept = dropout(chosen_states.transpose(1, 2)).transpose(1, 2);
@@ -140,6 +145,7 @@ OpenAIGPTLMOutput OpenAIGPTLMHeadModelImpl::forward(const Tensor& input_ids,
   return {.logits = logits, .attentions = trunk.attentions};
 }
 
+// Same as in gpt2_heads.cpp.
 void OpenAIGPTLMHeadModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                       bool predict_special_tokens) {
   config.predict_special_tokens = transformer->config.predict_special_tokens =
@@ -187,6 +193,7 @@ OpenAIGPTDoubleHeadsModelImpl::forward(const Tensor& input_ids, const Tensor& mc
   return {.lm_logits = lm_logits, .mc_logits = mc_logits, .attentions = trunk.attentions};
 }
 
+// Same as in gpt2_heads.cpp.
 void OpenAIGPTDoubleHeadsModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                            bool predict_special_tokens) {
   config.predict_special_tokens = transformer->config.predict_special_tokens =

@@ -17,11 +17,12 @@ Tensor with_dimensions_of(const Tensor& input_ids, const Tensor& x) {
   if (input_ids.dim() == 2)
     return x;
   // One dimension is -1, so that a traced graph serves any number of rows.
-  std::vector<int64_t> leading(input_ids.sizes().begin(), input_ids.sizes().end() - 1);
+  const auto sizes = input_ids.sym_sizes();
+  std::vector<c10::SymInt> leading(sizes.begin(), sizes.end() - 1);
   if (leading.empty())
     return x.squeeze(0);
   leading.front() = -1;
-  return x.unflatten(0, leading);
+  return x.unflatten_symint(0, leading);
 }
 
 const char* why_not_cut(const Node& trunk, const Tensor& input_ids, const std::vector<Tensor>& past,

@@ -51,13 +51,7 @@ PTBERT_INLINE void expand_of(const Stored* weight, int64_t count, float* __restr
     to[i] = to_float(weight[i]);
 }
 
-template <typename Stored> PTBERT_INLINE void load(const Stored* from, Floats& to) {
-  for (int64_t lane = 0; lane < kLanes; ++lane)
-    to[lane] = to_float(from[lane]);
-}
-template <> PTBERT_INLINE void load(const float* from, Floats& to) {
-  std::memcpy(&to, from, sizeof to);
-}
+PTBERT_INLINE void load(const float* from, Floats& to) { std::memcpy(&to, from, sizeof to); }
 
 PTBERT_INLINE float sum_of(const Floats& x) {
   float sum = 0;
@@ -66,8 +60,8 @@ PTBERT_INLINE float sum_of(const Floats& x) {
   return sum;
 }
 
-template <int kCount, typename Stored>
-PTBERT_INLINE void dot_products_of(const float* x, const Stored* weight, int64_t inputs,
+template <int kCount>
+PTBERT_INLINE void dot_products_of(const float* x, const float* weight, int64_t inputs,
                                    float* sums) {
   Floats totals[kCount][2] = {};
   int64_t i = 0;
@@ -86,12 +80,11 @@ PTBERT_INLINE void dot_products_of(const float* x, const Stored* weight, int64_t
   for (int k = 0; k < kCount; ++k) {
     sums[k] = sum_of(totals[k][0] + totals[k][1]);
     for (int64_t j = i; j < inputs; ++j)
-      sums[k] += x[j] * to_float(weight[k * inputs + j]);
+      sums[k] += x[j] * weight[k * inputs + j];
   }
 }
 
-template <typename Stored>
-PTBERT_INLINE void dot_products_of(const float* x, const Stored* weight, int64_t inputs,
+PTBERT_INLINE void dot_products_of(const float* x, const float* weight, int64_t inputs,
                                    int64_t count, float* sums) {
   if (count == kDots)
     return dot_products_of<kDots>(x, weight, inputs, sums);
@@ -133,15 +126,6 @@ PTBERT_FUSED void dot_products(const float* x, const float* weight, int64_t inpu
                                float* sums) {
   dot_products_of(x, weight, inputs, count, sums);
 }
-PTBERT_FUSED void dot_products(const float* x, const uint16_t* weight, int64_t inputs,
-                               int64_t count, float* sums) {
-  dot_products_of(x, weight, inputs, count, sums);
-}
-PTBERT_FUSED void dot_products(const float* x, const int8_t* weight, int64_t inputs, int64_t count,
-                               float* sums) {
-  dot_products_of(x, weight, inputs, count, sums);
-}
-
 PTBERT_FUSED void attend_one_query(const float* query, const float* keys, const float* values,
                                    int64_t count, int64_t size, float scale, float* weights,
                                    float* output) {

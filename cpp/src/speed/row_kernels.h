@@ -27,9 +27,6 @@ void scale_tile(const float* scales, int64_t count, float* y);
 
 /// Dot products of x [inputs] with `count` <= kDots rows of `weight` [count, inputs].
 void dot_products(const float* x, const float* weight, int64_t inputs, int64_t count, float* sums);
-void dot_products(const float* x, const uint16_t* weight, int64_t inputs, int64_t count,
-                  float* sums);
-void dot_products(const float* x, const int8_t* weight, int64_t inputs, int64_t count, float* sums);
 
 /// One head of attention for one query: softmax(q K^T scale) V. `keys` and `values` are [count,
 /// size]; `weights` [count] is scratch memory; `output` [size].

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
 #include "row_kernels.h"
 
@@ -71,11 +73,20 @@ void multiply_outputs_first(const float* x, int64_t rows, const StreamedWeight& 
   const auto* scales =
       weight.format == WeightFormat::kInt8 ? weight.scales.const_data_ptr<float>() : nullptr;
   for_each_tile(outputs, 4 * kDots, [&](int64_t first, int64_t last) {
+    std::vector<float> expanded; // kDots rows of weights that are not stored as floats
     for (int64_t i = first; i < last; i += kDots) {
       const auto count = std::min<int64_t>(kDots, last - i);
+      const float* part = nullptr;
+      if constexpr (std::is_same_v<Stored, float>) {
+        part = values + i * inputs;
+      } else {
+        expanded.resize(kDots * inputs);
+        expand(values + i * inputs, count * inputs, expanded.data());
+        part = expanded.data();
+      }
       for (int64_t row = 0; row < rows; ++row) {
         float sums[kDots];
-        dot_products(x + row * inputs, values + i * inputs, inputs, count, sums);
+        dot_products(x + row * inputs, part, inputs, count, sums);
         for (int64_t j = 0; j < count; ++j)
           y[row * outputs + i + j] = scales ? sums[j] * scales[i + j] : sums[j];
       }

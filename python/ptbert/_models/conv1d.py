@@ -56,6 +56,16 @@ class Conv1D(CppModule):
         self.nf = self.weight.size(1)
         self.rf = 1
 
+    @property
+    def in_features(self) -> int:
+        """The number of inputs, by the name of `nn.Linear`; adapters such as peft's ask for it."""
+        return self.weight.size(0)
+
+    @property
+    def out_features(self) -> int:
+        """The number of outputs, by the name of `nn.Linear`."""
+        return self.weight.size(1)
+
     def forward(self, x: Tensor) -> Tensor:
         """[*, inputs] -> [*, outputs]"""
         return run(self, x)
