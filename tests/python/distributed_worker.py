@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -178,6 +179,10 @@ def run(rank: int, folder: str) -> None:
         except Exception:
             problem = traceback.format_exc()
         Path(folder, f"{name}.{rank}").write_text(problem, encoding="utf-8")
+    # Connections end together, after everything that uses them: a process that still has some when
+    # the other has left may be aborted by gloo.
+    gc.collect()
+    dist.barrier()
     dist.destroy_process_group()
 
 

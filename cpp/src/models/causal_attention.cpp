@@ -22,6 +22,8 @@ Tensor count_along(const Tensor& x) { return torch::ones_like(x, torch::kLong).c
 
 Tensor make_causal_mask(int64_t n_ctx) {
   const auto options = torch::dtype(torch::kFloat).device(DefaultDevice::current());
+  if (options.device().is_meta()) // where torch would run tril() in Python
+    return torch::empty({1, 1, n_ctx, n_ctx}, options);
   return torch::ones({n_ctx, n_ctx}, options).tril().view({1, 1, n_ctx, n_ctx});
 }
 

@@ -223,7 +223,10 @@ std::shared_ptr<Twin> Bridge::bound_twin(const py::object& node) {
     }
     if (fresh || !same || !twin->rebind())
       twin->rebuild(node);
-    twin_ = twin;
+    // Swapped, not assigned: destroying a twin may let another thread run, which must find a whole
+    // pointer here.
+    auto displaced = twin;
+    twin_.swap(displaced);
   }
   return twin;
 }
