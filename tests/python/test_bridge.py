@@ -143,6 +143,7 @@ def inputs_of_parts(plain: nn.Module, class_name: str) -> dict[str, tuple[Any, .
     return inputs
 
 
+@pytest.mark.filterwarnings("ignore:dropout2d")  # of torch, for the shape of 2019
 @pytest.mark.parametrize(
     ("take", "dtype"),
     [

@@ -36,7 +36,7 @@ def inputs_of(class_name: str, batch: int, seq: int) -> tuple[Tensor, ...]:
 
 
 def dynamic_shapes(class_name: str, longest: int | None = 512) -> tuple[dict[int, Dim], ...]:
-    batch, seq = Dim("batch", max=1024), Dim("seq", min=2, max=longest)
+    batch, seq = Dim("batch", max=1024), Dim("seq", min=3, max=longest)  # two labels
     if "DoubleHeads" in class_name:
         return {0: batch, 2: seq}, {0: batch}
     return ({0: batch, 1: seq},) * (3 if class_name.startswith("Bert") else 1)

@@ -28,15 +28,17 @@ Tensor make_causal_mask(int64_t n_ctx) {
 }
 
 Tensor mask_of_scores(const Tensor& mask, const Tensor& scores) {
-  if (torch::jit::tracer::isTracing()) {
+  const auto key_count = scores.sym_size(-1);
+  // A slice would tie an exported program to lengths below n_ctx.
+  if (torch::jit::tracer::isTracing() || key_count.is_heap_allocated()) {
     const auto one_head = scores.select(0, 0).select(0, 0); // -> [query, key]
     const auto keys = count_along(one_head.select(0, 0));
     const auto queries = count_along(one_head.select(1, 0));
     const auto past = keys.select(0, -1) - queries.select(0, -1);
     return mask.index_select(2, queries + past).index_select(3, keys);
   }
-  const auto keys = scores.sym_size(-1);
-  return mask.slice_symint(2, keys - scores.sym_size(-2), keys).slice_symint(3, 0, keys);
+  return mask.slice_symint(2, key_count - scores.sym_size(-2), key_count)
+      .slice_symint(3, 0, key_count);
 }
 
 Tensor causal_weights(const Tensor& queries, const Tensor& keys, const Tensor& mask, bool scale,
