@@ -1,7 +1,5 @@
 #include "ptbert/generation/decoder.h"
 
-#include "ptbert/errors.h"
-
 namespace ptbert {
 
 void DecoderState::select_rows(const std::vector<int64_t>& rows) {

@@ -78,6 +78,8 @@ Generation::Generation(std::shared_ptr<const Decoder> decoder, TokenRows prompts
     : decoder_(std::move(decoder)), prompts_(std::move(prompts)), options_(std::move(options)) {
   check_options(options_, decoder_->vocabulary());
   TORCH_CHECK_VALUE(!prompts_.empty(), "`input_ids` must hold at least one prompt, but is empty.");
+  TORCH_CHECK_VALUE(prefix == nullptr || decoder_->can_use(*prefix),
+                    "`prefix` must have been made with this model, but was made with another.");
   const auto before = prefix ? static_cast<int64_t>(prefix->tokens().front().size()) : 0;
   const auto window = decoder_->window();
   for (size_t i = 0; i < prompts_.size(); ++i) {
@@ -104,8 +106,6 @@ Generation::Generation(std::shared_ptr<const Decoder> decoder, TokenRows prompts
   }
   start(prefix);
 }
-
-Generation::~Generation() = default;
 
 void Generation::start(const std::shared_ptr<const DecoderState>& prefix) {
   const auto count = static_cast<int64_t>(prompts_.size());
@@ -158,7 +158,9 @@ std::vector<NewToken> Generation::step() {
   if (active_.empty())
     split_prompts(scores);
   const auto totals = scores.logsumexp(1); // [rows, vocabulary] -> [rows]
-  const auto originals = scores.clone();
+  const bool changes = options_.repetition_penalty != 1 || options_.no_repeat_ngram_size > 0 ||
+                       options_.min_new_tokens > 0;
+  const auto originals = changes ? scores.clone() : scores;
   std::vector<NewToken> written;
   pending_.clear();
   for (size_t i = 0; i < active_.size(); ++i) {

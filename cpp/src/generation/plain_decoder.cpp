@@ -1,5 +1,7 @@
 #include "ptbert/generation/decoder.h"
 
+#include <algorithm>
+
 namespace ptbert {
 namespace {
 
@@ -37,6 +39,11 @@ public:
     return std::make_unique<PastState>(rows);
   }
 
+  bool can_use(const DecoderState& state) const override {
+    const auto* past = dynamic_cast<const PastState*>(&state);
+    return past != nullptr && has_past_ == !past->pasts.front().empty();
+  }
+
   /// The states are the scores already.
   Tensor scores(const Tensor& states) const override { return states; }
 
@@ -67,13 +74,21 @@ template <typename Config> int64_t vocabulary_of(const Config& config) {
   return config.predict_special_tokens ? config.total_tokens_embeddings() : config.vocab_size;
 }
 
+void check_no_dropout(const torch::nn::Module& model) {
+  for (const auto& module : model.modules()) {
+    const auto* dropout = module->as<DropoutImpl>();
+    TORCH_CHECK_VALUE(dropout == nullptr || !dropout->is_dropping(),
+                      "`model` must be in evaluation mode, but dropout is on; call eval() first.");
+  }
+}
+
 } // namespace
 
 std::shared_ptr<Decoder>
 make_plain_decoder(const GPT2Config& config,
                    std::function<GPT2LMOutput(const Tensor&, const std::vector<Tensor>&)> forward) {
   return std::make_shared<PlainDecoder>(
-      config.n_positions, vocabulary_of(config), /*has_past=*/true,
+      std::min(config.n_positions, config.n_ctx), vocabulary_of(config), /*has_past=*/true,
       [forward = std::move(forward)](const Tensor& ids, std::vector<Tensor>& past) {
         auto output = forward(ids, past);
         past = std::move(output.presents);
@@ -84,13 +99,14 @@ make_plain_decoder(const GPT2Config& config,
 std::shared_ptr<Decoder> make_plain_decoder(const OpenAIGPTConfig& config,
                                             std::function<Tensor(const Tensor&)> forward) {
   return std::make_shared<PlainDecoder>(
-      config.n_positions, vocabulary_of(config), /*has_past=*/false,
+      std::min(config.n_positions, config.n_ctx), vocabulary_of(config), /*has_past=*/false,
       [forward = std::move(forward)](const Tensor& ids, std::vector<Tensor>&) {
         return forward(ids);
       });
 }
 
 std::shared_ptr<Decoder> decoder_of(GPT2LMHeadModel model) {
+  check_no_dropout(*model);
   if (why_not_decoded(model) == nullptr)
     return make_decoder(model);
   const auto device = model->transformer->wte->weight.device();
@@ -101,6 +117,7 @@ std::shared_ptr<Decoder> decoder_of(GPT2LMHeadModel model) {
 }
 
 std::shared_ptr<Decoder> decoder_of(OpenAIGPTLMHeadModel model) {
+  check_no_dropout(*model);
   if (why_not_decoded(model) == nullptr)
     return make_decoder(model);
   const auto device = model->transformer->tokens_embed->weight.device();

@@ -35,8 +35,10 @@ struct StreamedBlock {
 
 /// The weights of GPT or GPT-2 with the language-model head.
 struct StreamedModel {
-  /// [vocabulary, width], [window, width]
+  /// [vocabulary, width], [positions, width]
   Tensor tokens, positions;
+  /// Longest row: positions, or fewer if the causal mask is smaller.
+  int64_t window;
   std::vector<StreamedBlock> blocks;
   /// Of GPT-2, whose blocks have their LayerNorms first.
   std::optional<LayerNormWeights> ln_f;
@@ -75,8 +77,11 @@ StreamedModel take(const Model& model, const Embedding& tokens, const Embedding&
   StreamedModel result;
   result.tokens = tokens->weight.detach();
   result.positions = positions->weight.detach();
-  for (const auto& block : model->transformer->h->items)
+  result.window = result.positions.size(0);
+  for (const auto& block : model->transformer->h->items) {
+    result.window = std::min(result.window, block->attn->bias.size(-1));
     result.blocks.push_back(take(block, format));
+  }
   const auto& head = model->lm_head;
   result.head = make_streamed_weight(head->decoder->weight, /*inputs_first=*/false,
                                      head->decoder->bias, format);
@@ -131,7 +136,13 @@ public:
   }
 
   Tensor& operator[](size_t block) { return blocks_[block]; }
-  int64_t capacity() const { return capacity_; }
+  /// Whether it is for a model of these blocks.
+  bool fits(const StreamedModel& model) const {
+    return std::equal(blocks_.begin(), blocks_.end(), model.blocks.begin(), model.blocks.end(),
+                      [](const Tensor& mine, const StreamedBlock& block) {
+                        return mine.size(2) == block.heads && mine.size(4) == block.head_size;
+                      });
+  }
 
 private:
   /// A block of another capacity that holds `change` of the tokens in use.
@@ -226,11 +237,16 @@ class StreamingDecoder : public Decoder {
 public:
   explicit StreamingDecoder(StreamedModel model) : model_(std::move(model)) {}
 
-  int64_t window() const override { return model_.positions.size(0); }
+  int64_t window() const override { return model_.window; }
   int64_t vocabulary() const override { return model_.vocabulary; }
 
   std::unique_ptr<DecoderState> new_state(int64_t rows, int64_t capacity) const override {
     return std::make_unique<KeyValueState>(model_, rows, std::min(capacity, window()));
+  }
+
+  bool can_use(const DecoderState& state) const override {
+    const auto* mine = dynamic_cast<const KeyValueState*>(&state);
+    return mine != nullptr && mine->fits(model_);
   }
 
   Tensor scores(const Tensor& states) const override {

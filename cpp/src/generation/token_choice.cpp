@@ -11,7 +11,7 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
-/// Tokens that may be drawn, the most probable first, with weights relative to it.
+/// Tokens that may be drawn, with weights relative to the most probable one.
 struct Candidates {
   std::vector<int64_t> ids;
   std::vector<double> weights;
@@ -39,6 +39,11 @@ std::vector<int64_t> best_of(const float* scores, int64_t count, int64_t some) {
   return ids;
 }
 
+double sum_of(const std::vector<double>& weights) {
+  return std::accumulate(weights.begin(), weights.end(), 0.0);
+}
+
+/// The weights of `ids`, the first of which is the most probable.
 Candidates weighted(std::vector<int64_t> ids, const float* scores, double temperature) {
   Candidates result{std::move(ids), {}};
   const double largest = scores[result.ids.front()];
@@ -47,8 +52,18 @@ Candidates weighted(std::vector<int64_t> ids, const float* scores, double temper
   return result;
 }
 
-/// Leaves the fewest candidates whose share of `total` is at least `top_p`, at least one; false if
-/// all of them have less.
+/// All tokens, in order of id.
+Candidates all_of(const float* scores, int64_t count, double temperature) {
+  Candidates result{std::vector<int64_t>(count), {}};
+  std::iota(result.ids.begin(), result.ids.end(), 0);
+  const double largest = *std::max_element(scores, scores + count);
+  for (int64_t id = 0; id < count; ++id)
+    result.weights.push_back(std::exp((scores[id] - largest) / temperature));
+  return result;
+}
+
+/// Leaves the fewest candidates, the most probable first, whose share of `total` is at least
+/// `top_p`, at least one; false if all of them have less.
 bool cut_to_share(Candidates& candidates, double top_p, double total) {
   double sum = 0;
   for (size_t i = 0; i < candidates.ids.size(); ++i) {
@@ -72,6 +87,8 @@ void penalize_repetition(const std::vector<int64_t>& row, double penalty, float*
 
 void ban_repeated_ngrams(const std::vector<int64_t>& row, int64_t size, float* scores) {
   const auto length = static_cast<int64_t>(row.size());
+  if (length < size)
+    return;
   const auto start = row.end() - (size - 1); // of the last size - 1 tokens
   for (int64_t i = 0; i + size <= length; ++i) {
     if (std::equal(start, row.end(), row.begin() + i))
@@ -83,40 +100,37 @@ int64_t most_probable(const float* scores, int64_t count) {
   return std::max_element(scores, scores + count) - scores;
 }
 
-int64_t draw_token(const GenerationOptions& options, double uniform, float* scores, int64_t count) {
+int64_t draw_token(const GenerationOptions& options, double uniform, const float* scores,
+                   int64_t count) {
   const auto temperature = options.temperature;
   Candidates candidates;
   if (options.top_k > 0 && options.top_k < count) {
     candidates = weighted(best_of(scores, count, options.top_k), scores, temperature);
-    const double total = std::accumulate(candidates.weights.begin(), candidates.weights.end(), 0.0);
     if (options.top_p < 1)
-      cut_to_share(candidates, options.top_p, total);
+      cut_to_share(candidates, options.top_p, sum_of(candidates.weights));
   } else {
-    const double largest = scores[most_probable(scores, count)];
-    double total = 0;
-    for (int64_t i = 0; i < count; ++i)
-      total += std::exp((scores[i] - largest) / temperature);
-    // Few tokens mostly have the share that is asked for, so not all are sorted at first.
-    auto some = options.top_p < 1 ? std::min<int64_t>(count, 256) : count;
-    candidates = weighted(best_of(scores, count, some), scores, temperature);
-    while (options.top_p < 1 && !cut_to_share(candidates, options.top_p, total) && some < count) {
-      some = std::min(count, 8 * some);
-      candidates = weighted(best_of(scores, count, some), scores, temperature);
+    candidates = all_of(scores, count, temperature);
+    if (options.top_p < 1) {
+      // Few tokens mostly have the share that is asked for, so not all are sorted at first.
+      const auto total = sum_of(candidates.weights);
+      for (int64_t some = 256;; some *= 8) {
+        candidates = weighted(best_of(scores, count, some), scores, temperature);
+        if (cut_to_share(candidates, options.top_p, total) || some >= count)
+          break;
+      }
     }
   }
   if (options.min_p > 0) {
-    const auto end = std::find_if(candidates.weights.begin(), candidates.weights.end(),
-                                  [&](double weight) { return weight < options.min_p; });
-    candidates.weights.erase(end, candidates.weights.end());
+    for (auto& weight : candidates.weights)
+      weight = weight < options.min_p ? 0 : weight;
   }
-  const double total = std::accumulate(candidates.weights.begin(), candidates.weights.end(), 0.0);
-  double left = uniform * total;
+  double left = uniform * sum_of(candidates.weights);
   for (size_t i = 0; i < candidates.weights.size(); ++i) {
     left -= candidates.weights[i];
     if (left < 0)
       return candidates.ids[i];
   }
-  return candidates.ids.front(); // rounding
+  return most_probable(scores, count); // rounding
 }
 
 double uniform_of(uint64_t seed, uint64_t stream, uint64_t step) {

@@ -5,7 +5,7 @@
 
 #include "ptbert/generation/options.h"
 
-/// Choosing the next token by its scores, an array of `count` numbers that the functions change.
+/// Choosing the next token by its scores, an array of `count` numbers.
 
 namespace ptbert {
 
@@ -20,7 +20,8 @@ void ban_repeated_ngrams(const std::vector<int64_t>& row, int64_t size, float* s
 int64_t most_probable(const float* scores, int64_t count);
 
 /// Draws a token by temperature, `top_k`, `top_p` and `min_p`. `uniform` is in [0, 1).
-int64_t draw_token(const GenerationOptions& options, double uniform, float* scores, int64_t count);
+int64_t draw_token(const GenerationOptions& options, double uniform, const float* scores,
+                   int64_t count);
 
 /// A number in [0, 1) that depends on nothing but the arguments.
 double uniform_of(uint64_t seed, uint64_t stream, uint64_t step);

@@ -181,7 +181,9 @@ void check_layer_past(const Tensor& layer_past, const Tensor& keys) {
                    dtype_name(keys), ", but is ", dtype_name(layer_past), ".");
 }
 
-void check_context(const c10::SymInt& positions, const c10::SymInt& n_ctx) {
+void check_context(const c10::SymInt& positions, const Tensor& bias) {
+  TORCH_CHECK_TYPE(bias.defined(), "`bias` must be the causal mask, but is None.");
+  const auto n_ctx = bias.sym_size(-1);
   TORCH_CHECK_INDEX(positions <= n_ctx, "A row must hold at most ", n_ctx,
                     " tokens (`n_ctx`), those of `past` included, but holds ", positions, ".");
 }

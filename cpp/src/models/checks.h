@@ -59,8 +59,8 @@ void check_positions(const Tensor& input_ids, const std::vector<Tensor>& past,
                      Embedding& positions);
 /// `layer_past` [2, batch, heads, past, head_size] fits `keys` [batch, heads, seq, head_size].
 void check_layer_past(const Tensor& layer_past, const Tensor& keys);
-/// `positions`, past and present ones, are at most `n_ctx`, the size of the causal mask.
-void check_context(const c10::SymInt& positions, const c10::SymInt& n_ctx);
+/// `positions`, past and present ones, are at most the size of the causal mask `bias`.
+void check_context(const c10::SymInt& positions, const Tensor& bias);
 
 void check_shape_of_input_ids(const char* name, const Tensor& tensor, const Tensor& input_ids);
 /// A mask of any real dtype with the shape of `input_ids`.

@@ -7,7 +7,6 @@
 #include "head_mask.h"
 #include "ptbert/speed/fast_paths.h"
 #include "sequences.h"
-#include "speed/readable_values.h"
 
 namespace ptbert {
 
@@ -65,8 +64,8 @@ std::pair<GPT2AttentionOutput, Tensor>
 GPT2AttentionImpl::forward_with_heads(const Tensor& x, const Tensor& layer_past,
                                       const Tensor& head_mask) {
   check_layer_head_mask(head_mask, n_head);
-  const auto projected =
-      c_attn(x).split(split_size, -1); // [batch, seq, 3 * width] -> 3 x [*, width]
+  // [batch, seq, 3 * width] -> three times [batch, seq, width]
+  const auto projected = c_attn(x).split(split_size, -1);
   const auto queries = split_heads(projected.at(0));
   auto keys = split_heads(projected.at(1)), values = split_heads(projected.at(2));
   if (layer_past.defined()) {
@@ -74,7 +73,7 @@ GPT2AttentionImpl::forward_with_heads(const Tensor& x, const Tensor& layer_past,
     keys = torch::cat({layer_past.select(0, 0), keys}, 2); // -> [batch, heads, key, head_size]
     values = torch::cat({layer_past.select(0, 1), values}, 2);
   }
-  check_context(keys.sym_size(2), bias.sym_size(-1));
+  check_context(keys.sym_size(2), bias);
   GPT2AttentionOutput output;
   output.present = torch::stack({keys, values}); // -> [2, batch, heads, key, head_size]
   Tensor heads;

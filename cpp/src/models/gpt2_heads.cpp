@@ -138,9 +138,9 @@ GPT2LMOutput GPT2LMHeadModelImpl::forward(const Tensor& input_ids, const Tensor&
 
 void GPT2LMHeadModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                  bool predict_special_tokens) {
+  transformer->set_num_special_tokens(num_special_tokens);
   config.predict_special_tokens = transformer->config.predict_special_tokens =
       predict_special_tokens;
-  transformer->set_num_special_tokens(num_special_tokens);
   lm_head->set_embeddings_weights(transformer->wte->weight, predict_special_tokens);
 }
 
@@ -188,9 +188,9 @@ GPT2DoubleHeadsModelImpl::forward(const Tensor& input_ids, const Tensor& mc_toke
 
 void GPT2DoubleHeadsModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                       bool predict_special_tokens) {
+  transformer->set_num_special_tokens(num_special_tokens);
   config.predict_special_tokens = transformer->config.predict_special_tokens =
       predict_special_tokens;
-  transformer->set_num_special_tokens(num_special_tokens);
   lm_head->set_embeddings_weights(transformer->wte->weight, predict_special_tokens);
 }
 

@@ -71,7 +71,7 @@ OpenAIGPTAttentionImpl::forward_with_heads(const Tensor& x, const Tensor& head_m
   const auto projected = c_attn(x).split(split_size, -1);
   const auto queries = split_heads(projected.at(0)), keys = split_heads(projected.at(1)),
              values = split_heads(projected.at(2));
-  check_context(keys.sym_size(2), bias.sym_size(-1));
+  check_context(keys.sym_size(2), bias);
   OpenAIGPTAttentionOutput output;
   Tensor heads;
   if (!output_attentions && !head_mask.defined()) {

@@ -148,9 +148,9 @@ OpenAIGPTLMOutput OpenAIGPTLMHeadModelImpl::forward(const Tensor& input_ids,
 // Same as in gpt2_heads.cpp.
 void OpenAIGPTLMHeadModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                       bool predict_special_tokens) {
+  transformer->set_num_special_tokens(num_special_tokens);
   config.predict_special_tokens = transformer->config.predict_special_tokens =
       predict_special_tokens;
-  transformer->set_num_special_tokens(num_special_tokens);
   lm_head->set_embeddings_weights(transformer->tokens_embed->weight, predict_special_tokens);
 }
 
@@ -196,9 +196,9 @@ OpenAIGPTDoubleHeadsModelImpl::forward(const Tensor& input_ids, const Tensor& mc
 // Same as in gpt2_heads.cpp.
 void OpenAIGPTDoubleHeadsModelImpl::set_num_special_tokens(int64_t num_special_tokens,
                                                            bool predict_special_tokens) {
+  transformer->set_num_special_tokens(num_special_tokens);
   config.predict_special_tokens = transformer->config.predict_special_tokens =
       predict_special_tokens;
-  transformer->set_num_special_tokens(num_special_tokens);
   lm_head->set_embeddings_weights(transformer->tokens_embed->weight, predict_special_tokens);
 }
 

@@ -126,6 +126,7 @@ PTBERT_FUSED void dot_products(const float* x, const float* weight, int64_t inpu
                                float* sums) {
   dot_products_of(x, weight, inputs, count, sums);
 }
+
 PTBERT_FUSED void attend_one_query(const float* query, const float* keys, const float* values,
                                    int64_t count, int64_t size, float scale, float* weights,
                                    float* output) {

@@ -32,7 +32,7 @@ int64_t tile_size(int64_t outputs) {
   return std::clamp<int64_t>((share + 15) / 16 * 16, 16, kTile);
 }
 
-/// y += x W for weights [in, out]; y [rows, out] starts with the bias or zeros.
+/// y += x W for weights [in, out]; y [rows, out] starts as zeros.
 template <typename Stored>
 void multiply_inputs_first(const float* x, int64_t rows, const StreamedWeight& weight,
                            const Stored* values, float* y) {

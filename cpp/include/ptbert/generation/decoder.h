@@ -41,6 +41,9 @@ public:
   /// `rows` rows without tokens. With `capacity` tokens per row expected, memory is taken once.
   virtual std::unique_ptr<DecoderState> new_state(int64_t rows, int64_t capacity) const = 0;
 
+  /// Whether a state is of this kind and these sizes: states of another model are not.
+  virtual bool can_use(const DecoderState& state) const = 0;
+
   /// Appends at least one token to each row; returns the scores after the last token of each,
   /// [rows, vocabulary]. Throws IndexError for an id out of range or a row that exceeds the window.
   Tensor append(DecoderState& state, const TokenRows& tokens) const;
@@ -52,6 +55,7 @@ public:
   virtual Tensor scores(const Tensor& states) const = 0;
 
 protected:
+  /// append_states() of checked tokens; the caller adds them to `state.tokens()`.
   virtual Tensor compute_states(DecoderState& state, const TokenRows& tokens, bool all) const = 0;
 };
 
@@ -78,7 +82,8 @@ make_plain_decoder(const GPT2Config& config,
 std::shared_ptr<Decoder> make_plain_decoder(const OpenAIGPTConfig& config,
                                             std::function<Tensor(const Tensor&)> forward);
 
-/// make_decoder() if it can serve the model, otherwise a plain decoder that calls it.
+/// make_decoder() if it can serve the model, otherwise a plain decoder that calls it. Throws
+/// ValueError if dropout is on.
 std::shared_ptr<Decoder> decoder_of(GPT2LMHeadModel model);
 std::shared_ptr<Decoder> decoder_of(OpenAIGPTLMHeadModel model);
 

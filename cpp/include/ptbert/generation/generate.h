@@ -43,7 +43,6 @@ public:
   /// message names the argument.
   Generation(std::shared_ptr<const Decoder> decoder, TokenRows prompts, GenerationOptions options,
              std::shared_ptr<const DecoderState> prefix = nullptr);
-  ~Generation();
 
   /// Writes one token to each row that has not ended; nothing if all have. With beams it writes
   /// all at once.

@@ -8,6 +8,7 @@
 
 namespace ptbert {
 
+/// How texts are scored.
 struct ScoreOptions {
   /// Tokens of a text that is longer than the window are scored with at least window - stride
   /// tokens before them; 0 means half a window. A smaller stride is slower and more exact.
@@ -18,6 +19,7 @@ struct ScoreOptions {
   int64_t batch_tokens = 2048;
 };
 
+/// What a model thinks of a text.
 struct ScoredText {
   /// The log-probability of each token but the first, given those before it.
   std::vector<double> log_probs;

@@ -4,7 +4,7 @@ namespace ptbert {
 
 /// How a Decoder stores the weights of linear layers. Sums are computed in float32 in all formats.
 enum class WeightFormat {
-  /// 4 bytes each: the model's own tensors, not copied.
+  /// The model's own tensors, not copied: 4 bytes each, or 2 of a model in bfloat16.
   kFloat32,
   /// 2 bytes each.
   kBFloat16,
