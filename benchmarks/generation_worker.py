@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 Rows = list[list[int]]
@@ -89,12 +88,12 @@ class CTranslate2:
         self.generator = library.Generator(
             str(converted), compute_type=compute_type, intra_threads=threads, inter_threads=1
         )
-        self.tokens = [str(i) for i in range(50257)]
+        ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        self.vocabulary = sorted(ids, key=ids.__getitem__)
 
     def generate(self, prompts: Rows, count: int) -> Rows:
-        vocabulary = self.vocabulary
         results = self.generator.generate_batch(
-            [[vocabulary[i] for i in row] for row in prompts],
+            [[self.vocabulary[i] for i in row] for row in prompts],
             max_length=count,
             min_length=count,
             include_prompt_in_result=False,
@@ -104,19 +103,11 @@ class CTranslate2:
         return [result.sequences_ids[0] for result in results]
 
     def score(self, texts: Rows) -> list[float]:
-        vocabulary = self.vocabulary
         found: list[float] = []
         for text in texts:
-            (scored,) = self.generator.score_batch([[vocabulary[i] for i in text]])
+            (scored,) = self.generator.score_batch([[self.vocabulary[i] for i in text]])
             found += scored.log_probs
         return found
-
-    @property
-    def vocabulary(self) -> list[str]:
-        return self.tokens
-
-    def loss(self, ids: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
 
 
 def machine() -> dict[str, float]:
@@ -172,7 +163,6 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     torch.set_num_threads(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    np.random.seed(0)
     kind, _, variant = name.partition("-")
     library: Any = None
     if kind == "ptbert":
@@ -181,8 +171,6 @@ def main() -> None:
         library = Transformers(folder)
     elif kind == "ctranslate2":
         library = CTranslate2(folder, variant, threads)
-        names = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        library.tokens = sorted(names, key=names.__getitem__)
     print(json.dumps({"version": library.version if library else torch.__version__}), file=answers)
     answers.flush()
     kept: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from . import _C
 from ._models.messages import with_article
@@ -278,7 +279,7 @@ class TextGenerator:
             _rows(texts, "texts"),
             _given("stride", stride),
             _given("window", window),
-            batch_tokens,
+            _integer("batch_tokens", batch_tokens),
             callback,
         )
         return [ScoredText(one) for one in log_probs]
@@ -349,36 +350,27 @@ class LanguageModel(TextGenerator, nn.Module):
     lm_head: Any
 
     def _decoder(self) -> Any:
-        if self.training:
+        if self.training or any(
+            isinstance(part, _DropoutNd) and part.training and part.p > 0 for part in self.modules()
+        ):
             raise ValueError(
-                "The model must be in evaluation mode to generate or score, but is in training "
-                "mode; call `model.eval()`."
+                "The model must be in evaluation mode to generate or score, but it or a part of it "
+                "is in training mode; call `model.eval()`."
             )
-        if _is_plain(self) and _C.why_not_decoded(self) is None:
+        if _C.why_not_decoded(self) is None:
             return _C.make_decoder(self, "float32")
         config = self.transformer.config
         rows = config.total_tokens_embeddings
         vocabulary = rows if self.lm_head.predict_special_tokens else config.vocab_size
         has_past = hasattr(self.transformer, "wte")
+        window = min(config.n_positions, config.n_ctx)
         device = next(self.parameters()).device
 
         def forward(ids: Tensor, *rest: Any) -> Any:
             with torch.no_grad():
                 return self(ids.to(device), *rest)
 
-        return _C.make_plain_decoder(forward, has_past, config.n_positions, vocabulary)
-
-
-def _is_plain(model: nn.Module) -> bool:
-    """Whether the model itself, apart from its parts, is called as its class says."""
-    kind = type(model)
-    hooks = (model._forward_hooks, model._forward_pre_hooks, model._backward_hooks)
-    return (
-        kind.__module__.startswith("ptbert.")
-        and "forward" not in vars(model)
-        and not any(hooks)
-        and not model._backward_pre_hooks
-    )
+        return _C.make_plain_decoder(forward, has_past, window, vocabulary)
 
 
 class _StopStrings:
@@ -440,7 +432,7 @@ def _checked(name: str, value: Any) -> Any:
     if name == "stop_ids":
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             raise TypeError(f"`stop_ids` must be a list of ints, but is {with_article(value)}.")
-        return [_integer("stop_ids", item) for item in value]
+        return _integers("stop_ids", value)
     if name == "sliding_window":
         if not isinstance(value, bool):
             raise TypeError(f"`{name}` must be a bool, but is {with_article(value)}.")
@@ -457,10 +449,14 @@ def _checked(name: str, value: Any) -> Any:
     return value
 
 
-def _integer(name: str, value: Any) -> int:
+def _integer(name: str, value: Any, rule: str = "be an int, but is") -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"`{name}` must be ints, but holds {with_article(value)}.")
+        raise TypeError(f"`{name}` must {rule} {with_article(value)}.")
     return int(value.__index__())
+
+
+def _integers(name: str, values: Iterable[Any]) -> list[int]:
+    return [_integer(name, value, "hold ints, but holds") for value in values]
 
 
 def _given(name: str, value: int | None) -> int:
@@ -489,5 +485,5 @@ def _rows(texts: Any, name: str = "input_ids") -> list[list[int]]:
             f"{with_article(texts)}."
         )
     if all(hasattr(item, "__index__") and getattr(item, "ndim", 0) == 0 for item in texts):
-        return [[_integer(name, item) for item in texts]]
+        return [_integers(name, texts)]
     return [row for text in texts for row in _rows(text, name)]

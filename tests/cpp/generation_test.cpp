@@ -156,6 +156,8 @@ TYPED_TEST(GenerationTest, DropoutIsRefused) {
   model->train();
   EXPECT_EQ(message_of<c10::ValueError>([&] { make_decoder(model); }),
             "`model` must be one that a Decoder can serve, but dropout is on; call eval() first.");
+  EXPECT_EQ(message_of<c10::ValueError>([&] { decoder_of(model); }),
+            "`model` must be in evaluation mode, but dropout is on; call eval() first.");
 }
 
 TEST(TokenChoiceTest, CandidatesAreTheMostProbable) {

@@ -40,10 +40,6 @@ def build(case: cases.GPTCase) -> Any:
     return model.double().eval()
 
 
-def has_right_loss(case: cases.GPTCase) -> bool:
-    return case.family == "openai-gpt" or not (case.has_choices or case.leading)
-
-
 def last_outputs(outputs: Any, case: cases.GPTCase) -> list[torch.Tensor]:
     """Hidden states or scores, without presents."""
     if isinstance(outputs, torch.Tensor):
@@ -63,12 +59,12 @@ def run_case(case: cases.GPTCase, arrays: dict[str, Any]) -> None:
     if case.family == "gpt2" and case.name == "ids_only":
         presents = torch.stack(outputs[-1])
         arrays[f"{case.key}/presents"] = presents.detach().float().numpy()
-    if labels and has_right_loss(case):
+    if not case.has_right_loss:
+        return
+    if labels:
         losses = flat_outputs(model(**inputs, **labels))
         arrays[f"{case.key}/losses"] = np.array([loss.item() for loss in losses])
         total = sum(losses, torch.zeros(()))
-    elif labels:
-        return
     else:
         total = probe_loss(last_outputs(outputs, case))
         arrays[f"{case.key}/losses"] = np.array([total.item()])

@@ -71,6 +71,12 @@ class GPTCase:
         return "DoubleHeads" in self.class_name
 
     @property
+    def has_right_loss(self) -> bool:
+        """Whether 0.6.2 shifts the labels of the right dimension: its GPT-2 takes the second."""
+        labels_of_gpt2 = self.family == "gpt2" and self.class_name != "GPT2Model"
+        return not (labels_of_gpt2 and (self.has_choices or self.leading))
+
+    @property
     def config_fields(self) -> dict[str, Any]:
         afn = {"afn": "gelu"} if self.family == "openai-gpt" else {}
         return {**TINY_GPT, **afn, **self.config}

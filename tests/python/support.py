@@ -119,12 +119,9 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
 
 
 def assert_gradients_close(
-    model: nn.Module,
-    expected: Mapping[str, npt.NDArray[Any]],
-    tolerance: float = 1e-5,
-    floor: float = 1e-3,
+    model: nn.Module, expected: Mapping[str, npt.NDArray[Any]], tolerance: float = 1e-5
 ) -> None:
-    """Compares every gradient: ||difference|| <= tolerance * max(||g||, floor * norm of all)."""
+    """Compares every gradient: ||difference|| <= tolerance * max(||g||, 1e-3 * norm of all)."""
     assert [name for name, _ in model.named_parameters()] == list(expected)
     total = float(
         np.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in expected.values()))
@@ -134,19 +131,19 @@ def assert_gradients_close(
         grad = gradient_or_zeros(parameter).double()
         assert grad.shape == golden.shape, name
         difference = float((grad - golden).norm())
-        allowed = tolerance * max(float(golden.norm()), floor * total)
+        allowed = tolerance * max(float(golden.norm()), 1e-3 * total)
         assert difference <= allowed, f"{name}: off by {difference:.3g}, allowed {allowed:.3g}"
 
 
 def assert_gradient_norms_close(
-    model: nn.Module, expected: Mapping[str, float], tolerance: float = 1e-5, floor: float = 1e-3
+    model: nn.Module, expected: Mapping[str, float], tolerance: float = 1e-5
 ) -> None:
-    """Compares the norm of every gradient, within tolerance * max(||g||, floor * norm of all)."""
+    """Compares the norm of every gradient, within tolerance * max(||g||, 1e-3 * norm of all)."""
     actual = gradient_norms(model)
     assert list(actual) == list(expected)
     total = float(np.sqrt(sum(norm * norm for norm in expected.values())))
     for name, norm in expected.items():
-        allowed = tolerance * max(norm, floor * total)
+        allowed = tolerance * max(norm, 1e-3 * total)
         difference = abs(actual[name] - norm)
         assert difference <= allowed, f"{name}: off by {difference:.3g}, allowed {allowed:.3g}"
 

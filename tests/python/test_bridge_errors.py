@@ -135,10 +135,9 @@ def test_deleted_parameter_is_named(role: str, class_name: str, ids: tuple[Tenso
     assert_equal(plain_models.outputs_of(model, class_name)[0], expected[0])
 
 
+@pytest.mark.parametrize("class_name", plain_models.GPT_CLASSES)
 def test_missing_buffer_is_named(ids: tuple[Tensor, ...], class_name: str) -> None:
     model, _ = plain_models.make_pair(class_name)
-    if class_name.startswith("Bert"):
-        pytest.skip("BERT has no buffers")
     attention = part_of(model, "attention")
     mask = attention.bias
     del attention.bias
@@ -147,7 +146,10 @@ def test_missing_buffer_is_named(ids: tuple[Tensor, ...], class_name: str) -> No
             AttributeError, match=r"^The model has no parameter `transformer\.h\.0\.attn\.bias`\.$"
         ):
             model(*ids)
-    attention.register_buffer("bias", mask)
+    attention.register_buffer("bias", None)
+    with pytest.raises(TypeError, match=r"^`bias` must be the causal mask, but is None\.$"):
+        model(*ids)
+    attention.bias = mask
     model(*ids)
 
 

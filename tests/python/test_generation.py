@@ -69,29 +69,61 @@ def test_greedy_tokens_are_those_of_the_model(class_name: str) -> None:
         assert_close(torch.tensor(result.log_probs), torch.tensor(log_probs), atol=1e-4)
 
 
+def halved(_module: Any, _inputs: Any, output: Any) -> Any:
+    return (output[0] / 2, *output[1:]) if isinstance(output, tuple) else output / 2
+
+
+CHANGES = [
+    "hook",
+    "hook of the model",
+    "part",
+    "float64",
+    "forward of the class",
+    "forward of a derived class",
+    "call of a derived class",
+]
+
+
 @every_model
-@pytest.mark.parametrize("change", ["hook", "part", "float64", "subclass"])
-def test_changed_model_generates_with_its_changes(class_name: str, change: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_model_generates_with_its_changes(
+    class_name: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = make(class_name)
+    before = model.generate(PROMPTS[:2], max_new_tokens=5)
     if change == "hook":
-        model.transformer.h[1].register_forward_hook(
-            lambda _, inputs, output: (
-                (2 * output[0], *output[1:]) if isinstance(output, tuple) else 2 * output
-            )
-        )
+        model.transformer.h[1].register_forward_hook(halved)
+    elif change == "hook of the model":
+        model.register_forward_hook(halved)
     elif change == "part":
         model.transformer.h[0].mlp.c_fc = nn.Linear(32, 128)
     elif change == "float64":
         model.double()
     else:
-        mine = type("Mine", (type(model),), {"forward": type(model).forward})
-        model.__class__ = mine
-    for prompt, result in zip(
-        PROMPTS[:2], model.generate(PROMPTS[:2], max_new_tokens=5), strict=True
-    ):
+        kind = type(model)
+        if change.endswith("derived class"):
+            kind = model.__class__ = type("Mine", (kind,), {})
+        name = "__call__" if change == "call of a derived class" else "forward"
+        original = getattr(kind, name)
+        monkeypatch.setattr(
+            kind, name, lambda self, *args: halved(self, args, original(self, *args))
+        )
+    results = model.generate(PROMPTS[:2], max_new_tokens=5)
+    if change != "float64":
+        assert [one.log_probs for one in results] != [one.log_probs for one in before]
+        with pytest.raises(ValueError, match=r"^`model` must be one that a Decoder can serve, but"):
+            Decoder(model)
+    for prompt, result in zip(PROMPTS[:2], results, strict=True):
         ids, log_probs = greedy(model, prompt, 5)
         assert result.ids == ids
         assert_close(torch.tensor(result.log_probs), torch.tensor(log_probs), atol=1e-4)
+
+
+@every_model
+def test_derived_class_with_other_methods_is_decoded(class_name: str) -> None:
+    model = make(class_name)
+    model.__class__ = type("Mine", (type(model),), {"name": lambda self: "mine"})
+    assert Decoder(model).generate([1, 2], max_new_tokens=3)[0].ids == greedy(model, [1, 2], 3)[0]
 
 
 @every_model
@@ -425,8 +457,14 @@ def test_threads_generate_from_one_decoder(weights: Any) -> None:
 
 
 def test_model_in_training_mode_is_refused() -> None:
-    model = make("GPT2LMHeadModel").train()
-    with pytest.raises(ValueError, match=r"in training mode; call `model\.eval\(\)`\.$"):
+    model = make("GPT2LMHeadModel")
+    model.transformer.h[1].mlp.train()
+    with pytest.raises(
+        ValueError, match=r"a part of it is in training mode; call `model\.eval\(\)"
+    ):
+        model.generate([1])
+    model.train()
+    with pytest.raises(ValueError, match=r"is in training mode; call `model\.eval\(\)`\.$"):
         model.generate([1])
     with pytest.raises(
         ValueError, match=r"^`model` must be one that a Decoder can serve, but drop"
@@ -436,7 +474,7 @@ def test_model_in_training_mode_is_refused() -> None:
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"max_new_tokens": 0}, ValueError, "`max_new_tokens` must be at least 1, but is 0"),
-    ({"max_new_tokens": 1.5}, TypeError, "`max_new_tokens` must be ints, but holds a float"),
+    ({"max_new_tokens": 1.5}, TypeError, "`max_new_tokens` must be an int, but is a float"),
     ({"min_new_tokens": -1}, ValueError, "`min_new_tokens` must be at least 0, but is -1"),
     (
         {"min_new_tokens": 5, "max_new_tokens": 4},
@@ -473,7 +511,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"sliding_window": 1}, TypeError, "`sliding_window` must be a bool, but is an int"),
     ({"stop_ids": [61]}, IndexError, r"`stop_ids` must be in \[0, 61\), but hold 61"),
     ({"stop_ids": 3}, TypeError, "`stop_ids` must be a list of ints, but is an int"),
-    ({"stop_ids": ["a"]}, TypeError, "`stop_ids` must be ints, but holds a str"),
+    ({"stop_ids": ["a"]}, TypeError, "`stop_ids` must hold ints, but holds a str"),
     ({"stop_strings": "end"}, TypeError, "`stop_strings` must be a list of str, but is a str"),
     ({"stop_strings": [""]}, TypeError, "`stop_strings` must hold non-empty str"),
     ({"stop_strings": ["."]}, ValueError, "`tokenizer` must be given with `stop_strings`"),
@@ -512,6 +550,8 @@ def test_wrong_argument_of_stream_and_score_is_named() -> None:
         model.score([1, 2], stride=48)
     with pytest.raises(ValueError, match=r"^`batch_tokens` must be at least 1, but is 0"):
         model.score([1, 2], batch_tokens=0)
+    with pytest.raises(TypeError, match=r"^`batch_tokens` must be an int, but is a float"):
+        model.score([1, 2], batch_tokens=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^`texts` must hold at least one token each, but text 1"):
         model.score([[1], []])
     with pytest.raises(TypeError, match=r"^`model` must be a GPT2LMHeadModel or OpenAIGPTLMHeadM"):
@@ -520,6 +560,28 @@ def test_wrong_argument_of_stream_and_score_is_named() -> None:
         ValueError, match=r'^`weights` must be "float32", "bfloat16" or "int8", but'
     ):
         Decoder(model, weights="int4")  # type: ignore[arg-type]
+
+
+def test_prefix_of_another_model_is_refused() -> None:
+    prefix = make("GPT2LMHeadModel", n_layer=2).prefix([1, 2])
+    for class_name in CONFIGS:
+        with pytest.raises(ValueError, match=r"^`prefix` must have been made with this model, but"):
+            make(class_name).generate([3], prefix=prefix)
+    hooked = make("GPT2LMHeadModel")
+    hooked.register_forward_hook(halved)
+    with pytest.raises(ValueError, match=r"^`prefix` must have been made with this model, but"):
+        hooked.generate([3], prefix=make("GPT2LMHeadModel").prefix([1, 2]))
+
+
+@every_model
+def test_smaller_mask_is_the_window(class_name: str) -> None:
+    model = make(class_name, n_ctx=16)
+    assert Decoder(model).window == 16
+    assert model.generate([1, 2])[0].stop_reason == "window"
+    assert len(model.generate([1, 2])[0].ids) == 14
+    assert len(model.score([[1, 2, 3] * 10])[0].log_probs) == 29
+    model.register_forward_hook(lambda _module, _inputs, output: output)
+    assert len(model.generate([1, 2])[0].ids) == 14
 
 
 def test_results_can_be_compared_and_shown() -> None:

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bridge/bridge.h"
+#include "bridge/node_kinds.h"
 #include "gpt2_results.h"
 #include "module.h"
 #include "openai_gpt_results.h"
@@ -33,6 +34,14 @@ template <typename Function> auto with_model(const py::object& node, const Funct
   return function(OpenAIGPTLMHeadModel(module.cast<std::shared_ptr<OpenAIGPTLMHeadModelImpl>>()));
 }
 
+/// Why C++ must not compute `node` by its parts; nullptr if it may.
+const char* why_not_computed(const py::object& node) {
+  const auto module = bound_module(node).cast<std::shared_ptr<torch::nn::Module>>();
+  if (!has_registered_forward(node, *module))
+    return "it has hooks or a forward of its own";
+  return with_model(node, [](const auto& model) { return why_not_decoded(model); });
+}
+
 /// A Python object that may be released by any thread.
 std::shared_ptr<py::object> shared(py::object object) {
   return {new py::object(std::move(object)), [](py::object* owned) {
@@ -48,7 +57,7 @@ SharedDecoder plain_decoder(const py::object& forward, bool has_past, int64_t wi
   const auto model = shared(forward);
   if (has_past) {
     GPT2Config config;
-    config.n_positions = window;
+    config.n_positions = config.n_ctx = window;
     config.vocab_size = vocabulary;
     return make_plain_decoder(config, [model](const Tensor& ids, const std::vector<Tensor>& past) {
       const py::gil_scoped_acquire gil;
@@ -62,7 +71,7 @@ SharedDecoder plain_decoder(const py::object& forward, bool has_past, int64_t wi
     });
   }
   OpenAIGPTConfig config;
-  config.n_positions = window;
+  config.n_positions = config.n_ctx = window;
   config.vocab_size = vocabulary;
   return make_plain_decoder(config, [model](const Tensor& ids) {
     const py::gil_scoped_acquire gil;
@@ -119,8 +128,7 @@ void register_generation(py::module_& m) {
   m.def(
       "why_not_decoded",
       [](const py::object& node) -> std::optional<std::string> {
-        const auto* reason =
-            with_model(node, [](const auto& model) { return why_not_decoded(model); });
+        const auto* reason = why_not_computed(node);
         return reason ? std::optional<std::string>(reason) : std::nullopt;
       },
       py::arg("node"), "Why a model has no decoder of its own; None if it has.");
@@ -128,6 +136,9 @@ void register_generation(py::module_& m) {
       "make_decoder",
       [](const py::object& node, const std::string& weights) {
         const auto format = format_of(weights);
+        if (const auto* reason = why_not_computed(node))
+          throw py::value_error(std::string("`model` must be one that a Decoder can serve, but ") +
+                                reason + ".");
         return with_model(node,
                           [format](const auto& model) { return make_decoder(model, format); });
       },

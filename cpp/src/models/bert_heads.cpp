@@ -3,22 +3,12 @@
 #include <torch/csrc/jit/frontend/tracer.h>
 
 #include "checks.h"
+#include "losses.h"
 #include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
 
 namespace ptbert {
 namespace {
-
-// The default of torch, used by the 2019 classifiers; the 2019 language-model heads ignore -1.
-constexpr int64_t kIgnoredClass = -100;
-constexpr int64_t kIgnoredToken = -1;
-
-/// Mean cross-entropy of `logits` [*, classes] at `labels` [*], or [batch, 1] for sequences.
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored) {
-  return torch::cross_entropy_loss_symint(logits.flatten(0, -2), // [*, classes] -> [count, classes]
-                                          labels.reshape({-1}),  // [*] -> [count]
-                                          /*weight=*/{}, at::Reduction::Mean, ignored);
-}
 
 /// Checks labels of sequences, if there are any: `labels` in [0, classes) or equal to `ignored`.
 void check_sequence_classes(const char* name, const Tensor& labels, const Tensor& input_ids,

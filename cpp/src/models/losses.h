@@ -14,7 +14,7 @@ using torch::Tensor;
 inline constexpr int64_t kIgnoredClass = -100;
 inline constexpr int64_t kIgnoredToken = -1;
 
-/// Mean cross-entropy of `logits` [count, classes] at `labels` [count].
+/// Mean cross-entropy of `logits` [*, classes] at `labels` [*], or [batch, 1] for sequences.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const c10::SymInt& ignored);
 
 /// Mean cross-entropy of `logits` [*, seq, vocab] at the label of the next position, `lm_labels`

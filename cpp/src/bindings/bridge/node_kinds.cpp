@@ -91,19 +91,26 @@ std::string missing_tensor(py::handle node, const torch::nn::Module& module) {
   return "";
 }
 
-bool runs_in_cpp(py::handle node, const torch::nn::Module& module) {
+bool has_registered_forward(py::handle node, const torch::nn::Module& module) {
+  const auto type = type_of(node);
   const auto& kind = node_kind_of(module);
-  if (!type_of(node).is(kind.cls) || !forward_of(kind.cls).is(kind.forward))
+  if (!forward_of(type).is(kind.forward) ||
+      !py::getattr(type, "__call__").is(py::getattr(kind.cls, "__call__")))
     return false;
   const auto attributes = dict_of(node);
   if (attributes.contains("forward"))
     return false;
   if (attributes.contains("_compiled_call_impl") && !attributes["_compiled_call_impl"].is_none())
     return false;
-  for (const char* hooks : kHooks) {
-    if (py::len(attributes[hooks]) > 0)
-      return false;
-  }
+  return std::all_of(kHooks.begin(), kHooks.end(),
+                     [&](const char* hooks) { return py::len(attributes[hooks]) == 0; });
+}
+
+bool runs_in_cpp(py::handle node, const torch::nn::Module& module) {
+  const auto& kind = node_kind_of(module);
+  if (!type_of(node).is(kind.cls) || !has_registered_forward(node, module))
+    return false;
+  const auto attributes = dict_of(node);
   for (const auto& [attribute, value] : kind.required) {
     if (!py::getattr(node, attribute).equal(value))
       return false;

@@ -58,6 +58,10 @@ bool has_tensors_of(const Node& module, const py::dict& parameters, const py::di
 /// another class than the module's kind.
 std::string missing_tensor(py::handle node, const torch::nn::Module& module);
 
+/// Whether calling `node` runs the forward of its kind and nothing else: no hook, no replaced
+/// __call__ or forward, not compiled. Derived classes may add other methods.
+bool has_registered_forward(py::handle node, const torch::nn::Module& module);
+
 /// Whether `module` can compute `node`: class, forward and attributes are those of the kind, there
 /// are no hooks, and has_tensors_of() is true.
 bool runs_in_cpp(py::handle node, const torch::nn::Module& module);
