@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -127,8 +128,8 @@ def write_model(folder: Path, vocabulary: Path) -> None:
     torch.save(state, folder / "pytorch_model.bin")
     fields = {**model.config.to_dict(), "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
     (folder / "config.json").write_text(json.dumps(fields), encoding="utf-8")
-    for name in ("vocab.json", "merges.txt"):
-        (folder / name).write_text((vocabulary / name).read_text(encoding="utf-8"), "utf-8")
+    for name, copy in (("encoder.json", "vocab.json"), ("vocab.bpe", "merges.txt")):
+        shutil.copy(vocabulary / name, folder / copy)
 
 
 def token_rows(row: Row, data: Path, folder: Path) -> list[list[int]]:
@@ -140,7 +141,7 @@ def token_rows(row: Row, data: Path, folder: Path) -> list[list[int]]:
     import ptbert
 
     tokenizer = ptbert.GPT2Tokenizer.from_pretrained(str(folder))
-    text = next((data / "lm" / "wikitext-2").glob("*valid*")).read_text(encoding="utf-8")
+    text = (data / "lm" / "wikitext-2" / "valid.txt").read_text(encoding="utf-8")
     ids = tokenizer.encode(text[:40_000])
     return [ids[i * row.tokens : (i + 1) * row.tokens] for i in range(row.batch)]
 

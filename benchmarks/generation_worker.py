@@ -160,6 +160,8 @@ def answer(library: Any, question: dict[str, Any], kept: dict[str, Any]) -> dict
 
 def main() -> None:
     name, threads, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [folder for folder in sys.path if folder != here]  # it has a tokenizers.py
     answers, sys.stdout = sys.stdout, sys.stderr
     torch.set_num_threads(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -551,7 +551,7 @@ def test_wrong_argument_of_stream_and_score_is_named() -> None:
     with pytest.raises(ValueError, match=r"^`batch_tokens` must be at least 1, but is 0"):
         model.score([1, 2], batch_tokens=0)
     with pytest.raises(TypeError, match=r"^`batch_tokens` must be an int, but is a float"):
-        model.score([1, 2], batch_tokens=1.5)  # type: ignore[arg-type]
+        model.score([1, 2], batch_tokens=1.5)
     with pytest.raises(ValueError, match=r"^`texts` must hold at least one token each, but text 1"):
         model.score([[1], []])
     with pytest.raises(TypeError, match=r"^`model` must be a GPT2LMHeadModel or OpenAIGPTLMHeadM"):
