@@ -48,16 +48,16 @@ def enable_fast_paths(enabled: bool) -> None:
 def use_product_library(library: Literal["measured", "ATen", "oneDNN", "ptbert"]) -> None:
     """Choose the library that multiplies the matrices of linear layers in float32 on the CPU.
 
-    ATen and oneDNN are built into torch. oneDNN pays on AMD processors with AVX-512; on one with
-    AVX2 it had 0.6 to 1.1 times the speed of ATen. `"ptbert"` is this package's own product for few
-    rows, i.e. tokens: on the same processor it had 2 times the speed of ATen for 16 rows and 1.3
-    times for 128. ATen computes its gradients. Results differ by rounding.
+    ATen and oneDNN are built into torch. oneDNN pays on AMD processors with AVX-512: it had 1.1 to
+    1.6 times the speed of ATen on Zen 4, 1.8 to 2.7 times on Zen 5. `"ptbert"` is this package's
+    own product for few rows, i.e. tokens: on AMD Zen 3 (AVX2) it had 2 times the speed of ATen for
+    16 rows and 1.3 times for 128. ATen computes its gradients. Results differ by rounding.
 
     Args:
-        library: `"measured"`, the default, takes oneDNN if the processor has AVX-512 and oneDNN is
-            at least 1.3 times as fast, measured once per process; with AVX2 only it takes
-            `"ptbert"`. The other names force a library where it can do the work: `"ptbert"` for 4
-            to 256 rows and at least 32 output features, `"oneDNN"` for at least 16 rows.
+        library: `"measured"`, the default, takes oneDNN on AMD with AVX-512 and `"ptbert"` with
+            AVX2 only, and ATen otherwise. The other names force a library where it can do the
+            work: `"ptbert"` for 4 to 256 rows and at least 32 output features, `"oneDNN"` for at
+            least 16 rows.
 
     Raises:
         ValueError: Another name; torch was built without oneDNN; the processor has no AVX2 for

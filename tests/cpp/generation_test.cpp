@@ -7,6 +7,7 @@
 #include "generation/token_choice.h"
 #include "gpt_support.h"
 #include "speed/linear_cross_entropy.h"
+#include "speed/row_kernels.h"
 #include "speed/streamed_weight.h"
 
 namespace ptbert {
@@ -214,6 +215,59 @@ TEST_F(StreamedWeightTest, ProductsAreThoseOfTheirFormat) {
           expect_close(expanded, torch::addmm(bias, x, matrix), allowed);
         }
       }
+    }
+  }
+}
+
+TEST_F(StreamedWeightTest, ARowDoesNotDependOnTheOthers) {
+  for (const auto format : {WeightFormat::kFloat32, WeightFormat::kBFloat16, WeightFormat::kInt8}) {
+    for (const bool inputs_first : {true, false}) {
+      const auto weight = inputs_first ? torch::randn({333, 77}) : torch::randn({77, 333});
+      const auto stored = make_streamed_weight(weight, inputs_first, {}, format);
+      const auto x = torch::randn({41, 333});
+      const auto all = multiply_streamed(x, stored);
+      for (const int64_t rows : {1, 2, 3, 6})
+        EXPECT_TRUE(multiply_streamed(x.narrow(0, 0, rows), stored).equal(all.narrow(0, 0, rows)));
+    }
+  }
+}
+
+TEST_F(StreamedWeightTest, KernelsWithAvx2AreThoseForAnyProcessor) {
+  const auto* avx2 = avx2_row_kernels();
+  if (avx2 == nullptr)
+    GTEST_SKIP() << "This processor has no AVX2.";
+  const auto& portable = kPortableRowKernels;
+  for (const int64_t inputs : {1, 8, 300}) {
+    for (const int64_t rows : {1, 2, 3, 5}) {
+      const auto x = torch::randn({rows, inputs});
+      const auto check = [&](const auto& multiply, int64_t outputs) {
+        auto actual = torch::ones({rows, outputs}), expected = torch::ones({rows, outputs});
+        const Rows<const float> from{x.const_data_ptr<float>(), inputs};
+        multiply(*avx2, from, Rows<float>{actual.data_ptr<float>(), outputs});
+        multiply(portable, from, Rows<float>{expected.data_ptr<float>(), outputs});
+        expect_close(actual, expected, 1e-5 * expected.abs().max().item<double>());
+      };
+      const auto weight = torch::randn({inputs, 29});
+      const auto* values = weight.const_data_ptr<float>();
+      check([&](const RowKernels& kernels, Rows<const float> from,
+                Rows<float> to) { kernels.add_product(from, rows, inputs, {values, 29}, 29, to); },
+            29);
+      check(
+          [&](const RowKernels& kernels, Rows<const float> from, Rows<float> to) {
+            kernels.dot_products(from, rows, inputs, {values, inputs}, 29, to);
+          },
+          29);
+      const auto half = torch::randn({inputs, kPanel}).to(torch::kBFloat16);
+      const auto* bits = reinterpret_cast<const uint16_t*>(half.const_data_ptr<at::BFloat16>());
+      check([&](const RowKernels& kernels, Rows<const float> from,
+                Rows<float> to) { kernels.multiply_bfloat16(from, rows, inputs, bits, to[0]); },
+            kPanel);
+      const auto bytes = torch::randint(-127, 128, {inputs, kPanel}, torch::kChar);
+      check(
+          [&](const RowKernels& kernels, Rows<const float> from, Rows<float> to) {
+            kernels.multiply_int8(from, rows, inputs, bytes.const_data_ptr<int8_t>(), to[0]);
+          },
+          kPanel);
     }
   }
 }

@@ -16,14 +16,20 @@ import ptbert
 from test_parity_table import ROWS, find
 
 
+NAMES_IN_EXAMPLES = {
+    "torch": torch,
+    "nn": nn,
+    "GPT2Config": ptbert.GPT2Config,
+    "OpenAIGPTConfig": ptbert.OpenAIGPTConfig,
+}
+
+
 def examples() -> Iterator[doctest.DocTest]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     for module in pkgutil.walk_packages(ptbert.__path__, "ptbert."):
         if module.name in ("ptbert._C", "ptbert.__main__"):
             continue
-        yield from finder.find(
-            importlib.import_module(module.name), extraglobs={"torch": torch, "nn": nn}
-        )
+        yield from finder.find(importlib.import_module(module.name), extraglobs=NAMES_IN_EXAMPLES)
 
 
 EXAMPLES = {test.name: test for test in examples() if test.examples}

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ptbert/speed/fast_paths.h"
+#include "ptbert/speed/linear_products.h"
 #include "readable_values.h"
 
 namespace ptbert {
@@ -31,7 +32,7 @@ public:
       const auto some = std::min(kRows, count - begin);
       const auto x = states.narrow(0, begin, some);
       const auto wanted = labels.narrow(0, begin, some).unsqueeze(1); // -> [some, 1]
-      auto scores = x.mm(weight.t());                                 // -> [some, classes]
+      auto scores = linear_product(x, weight, {});                    // -> [some, classes]
       const auto norms = scores.logsumexp(1, /*keepdim=*/true);
       total += (norms - scores.gather(1, wanted)).sum().item<double>();
       if (!for_states && !for_weight)
@@ -41,8 +42,8 @@ public:
       gradient.scatter_add_(1, wanted, torch::full({some, 1}, -1.0, scores.options()));
       gradient.div_(count);
       if (for_states) {
-        auto part = states_gradient.narrow(0, begin, some);
-        torch::mm_out(part, gradient, weight);
+        // [some, classes] x [classes, width]
+        states_gradient.narrow(0, begin, some).copy_(linear_product(gradient, weight.t(), {}));
       }
       if (for_weight)
         weight_gradient.addmm_(gradient.t(), x);

@@ -1,32 +1,53 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
-/// Loops over a few thousand numbers, compiled for several kinds of processor. Weights are float,
-/// bfloat16 (its bits in a uint16_t) or int8_t.
+/// Products of a few rows with the weights of a layer, which are read from memory once: the loops
+/// that decoding spends its time in. Each row is computed alike whatever the number of rows.
 
 namespace ptbert {
 
-/// Inputs that are multiplied at once.
-inline constexpr int64_t kDepth = 8;
-/// Outputs whose dot products are computed at once.
-inline constexpr int64_t kDots = 4;
+/// A matrix whose rows are `stride` elements apart.
+template <typename T> struct Rows {
+  T* first;
+  int64_t stride;
 
-/// y += x[0] W[0] + ... + x[kDepth - 1] W[kDepth - 1]; rows of W are `stride` apart.
-void add_tile(const float* x, const float* weight, int64_t stride, int64_t width, float* y);
-void add_tile(const float* x, const uint16_t* weight, int64_t stride, int64_t width, float* y);
-void add_tile(const float* x, const int8_t* weight, int64_t stride, int64_t width, float* y);
+  T* operator[](int64_t row) const { return first + row * stride; }
+};
 
-/// Stored weights as floats.
-void expand(const float* weight, int64_t count, float* to);
-void expand(const uint16_t* weight, int64_t count, float* to);
-void expand(const int8_t* weight, int64_t count, float* to);
+/// Outputs in a panel: a weight of another format than float32 is stored as panels [inputs,
+/// kPanel], one after the other, so that each is read from its beginning to its end.
+inline constexpr int64_t kPanel = 24;
 
-/// y[i] *= scales[i]
-void scale_tile(const float* scales, int64_t count, float* y);
+/// The loops as compiled for one kind of processor. `x` is [rows, inputs].
+struct RowKernels {
+  /// y += x W: `weight` [inputs, outputs], `y` [rows, outputs].
+  void (*add_product)(Rows<const float> x, int64_t rows, int64_t inputs, Rows<const float> weight,
+                      int64_t outputs, Rows<float> y);
+  /// y = x W^T: `weight` [outputs, inputs], `y` [rows, outputs].
+  void (*dot_products)(Rows<const float> x, int64_t rows, int64_t inputs, Rows<const float> weight,
+                       int64_t outputs, Rows<float> y);
+  /// y = x W for one panel [inputs, kPanel] of bfloat16, given as its bits, or int8; `y` [rows,
+  /// kPanel].
+  void (*multiply_bfloat16)(Rows<const float> x, int64_t rows, int64_t inputs,
+                            const uint16_t* panel, float* y);
+  void (*multiply_int8)(Rows<const float> x, int64_t rows, int64_t inputs, const int8_t* panel,
+                        float* y);
+};
 
-/// Dot products of x [inputs] with `count` <= kDots rows of `weight` [count, inputs].
-void dot_products(const float* x, const float* weight, int64_t inputs, int64_t count, float* sums);
+/// Those for the processor that runs this.
+const RowKernels& row_kernels();
+/// For any processor.
+extern const RowKernels kPortableRowKernels;
+/// With AVX2, or nullptr where they cannot run.
+const RowKernels* avx2_row_kernels();
+
+/// A weight stored as bfloat16 (its bits) or int8, as a float.
+inline float widened(int8_t x) { return static_cast<float>(x); }
+inline float widened(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// One head of attention for one query: softmax(q K^T scale) V. `keys` and `values` are [count,
 /// size]; `weights` [count] is scratch memory; `output` [size].

@@ -12,10 +12,10 @@ using torch::Tensor;
 /// what the time of a token goes into. So it may be stored in fewer bytes.
 struct StreamedWeight {
   WeightFormat format;
-  /// Whether `values` are [in, out], as those of a Conv1D, or [out, in].
+  /// Whether float32 `values` are [in, out], as those of a Conv1D, or [out, in].
   bool inputs_first;
   int64_t inputs, outputs;
-  /// float32, bfloat16 or int8
+  /// float32, or bfloat16 or int8 [panels, in, kPanel], with zeros behind the last output
   Tensor values;
   /// For int8: what the integers of each output are multiplied by, [out].
   Tensor scales;
@@ -23,7 +23,7 @@ struct StreamedWeight {
   Tensor bias;
 };
 
-/// `weight` in another format; in its own it is shared, not copied. Contiguous, on the CPU.
+/// `weight` in a format; in float32 it is shared, not copied, if it is contiguous. On the CPU.
 StreamedWeight make_streamed_weight(const Tensor& weight, bool inputs_first, const Tensor& bias,
                                     WeightFormat format);
 

@@ -42,19 +42,7 @@ class GPT2Config(Config):
         6
     """
 
-    vocab_size: int
-    n_special: int
-    n_positions: int
-    n_ctx: int
-    n_embd: int
-    n_layer: int
-    n_head: int
-    resid_pdrop: float
-    embd_pdrop: float
-    attn_pdrop: float
-    layer_norm_epsilon: float
-    initializer_range: float
-    predict_special_tokens: bool
+    vocab_size: int  # the others are declared by `__init__`
 
     _cpp_type = _C.GPT2Config
     _fields: ClassVar[dict[str, type]] = {

@@ -10,19 +10,20 @@ all.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import _C
-from .bridge import Adoption, CppModule, register_nodes, run
-from .config import cpp_config
-from .gpt2_config import GPT2Config
-from .gpt_attention import GPTAttention
+from .bridge import Adoption, register_nodes, run
+from .gpt_modules import (
+    GPTMLP,
+    GPTAttention,
+    GPTBlock,
+    GPTLMHead,
+    GPTMultipleChoiceHead,
+)
 from .layers import gelu_tanh
-from .self_attention import HasSelfAttentions
 
 
 class Attention(GPTAttention):
@@ -58,7 +59,7 @@ class Attention(GPTAttention):
         return (*attentions, output, present)
 
 
-class MLP(CppModule):
+class MLP(GPTMLP):
     """The feed-forward layer.
 
     Args:
@@ -71,33 +72,13 @@ class MLP(CppModule):
     """
 
     _cpp_type = _C.GPT2MLP
-    _n_state = 1  # of a twin, whose weights are bound
-
-    act: Callable[[Tensor], Tensor]
-
-    def __init__(self, n_state: int, config: GPT2Config) -> None:
-        super().__init__()
-        self.config = config
-        self._n_state = n_state
-        self._adopt_new()
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(self._n_state, cpp_config(self.config))
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return cpp.named_parameters()["c_fc.bias"].size(0), config
 
     def _adopt(self, cpp: Any, adoption: Adoption) -> None:
         super()._adopt(cpp, adoption)
         self.act = getattr(sys.modules.get(self._home), "gelu", gelu_tanh)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[*, width] -> [*, width]"""
-        return run(self, x)
 
-
-class Block(HasSelfAttentions):
+class Block(GPTBlock):
     """One block of the Transformer, with LayerNorms before attention and feed-forward layer.
 
     Args:
@@ -115,32 +96,6 @@ class Block(HasSelfAttentions):
     """
 
     _cpp_type = _C.GPT2Block
-    _options: tuple[int, bool] = 1, False  # of a twin, whose mask and scale are bound
-
-    def __init__(
-        self,
-        n_ctx: int,
-        config: GPT2Config,
-        scale: bool = False,
-        output_attentions: bool = False,
-        keep_multihead_output: bool = False,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self._options = n_ctx, scale
-        self._adopt_new()
-        self.output_attentions = output_attentions
-        self.keep_multihead_output = keep_multihead_output
-
-    def _new_cpp(self) -> Any:
-        n_ctx, scale = self._options
-        return self._cpp_type(n_ctx, cpp_config(self.config), scale)
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        attention = cpp.named_children()["attn"]
-        _, n_ctx, _, scale = Attention._arguments(config, attention, tied)
-        return n_ctx, config, scale
 
     def forward(
         self, x: Tensor, layer_past: Tensor | None = None, head_mask: Tensor | None = None
@@ -150,7 +105,7 @@ class Block(HasSelfAttentions):
         return run(self, x, layer_past, head_mask)
 
 
-class GPT2LMHead(CppModule):
+class GPT2LMHead(GPTLMHead):
     """Scores of every token of the vocabulary; the decoder shares its weight with the embeddings.
 
     Args:
@@ -165,41 +120,8 @@ class GPT2LMHead(CppModule):
 
     _cpp_type = _C.GPT2LMHead
 
-    decoder: nn.Linear
-    predict_special_tokens: bool
 
-    def __init__(self, model_embeddings_weights: nn.Parameter, config: GPT2Config) -> None:
-        super().__init__()
-        self.config = config
-        self._adopt(self._cpp_type(model_embeddings_weights, cpp_config(config)), Adoption())
-
-    def _new_cpp(self) -> Any:
-        # Only the number of dimensions of this weight matters: the real one is bound.
-        return self._cpp_type(torch.empty((1, 1), device="meta"), cpp_config(self.config))
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        super()._adopt(cpp, adoption)
-        self.n_embd = self.config.n_embd
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return (*tied[:1], config)
-
-    def set_embeddings_weights(
-        self, model_embeddings_weights: nn.Parameter, predict_special_tokens: bool = True
-    ) -> None:
-        """Ties the decoder to other embeddings, [vocab, width]."""
-        self.predict_special_tokens = predict_special_tokens
-        rows, width = model_embeddings_weights.shape
-        self.decoder = nn.utils.skip_init(nn.Linear, width, rows, bias=False, device="meta")
-        self.decoder.weight = model_embeddings_weights
-
-    def forward(self, hidden_state: Tensor) -> Tensor:
-        """[*, width] -> [*, vocab]"""
-        return run(self, hidden_state)
-
-
-class GPT2MultipleChoiceHead(CppModule):
+class GPT2MultipleChoiceHead(GPTMultipleChoiceHead):
     """A score for each choice, from the hidden state of one of its tokens.
 
     Args:
@@ -212,22 +134,6 @@ class GPT2MultipleChoiceHead(CppModule):
     """
 
     _cpp_type = _C.GPT2MultipleChoiceHead
-
-    def __init__(self, config: GPT2Config) -> None:
-        super().__init__()
-        self.config = config
-        self._adopt_new()
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(cpp_config(self.config))
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        super()._adopt(cpp, adoption)
-        self.n_embd = self.config.n_embd
-
-    def forward(self, hidden_states: Tensor, mc_token_ids: Tensor) -> Tensor:
-        """[batch, choices, seq, width], token positions [batch, choices] -> [batch, choices]"""
-        return run(self, hidden_states, mc_token_ids)
 
 
 register_nodes(

@@ -46,20 +46,7 @@ class OpenAIGPTConfig(Config):
         6
     """
 
-    vocab_size: int
-    n_special: int
-    n_positions: int
-    n_ctx: int
-    n_embd: int
-    n_layer: int
-    n_head: int
-    afn: str | Callable[[Tensor], Tensor]
-    resid_pdrop: float
-    embd_pdrop: float
-    attn_pdrop: float
-    layer_norm_epsilon: float
-    initializer_range: float
-    predict_special_tokens: bool
+    vocab_size: int  # the others are declared by `__init__`
 
     _cpp_type = _C.OpenAIGPTConfig
     _fields: ClassVar[dict[str, type]] = {

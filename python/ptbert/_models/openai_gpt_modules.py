@@ -8,19 +8,20 @@ removes it; None keeps all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import _C
-from .bridge import Adoption, CppModule, register_nodes, run
-from .config import cpp_config
-from .gpt_attention import GPTAttention
+from .bridge import Adoption, register_nodes, run
+from .gpt_modules import (
+    GPTMLP,
+    GPTAttention,
+    GPTBlock,
+    GPTLMHead,
+    GPTMultipleChoiceHead,
+)
 from .layers import ACT_FNS
-from .openai_gpt_config import OpenAIGPTConfig
-from .self_attention import HasSelfAttentions
 
 
 class Attention(GPTAttention):
@@ -52,7 +53,7 @@ class Attention(GPTAttention):
         return (*attentions, output) if attentions else output
 
 
-class MLP(CppModule):
+class MLP(GPTMLP):
     """The feed-forward layer.
 
     Args:
@@ -65,34 +66,14 @@ class MLP(CppModule):
     """
 
     _cpp_type = _C.OpenAIGPTMLP
-    _n_state = 1  # of a twin, whose weights are bound
-
-    act: Callable[[Tensor], Tensor]
-
-    def __init__(self, n_state: int, config: OpenAIGPTConfig) -> None:
-        super().__init__()
-        self.config = config
-        self._n_state = n_state
-        self._adopt_new()
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(self._n_state, cpp_config(self.config))
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return cpp.named_parameters()["c_fc.bias"].size(0), config
 
     def _adopt(self, cpp: Any, adoption: Adoption) -> None:
         super()._adopt(cpp, adoption)
         afn = self.config.afn
         self.act = ACT_FNS[afn] if isinstance(afn, str) else afn
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[*, width] -> [*, width]"""
-        return run(self, x)
 
-
-class Block(HasSelfAttentions):
+class Block(GPTBlock):
     """One block of the Transformer, with LayerNorms after attention and feed-forward layer.
 
     Args:
@@ -109,39 +90,13 @@ class Block(HasSelfAttentions):
     """
 
     _cpp_type = _C.OpenAIGPTBlock
-    _options: tuple[int, bool] = 1, False  # of a twin, whose mask and scale are bound
-
-    def __init__(
-        self,
-        n_ctx: int,
-        config: OpenAIGPTConfig,
-        scale: bool = False,
-        output_attentions: bool = False,
-        keep_multihead_output: bool = False,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self._options = n_ctx, scale
-        self._adopt_new()
-        self.output_attentions = output_attentions
-        self.keep_multihead_output = keep_multihead_output
-
-    def _new_cpp(self) -> Any:
-        n_ctx, scale = self._options
-        return self._cpp_type(n_ctx, cpp_config(self.config), scale)
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        attention = cpp.named_children()["attn"]
-        _, n_ctx, _, scale = Attention._arguments(config, attention, tied)
-        return n_ctx, config, scale
 
     def forward(self, x: Tensor, head_mask: Tensor | None = None) -> Any:
         """[batch, seq, width], head mask -> [batch, seq, width]"""
         return run(self, x, head_mask)
 
 
-class OpenAIGPTLMHead(CppModule):
+class OpenAIGPTLMHead(GPTLMHead):
     """Scores of every token of the vocabulary; the decoder shares its weight with the embeddings.
 
     Args:
@@ -156,41 +111,8 @@ class OpenAIGPTLMHead(CppModule):
 
     _cpp_type = _C.OpenAIGPTLMHead
 
-    decoder: nn.Linear
-    predict_special_tokens: bool
 
-    def __init__(self, model_embeddings_weights: nn.Parameter, config: OpenAIGPTConfig) -> None:
-        super().__init__()
-        self.config = config
-        self._adopt(self._cpp_type(model_embeddings_weights, cpp_config(config)), Adoption())
-
-    def _new_cpp(self) -> Any:
-        # Only the number of dimensions of this weight matters: the real one is bound.
-        return self._cpp_type(torch.empty((1, 1), device="meta"), cpp_config(self.config))
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        super()._adopt(cpp, adoption)
-        self.n_embd = self.config.n_embd
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return (*tied[:1], config)
-
-    def set_embeddings_weights(
-        self, model_embeddings_weights: nn.Parameter, predict_special_tokens: bool = True
-    ) -> None:
-        """Ties the decoder to other embeddings, [vocab, width]."""
-        self.predict_special_tokens = predict_special_tokens
-        rows, width = model_embeddings_weights.shape
-        self.decoder = nn.utils.skip_init(nn.Linear, width, rows, bias=False, device="meta")
-        self.decoder.weight = model_embeddings_weights
-
-    def forward(self, hidden_state: Tensor) -> Tensor:
-        """[*, width] -> [*, vocab]"""
-        return run(self, hidden_state)
-
-
-class OpenAIGPTMultipleChoiceHead(CppModule):
+class OpenAIGPTMultipleChoiceHead(GPTMultipleChoiceHead):
     """A score for each choice, from the hidden state of one of its tokens.
 
     Args:
@@ -203,22 +125,6 @@ class OpenAIGPTMultipleChoiceHead(CppModule):
     """
 
     _cpp_type = _C.OpenAIGPTMultipleChoiceHead
-
-    def __init__(self, config: OpenAIGPTConfig) -> None:
-        super().__init__()
-        self.config = config
-        self._adopt_new()
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(cpp_config(self.config))
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        super()._adopt(cpp, adoption)
-        self.n_embd = self.config.n_embd
-
-    def forward(self, hidden_states: Tensor, mc_token_ids: Tensor) -> Tensor:
-        """[batch, choices, seq, width], token positions [batch, choices] -> [batch, choices]"""
-        return run(self, hidden_states, mc_token_ids)
 
 
 register_nodes(

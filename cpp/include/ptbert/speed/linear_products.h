@@ -8,9 +8,10 @@ using torch::Tensor;
 
 /// Which code multiplies the matrices of linear layers in float32 on the CPU.
 enum class ProductLibrary {
-  /// With AVX-512: oneDNN for each of the three products (forward, input gradient, weight gradient)
-  /// that it computes at least 1.3 times as fast as ATen, measured once per process at 768 x 768 x
-  /// 768. With AVX2 only: kPtbert.
+  /// What was measured to be fastest on this kind of processor. On AMD with AVX-512: oneDNN for the
+  /// forward product and the input gradient from 16 rows on, and for the weight gradient if a
+  /// measurement, once per process, finds it at least 1.3 times as fast as ATen. With AVX2 only:
+  /// kPtbert. Otherwise kAten.
   kMeasured,
   /// The library that torch itself uses: MKL on x86.
   kAten,

@@ -1,18 +1,19 @@
-"""What the attentions of GPT and GPT-2 share."""
+"""What the sub-modules of GPT and GPT-2 share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .. import _C
+from .bridge import Adoption, CppModule, run
 from .config import cpp_config
 from .conv1d import Conv1D
 from .pruning import prune_fused_heads
-from .self_attention import SelfAttention
+from .self_attention import HasSelfAttentions, SelfAttention
 
 
 class GPTAttention(SelfAttention):
@@ -122,3 +123,116 @@ class GPTAttention(SelfAttention):
             ValueError: A head does not exist, or none would be left.
         """
         prune_fused_heads({"heads": self}, {"heads": heads})
+
+
+class GPTMLP(CppModule):
+    """Base of both `MLP` classes, which set `act`."""
+
+    _n_state = 1  # of a twin, whose weights are bound
+
+    act: Callable[[Tensor], Tensor]
+
+    def __init__(self, n_state: int, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self._n_state = n_state
+        self._adopt_new()
+
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(self._n_state, cpp_config(self.config))
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        return cpp.named_parameters()["c_fc.bias"].size(0), config
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[*, width] -> [*, width]"""
+        return run(self, x)
+
+
+class GPTBlock(HasSelfAttentions):
+    """Base of both `Block` classes."""
+
+    _options: tuple[int, bool] = 1, False  # of a twin, whose mask and scale are bound
+
+    def __init__(
+        self,
+        n_ctx: int,
+        config: Any,
+        scale: bool = False,
+        output_attentions: bool = False,
+        keep_multihead_output: bool = False,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self._options = n_ctx, scale
+        self._adopt_new()
+        self.output_attentions = output_attentions
+        self.keep_multihead_output = keep_multihead_output
+
+    def _new_cpp(self) -> Any:
+        n_ctx, scale = self._options
+        return self._cpp_type(n_ctx, cpp_config(self.config), scale)
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        attention = cpp.named_children()["attn"]
+        _, n_ctx, _, scale = GPTAttention._arguments(config, attention, tied)
+        return n_ctx, config, scale
+
+
+class GPTLMHead(CppModule):
+    """Base of both language-model heads."""
+
+    decoder: nn.Linear
+    predict_special_tokens: bool
+
+    def __init__(self, model_embeddings_weights: nn.Parameter, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self._adopt(self._cpp_type(model_embeddings_weights, cpp_config(config)), Adoption())
+
+    def _new_cpp(self) -> Any:
+        # Only the number of dimensions of this weight matters: the real one is bound.
+        return self._cpp_type(torch.empty((1, 1), device="meta"), cpp_config(self.config))
+
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        super()._adopt(cpp, adoption)
+        self.n_embd = self.config.n_embd
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        return (*tied[:1], config)
+
+    def set_embeddings_weights(
+        self, model_embeddings_weights: nn.Parameter, predict_special_tokens: bool = True
+    ) -> None:
+        """Ties the decoder to other embeddings, [vocab, width]."""
+        self.predict_special_tokens = predict_special_tokens
+        rows, width = model_embeddings_weights.shape
+        self.decoder = nn.utils.skip_init(nn.Linear, width, rows, bias=False, device="meta")
+        self.decoder.weight = model_embeddings_weights
+
+    def forward(self, hidden_state: Tensor) -> Tensor:
+        """[*, width] -> [*, vocab]"""
+        return run(self, hidden_state)
+
+
+class GPTMultipleChoiceHead(CppModule):
+    """Base of both heads that score choices."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self._adopt_new()
+
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(cpp_config(self.config))
+
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        super()._adopt(cpp, adoption)
+        self.n_embd = self.config.n_embd
+
+    def forward(self, hidden_states: Tensor, mc_token_ids: Tensor) -> Tensor:
+        """[batch, choices, seq, width], token positions [batch, choices] -> [batch, choices]"""
+        return run(self, hidden_states, mc_token_ids)
