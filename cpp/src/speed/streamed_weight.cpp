@@ -19,7 +19,7 @@ constexpr int64_t kMostRows = 32;
 /// cache.
 constexpr int64_t kTile = 1536;
 /// Inputs of a float32 weight [in, out] that are added up at once.
-constexpr int64_t kChunk = 96;
+constexpr int64_t kChunk = 192;
 /// For so few rows each thread takes chunks rather than outputs, since reading a weight in the
 /// order of memory is faster then: 1.1 times with AVX-512 and 2 cores (AMD Zen 4).
 constexpr int64_t kInMemoryOrder = 4;
