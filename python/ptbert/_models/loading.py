@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
 from .. import _C
 from .._files.checkpoint import read_state_dict, state_dict_of
-from .._files.pretrained import Family, resolve_model
+from .._files.pretrained import Family, resolve_model, resolve_tf_model
+from .._files.sources import find_source, read_weights
 from ..file_utils import StrPath
 from .config import Config
 from .messages import with_article
 
 _Model = TypeVar("_Model", bound="PretrainedModel")
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class PretrainedModel(nn.Module):
@@ -46,6 +48,7 @@ class PretrainedModel(nn.Module):
         *inputs: Any,
         state_dict: Mapping[str, Tensor] | None = None,
         cache_dir: StrPath | None = None,
+        from_tf: bool = False,
         **kwargs: Any,
     ) -> _Model:
         """Makes a model and loads its configuration and weights.
@@ -58,6 +61,9 @@ class PretrainedModel(nn.Module):
             *inputs: Further arguments of the class, after `config`.
             state_dict: Weights to load instead of a file.
             cache_dir: Where downloads are kept.
+            from_tf: Whether the folder or archive holds a TensorFlow checkpoint (model.ckpt.index,
+                bert_model.ckpt.index, ...; of OpenAI's GPT the published NumPy files) rather than
+                weights of PyTorch. The path may also be PREFIX of PREFIX.index.
             **kwargs: Further arguments of the class, such as `num_labels`.
 
         Weights that are missing from the checkpoint keep their initial values. Their names, and
@@ -68,6 +74,11 @@ class PretrainedModel(nn.Module):
             ValueError: A file is damaged, a weight has another shape than the model's, or two
                 weights differ that are one in the model.
         """
+        if from_tf:
+            with resolve_tf_model(pretrained_model_name_or_path, cache_dir, cls._family) as files:
+                model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
+                assert files.weights is not None
+                return load_foreign_weights(model, files.weights, cls._family, cls._logger)
         with resolve_model(
             pretrained_model_name_or_path,
             cache_dir,
@@ -81,10 +92,40 @@ class PretrainedModel(nn.Module):
             else:
                 state_dict = state_dict_of(state_dict, "`state_dict`")
             missing, unused = _C.load_weights(model.state_dict(), dict(state_dict), cls._family)
-        for names, what in (
-            (missing, "weights not in the checkpoint, left at their initial values"),
-            (unused, "weights of the checkpoint that were not used"),
-        ):
-            if names:
-                cls._logger.warning("`%s`: %s: %s", cls.__name__, what, ", ".join(names))
+        _report(cls._logger, cls.__name__, missing, unused)
         return model
+
+
+def load_foreign_weights(
+    model: AnyModule, path: StrPath, family: Family, logger: logging.Logger
+) -> AnyModule:
+    """Loads a checkpoint of any format into a model, and returns it.
+
+    Weights that are missing from the checkpoint keep their values; their names, and those of what
+    was not used, are logged.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, has no weight of the model, or one of another shape.
+    """
+    weights = read_weights(find_source(path), family)
+    missing, unused = _C.load_weights(model.state_dict(), weights.tensors, family)
+    unused = [weights.names.get(name, name) for name in unused] + weights.unknown
+    _report(logger, type(model).__name__, missing, unused, weights.training_state)
+    return model
+
+
+def _report(
+    logger: logging.Logger,
+    model: str,
+    missing: list[str],
+    unused: list[str],
+    training_state: Sequence[str] = (),
+) -> None:
+    for level, names, what in (
+        (logging.WARNING, missing, "weights not in the checkpoint, left at their initial values"),
+        (logging.WARNING, unused, "weights of the checkpoint that were not used"),
+        (logging.INFO, training_state, "left out, as it belongs to training"),
+    ):
+        if names:
+            logger.log(level, "`%s`: %s: %s", model, what, ", ".join(names))
