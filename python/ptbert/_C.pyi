@@ -108,6 +108,7 @@ __all__: list[str] = [
     "register_activation",
     "register_kind",
     "resized_embedding",
+    "save_tf_weights",
     "score",
     "sort_tf_variables",
     "split_into_heads",
@@ -952,6 +953,11 @@ def resized_embedding(
 ) -> typing.Any:
     """
     The first `kept` rows of an embedding's weight, and new ones up to `rows`.
+    """
+
+def save_tf_weights(prefix: os.PathLike | str | bytes, weights: dict, family: str) -> list[str]:
+    """
+    Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.
     """
 
 def score(

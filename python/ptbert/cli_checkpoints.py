@@ -137,7 +137,8 @@ def _add_convert(commands: _Commands) -> None:
         choices=get_args(Target),
         default="2019",
         help="2019: pytorch_model.bin as of pytorch-pretrained-bert; transformers: "
-        "model.safetensors and config.json of transformers; default: 2019",
+        "model.safetensors and config.json of transformers; tensorflow: a checkpoint for the code "
+        "of google-research/bert or openai/gpt-2; default: 2019",
     )
     add("--config", help="the configuration, if it does not lie beside the checkpoint")
     command.set_defaults(run=_convert)

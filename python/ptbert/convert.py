@@ -23,6 +23,7 @@ from ._files.sources import Source, Weights, find_source, guess_family, list_ent
 from ._files.writing import (
     complete_file,
     complete_folder,
+    without_tied,
     write_pytorch_bin,
     write_safetensors,
 )
@@ -53,7 +54,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-Target = Literal["2019", "transformers"]
+Target = Literal["2019", "transformers", "tensorflow"]
 
 _CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME, "openai_gpt_config.json", "hparams.json")
 # Copied if they lie beside the checkpoint.
@@ -81,6 +82,7 @@ class _Kind:
         default: The model class if none does.
         model_type: The family's name in transformers.
         renames: Names that are other ones in transformers.
+        tf_prefix: PREFIX of its TensorFlow checkpoints; None if there are none.
     """
 
     config: type[Any]
@@ -88,6 +90,7 @@ class _Kind:
     default: Callable[..., Any]
     model_type: str
     renames: dict[str, str] = field(default_factory=dict)
+    tf_prefix: str | None = None
 
 
 _GPT_RENAMES = {
@@ -105,6 +108,7 @@ _KINDS: dict[Family, _Kind] = {
         },
         BertForPreTraining,
         "bert",
+        tf_prefix="bert_model.ckpt",
     ),
     "gpt2": _Kind(
         GPT2Config,
@@ -112,6 +116,7 @@ _KINDS: dict[Family, _Kind] = {
         GPT2LMHeadModel,
         "gpt2",
         _GPT_RENAMES,
+        tf_prefix="model.ckpt",
     ),
     "openai-gpt": _Kind(
         OpenAIGPTConfig,
@@ -165,7 +170,9 @@ def convert(
             shards, or a folder with one of these.
         destination: The folder to write to. Files in it are replaced if they have the same names.
         to: "2019" for config.json and a pytorch_model.bin that pytorch-pretrained-bert of 2019
-            reads; "transformers" for a config.json and model.safetensors of transformers.
+            reads; "transformers" for a config.json and model.safetensors of transformers;
+            "tensorflow" for a checkpoint, with bert_config.json or hparams.json, that the code of
+            google-research/bert or openai/gpt-2 reads.
         config: The configuration, if it does not lie beside the checkpoint.
 
     The vocabulary is copied if it lies beside the checkpoint.
@@ -186,18 +193,25 @@ def convert(
     tensors, conversion = convert_weights(
         found, family, weights, lambda: model_class(settings, **arguments)
     )
+    if to == "tensorflow" and kind.tf_prefix is None:
+        raise ValueError(
+            f"`to` must be one of the other formats for {family}, of which TensorFlow has no "
+            "checkpoints, but is 'tensorflow'."
+        )
     with complete_folder(Path(destination)) as folder:
         if to == "2019":
             settings.to_json_file(folder / CONFIG_NAME)
             write_pytorch_bin(folder / WEIGHTS_NAME, tensors)
+        elif to == "tensorflow":
+            conversion.unused.extend(_write_tensorflow(folder, settings, kind, family, tensors))
         else:
             _write_config(folder / CONFIG_NAME, settings, kind, conversion.model)
-            untied = _without_tied(tensors)
+            untied = without_tied(tensors)
             write_safetensors(
                 folder / SAFETENSORS_NAME,
                 {kind.renames.get(name, name): tensor for name, tensor in untied.items()},
             )
-        _copy_companions(found.folder, folder)
+        _copy_companions(found.folder, folder, of_openai=(to, family) == ("tensorflow", "gpt2"))
     _log(conversion)
     return conversion
 
@@ -327,31 +341,41 @@ def _with_tied(tensors: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str
     return complete
 
 
-def _without_tied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Leaves out all but the first of the names that a weight has, and masks, which
-    transformers makes on its own."""
-    seen: set[tuple[int, torch.Size]] = set()
-    kept = {}
-    for name, tensor in tensors.items():
-        place = (tensor.data_ptr(), tensor.shape)
-        if place not in seen and not name.endswith(".attn.bias"):
-            kept[name] = tensor
-        seen.add(place)
-    return kept
-
-
 def _write_config(path: Path, settings: Any, kind: _Kind, model: str) -> None:
     content = settings.to_dict() | {"model_type": kind.model_type, "architectures": [model]}
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _copy_companions(source: Path, destination: Path) -> None:
+def _write_tensorflow(
+    folder: Path, settings: Any, kind: _Kind, family: Family, tensors: dict[str, Tensor]
+) -> list[str]:
+    """Writes the checkpoint, and returns the weights that TensorFlow has no variable for."""
+    prefix = str(kind.tf_prefix)
+    left_out = _C.save_tf_weights(str(folder / prefix), without_tied(tensors), family)
+    # The file that names the newest checkpoint.
+    names = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
+    (folder / "checkpoint").write_text(names, encoding="utf-8")
+    if family == "bert":
+        settings.to_json_file(folder / BERT_CONFIG_NAME)
+        return left_out
+    sizes = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
+    content = {"n_vocab": settings.total_tokens_embeddings} | sizes
+    (folder / "hparams.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return left_out
+
+
+def _copy_companions(source: Path, destination: Path, *, of_openai: bool) -> None:
+    """Copies vocabulary files, `of_openai` under the names that its code knows."""
     for name in _COMPANIONS:
         if (source / name).is_file():
             shutil.copyfile(source / name, destination / name)
-    for name, other in _RENAMED_COMPANIONS.items():
-        if (source / name).is_file() and not (destination / other).exists():
-            shutil.copyfile(source / name, destination / other)
+    for theirs, ours in _RENAMED_COMPANIONS.items():
+        if (source / theirs).is_file() and not (destination / ours).exists():
+            shutil.copyfile(source / theirs, destination / ours)
+    if of_openai:
+        for theirs, ours in (("encoder.json", "vocab.json"), ("vocab.bpe", "merges.txt")):
+            if (destination / ours).is_file():
+                (destination / ours).rename(destination / theirs)
 
 
 def _log(conversion: Conversion) -> None:

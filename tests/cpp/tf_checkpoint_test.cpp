@@ -316,6 +316,38 @@ TEST_F(TfCheckpointTest, ChecksEntriesWhoseChecksumsAreRight) {
             entry + "it has a number of more than 64 bits" + again);
 }
 
+TEST_F(TfCheckpointTest, ReadsWhatItWrites) {
+  TfCheckpointWriter writer(path("written"));
+  for (int i = 0; i < 300; ++i) // several blocks
+    writer.add("scope/layer_" + std::to_string(i), "float32", {2, 1}, std::string(8, 'a' + i % 26));
+  writer.add("scalar", "bfloat16", {}, "ab");
+  writer.add("empty", "int64", {0, 3}, "");
+  writer.finish();
+  const TfCheckpoint checkpoint(path("written"));
+  ASSERT_EQ(checkpoint.variables().size(), 302);
+  for (const auto& variable : checkpoint.variables()) {
+    const auto& name = variable.name;
+    const std::string bytes(checkpoint.data(variable), variable.size);
+    if (name.starts_with("scope"))
+      EXPECT_EQ(bytes, std::string(8, 'a' + std::stoi(name.substr(name.rfind('_') + 1)) % 26));
+    else
+      EXPECT_EQ(bytes, name == "scalar" ? "ab" : "");
+  }
+}
+
+TEST_F(TfCheckpointTest, RefusesToWriteNonsense) {
+  TfCheckpointWriter writer(path("written"));
+  writer.add("w", "float32", {}, "abcd");
+  EXPECT_EQ(message_of<FormatError>([&] { writer.add("w", "float32", {}, "abcd"); }),
+            "`w` must be added once, but is there already.");
+  EXPECT_EQ(message_of<FormatError>([&] { writer.add("v", "float8", {}, "a"); }),
+            "`dtype` must be one that TensorFlow has, but is float8.");
+  EXPECT_TRUE(
+      message_of<FileError>([&] { TfCheckpointWriter(path("none/written")); })
+          .ends_with("/none/written.data-00000-of-00001` must be a file that can be written, "
+                     "but writing it fails: No such file or directory."));
+}
+
 TEST(Crc32cTest, GivesTheChecksumsOfRfc3720) {
   std::string rising(32, '\0');
   for (size_t i = 0; i < rising.size(); ++i)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from ptbert import (
+    _C,
     BertConfig,
     BertForPreTraining,
     BertForSequenceClassification,
@@ -116,6 +117,63 @@ def test_openai_folder_converts(tmp_path: Path) -> None:
     assert_same(loaded, expected)
 
 
+@pytest.mark.parametrize("sample", ["bert", "custom", "gpt2", "bert_tiny", "gpt2_tiny"])
+def test_round_trip_to_tensorflow_is_bit_exact(
+    sample: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source = SAMPLES / sample
+    if sample.endswith("_tiny"):
+        source = request.getfixturevalue("test_data") / "tf_checkpoints" / sample
+    convert(source, tmp_path / "2019")
+    done = convert(tmp_path / "2019", tmp_path / "back", "tensorflow")
+    assert done.unused == done.missing == []
+    before, after = (_C.load_tf_variables(str(path)) for path in (source, tmp_path / "back"))
+    if sample == "custom":
+        before = {name.removeprefix("tower/"): tensor for name, tensor in before.items()}
+        before["bert/pooler/dense/kernel"] = before.pop("bert/pooler/dense")
+        before.pop("crf/transitions")
+        before.pop("student/tower/bert/pooler/dense/bias")
+    training = ("adam_m", "adam_v", "Adam", "Adam_1", "global_step", "beta1_power", "beta2_power")
+    before = {n: tensor for n, tensor in before.items() if n.rpartition("/")[2] not in training}
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert tensor.dtype == after[name].dtype
+        assert tensor.numpy().tobytes() == after[name].numpy().tobytes(), name
+
+
+def test_tensorflow_reads_what_was_written(tmp_path: Path) -> None:
+    tensorflow = pytest.importorskip("tensorflow", reason="needs the extra group tensorflow")
+    for sample in ("bert", "gpt2"):
+        convert(SAMPLES / sample, tmp_path / sample, "tensorflow")
+        reader = tensorflow.train.load_checkpoint(str(tmp_path / sample))
+        variables = _C.load_tf_variables(str(tmp_path / sample))
+        assert reader.get_variable_to_shape_map().keys() == variables.keys()
+        for name, tensor in variables.items():
+            assert reader.get_tensor(name).tobytes() == tensor.numpy().tobytes()
+
+
+def test_files_for_tensorflow_have_the_names_its_code_knows(tmp_path: Path) -> None:
+    folder = tmp_path / "gpt2"
+    shutil.copytree(SAMPLES / "gpt2", folder)
+    (folder / "encoder.json").write_text("{}")
+    (folder / "vocab.bpe").write_text("")
+    convert(folder, tmp_path / "2019")
+    assert {"vocab.json", "merges.txt"} < {path.name for path in (tmp_path / "2019").iterdir()}
+    convert(tmp_path / "2019", tmp_path / "back", "tensorflow")
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [
+        *("checkpoint", "encoder.json", "hparams.json"),
+        *("model.ckpt.data-00000-of-00001", "model.ckpt.index", "vocab.bpe"),
+    ]
+    hparams = json.loads((tmp_path / "back" / "hparams.json").read_text())
+    assert hparams == json.loads((SAMPLES / "gpt2" / "hparams.json").read_text())
+
+
+def test_gpt_has_no_tensorflow_checkpoints(tmp_path: Path) -> None:
+    write_openai_folder(tmp_path / "gpt")
+    with pytest.raises(ValueError, match=r"^`to` must be one of the other formats for openai-gpt"):
+        convert(tmp_path / "gpt", tmp_path / "out", "tensorflow")
+
+
 def write_config(path: Path, **changes: Any) -> Path:
     config = BertConfig.from_json_file(SAMPLES / "bert" / "bert_config.json").to_dict()
     path.write_text(json.dumps(config | changes))
@@ -175,7 +233,7 @@ def test_what_cannot_be_converted_is_one_line(
 
 
 def test_unknown_target_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^`to` must be '2019' or 'transformers', but is"):
+    with pytest.raises(ValueError, match=r"^`to` must be '2019' or 'transformers' or "):
         convert(SAMPLES / "bert", tmp_path, "onnx")  # type: ignore[arg-type]
 
 

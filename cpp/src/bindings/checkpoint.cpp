@@ -52,6 +52,13 @@ void register_tf_checkpoint(py::module_& m) {
       "load_tf_variables",
       [](const std::filesystem::path& path) { return to_dict(load_tf_variables(path.string())); },
       py::arg("path"), "Reads the variables of a TensorFlow checkpoint.");
+  m.def(
+      "save_tf_weights",
+      [](const std::filesystem::path& prefix, const py::dict& weights, const std::string& family) {
+        return save_tf_weights(prefix.string(), to_named_tensors(weights), family);
+      },
+      py::arg("prefix"), py::arg("weights"), py::arg("family"),
+      "Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.");
   m.def("tf_family", &tf_family, py::arg("variables"),
         "The family that knows most of these variables; empty if none knows any.");
   m.def(

@@ -1,6 +1,9 @@
 #include "sorted_table.h"
 
+#include <algorithm>
+
 #include "byte_reader.h"
+#include "byte_writer.h"
 #include "crc32c.h"
 #include "snappy.h"
 
@@ -11,6 +14,7 @@ constexpr uint64_t kMagic = 0xDB4775248B80FB57;
 constexpr size_t kFooterBytes = 48; // two handles, filled up to 40 bytes, and the magic number
 constexpr size_t kTrailerBytes = 5; // after a block: its compression, and the checksum of both
 constexpr uint8_t kStored = 0, kSnappy = 1;
+constexpr size_t kBlockBytes = 4096, kRestartEvery = 16; // of what is written, as in LevelDB
 // A few bytes may stand for a long key, so a small file could ask for much memory.
 constexpr size_t kLongestKey = 4096;
 
@@ -84,6 +88,41 @@ void append_block(std::string_view file, const Handle& handle, TableEntries& ent
   }
 }
 
+/// Builds a block: append_entries() says of what.
+class BlockWriter {
+public:
+  explicit BlockWriter(size_t restart_every) : restart_every_(restart_every) {}
+
+  void add(const std::string& key, const std::string& value) {
+    size_t shared = 0;
+    if (count_++ % restart_every_ == 0)
+      restarts_ += fixed(static_cast<uint32_t>(content_.size()));
+    else
+      while (shared < std::min(key.size(), last_key_.size()) && key[shared] == last_key_[shared])
+        ++shared;
+    content_ += varint(shared) + varint(key.size() - shared) + varint(value.size());
+    content_.append(key, shared).append(value);
+    last_key_ = key;
+  }
+
+  size_t size() const { return content_.size(); }
+  const std::string& last_key() const { return last_key_; }
+
+  /// Appends the block with its trailer to `file`; returns its handle.
+  std::string append_to(std::string& file) const {
+    const auto restarts = restarts_.empty() ? fixed(uint32_t{0}) : restarts_; // there is always one
+    auto block = content_ + restarts + fixed(static_cast<uint32_t>(restarts.size() / 4));
+    const auto handle = varint(file.size()) + varint(block.size());
+    block += static_cast<char>(kStored);
+    file += block + fixed(masked_crc32c(block));
+    return handle;
+  }
+
+private:
+  size_t restart_every_, count_ = 0;
+  std::string content_, restarts_, last_key_;
+};
+
 } // namespace
 
 bool is_sorted_table(std::string_view file) {
@@ -103,6 +142,21 @@ TableEntries read_sorted_table(std::string_view file) {
     append_block(file, read_handle(reader), entries);
   }
   return entries;
+}
+
+std::string write_sorted_table(const TableEntries& entries) {
+  std::string file;
+  BlockWriter index(1);
+  for (size_t i = 0; i < entries.size();) {
+    BlockWriter block(kRestartEvery);
+    for (; i < entries.size() && block.size() < kBlockBytes; ++i)
+      block.add(entries[i].first, entries[i].second);
+    index.add(block.last_key(), block.append_to(file));
+  }
+  auto footer = BlockWriter(1).append_to(file); // the meta-index
+  footer += index.append_to(file);
+  footer.resize(kFooterBytes - sizeof kMagic);
+  return file + footer + fixed(kMagic);
 }
 
 } // namespace ptbert

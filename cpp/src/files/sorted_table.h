@@ -19,4 +19,7 @@ bool is_sorted_table(std::string_view file);
 /// damaged; the message completes "the file must be ..., but".
 TableEntries read_sorted_table(std::string_view file);
 
+/// The bytes of such a file, without compression. Keys must be in ascending order.
+std::string write_sorted_table(const TableEntries& entries);
+
 } // namespace ptbert

@@ -8,26 +8,14 @@
 #include "ptbert/errors.h"
 #include "sorted_table.h"
 #include "tf_paths.h"
+#include "tf_types.h"
 
 namespace ptbert {
 namespace {
 
 using Wire = ProtobufReader::Wire;
 
-/// TensorFlow's types (tensorflow/core/framework/types.proto) by number.
-struct Type {
-  const char* name;
-  uint64_t bytes; // of an element; 0 if they differ in length
-};
-constexpr Type kTypes[] = {
-    {"invalid", 0},  {"float32", 4}, {"float64", 8}, {"int32", 4},       {"uint8", 1},
-    {"int16", 2},    {"int8", 1},    {"string", 0},  {"complex64", 8},   {"int64", 8},
-    {"bool", 1},     {"qint8", 1},   {"quint8", 1},  {"qint32", 4},      {"bfloat16", 2},
-    {"qint16", 2},   {"quint16", 2}, {"uint16", 2},  {"complex128", 16}, {"float16", 2},
-    {"resource", 0}, {"variant", 0}, {"uint32", 4},  {"uint64", 8},
-};
-
-/// Tensors of BundleEntryProto.shape. Throws FormatError unless every extent is a number from 0.
+/// BundleEntryProto.shape. Throws FormatError unless every extent is a number from 0.
 std::vector<int64_t> read_shape(std::string_view message) {
   std::vector<int64_t> shape;
   ProtobufReader fields(message);
@@ -131,10 +119,10 @@ void TfCheckpoint::add_variable(const std::string& name, std::string_view entry)
     else if (fields.is(7, Wire::kBytes))
       variable.is_partitioned = true;
   }
-  const bool known = type < std::size(kTypes);
-  variable.dtype = known ? kTypes[type].name : "type " + std::to_string(type);
-  if (known && kTypes[type].bytes > 0 && !variable.is_partitioned)
-    check_size(variable, kTypes[type].bytes);
+  const bool known = type < std::size(kTfTypes);
+  variable.dtype = known ? kTfTypes[type].name : "type " + std::to_string(type);
+  if (known && kTfTypes[type].bytes > 0 && !variable.is_partitioned)
+    check_size(variable, kTfTypes[type].bytes);
   if (variable.shard < 0 || variable.shard >= shard_count_)
     throw FormatError("it is in shard " + std::to_string(variable.shard) + " of " +
                       std::to_string(shard_count_));

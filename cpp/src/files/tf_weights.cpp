@@ -60,19 +60,19 @@ std::string numbered(std::string name, std::string& number) {
 }
 
 /// Where a variable belongs, by the longest end of its name that the family knows.
-std::optional<TfWeight> find(const std::string& variable, const TfKeyMap& keys) {
+std::optional<TfName> find(const std::string& variable, const TfKeyMap& keys) {
   for (size_t begin = 0; begin != std::string::npos;) {
     const auto end = variable.substr(begin);
     std::string number;
     for (const auto& key : {end, numbered(end, number)}) {
-      const auto found = keys.find(key);
-      if (found == keys.end())
+      const auto found = keys.weights.find(key);
+      if (found == keys.weights.end())
         continue;
       auto [name, layout] = found->second;
       const auto place = name.find('#');
       if (place != std::string::npos && !number.empty())
         name.replace(place, 1, number);
-      return TfWeight{name, layout};
+      return TfName{name, layout};
     }
     const auto slash = variable.find('/', begin);
     begin = slash == std::string::npos ? slash : slash + 1;
@@ -81,7 +81,7 @@ std::optional<TfWeight> find(const std::string& variable, const TfKeyMap& keys) 
 }
 
 /// A variable as the weights that it holds.
-NamedTensors weights_of(const torch::Tensor& tensor, const TfWeight& weight) {
+NamedTensors weights_of(const torch::Tensor& tensor, const TfName& weight) {
   switch (weight.layout) {
   case TfLayout::kSame:
     break;
@@ -109,6 +109,36 @@ NamedTensors weights_of(const torch::Tensor& tensor, const TfWeight& weight) {
   }
   }
   return {{weight.name, tensor}};
+}
+
+const TfKeyMap& keys_of(const std::string& family) {
+  const auto found = tf_key_maps().find(family);
+  if (found == tf_key_maps().end())
+    throw KeyError("`family` must be that of a model, such as \"bert\", but is \"" + family +
+                   "\".");
+  return found->second;
+}
+
+/// A weight as TensorFlow lays it out.
+torch::Tensor variable_of(const torch::Tensor& weight, TfLayout layout) {
+  switch (layout) {
+  case TfLayout::kTransposed:
+    return weight.t(); // [out, in] -> [in, out]
+  case TfLayout::kWidthOne:
+    return weight.dim() == 2 ? weight.unsqueeze(0) : weight; // [in, out] -> [1, in, out]
+  case TfLayout::kSame:
+  case TfLayout::kPerLayer:
+    break;
+  }
+  return weight;
+}
+
+std::string dtype_of(const torch::Tensor& tensor) {
+  for (const auto& [name, dtype] : dtypes()) {
+    if (dtype == tensor.scalar_type())
+      return name;
+  }
+  return torch::toString(tensor.scalar_type());
 }
 
 } // namespace
@@ -142,10 +172,7 @@ std::string tf_family(const std::vector<std::string>& variables) {
 }
 
 TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& family) {
-  const auto keys = tf_key_maps().find(family);
-  if (keys == tf_key_maps().end())
-    throw KeyError("`family` must be that of a model, such as \"bert\", but is \"" + family +
-                   "\".");
+  const auto& keys = keys_of(family);
   TfWeights sorted;
   // Shorter names first: of two variables for one weight, the one in the outer scope is the
   // model's.
@@ -155,7 +182,7 @@ TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& fa
   });
   std::set<std::string> taken;
   for (const auto& [variable, tensor] : by_length) {
-    const auto weight = find(variable, keys->second);
+    const auto weight = find(variable, keys);
     if (is_training_state(variable)) {
       sorted.training_state.push_back(variable);
     } else if (!weight || !taken.insert(weight->name).second) {
@@ -170,6 +197,29 @@ TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& fa
   std::sort(sorted.training_state.begin(), sorted.training_state.end());
   std::sort(sorted.unknown.begin(), sorted.unknown.end());
   return sorted;
+}
+
+std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedTensors& weights,
+                                         const std::string& family) {
+  const auto& keys = keys_of(family);
+  std::vector<std::string> left_out;
+  TfCheckpointWriter writer(prefix);
+  for (const auto& [name, weight] : weights) {
+    std::string number;
+    const auto found = keys.variables.find(numbered(name, number));
+    if (found == keys.variables.end()) {
+      left_out.push_back(name);
+      continue;
+    }
+    auto variable = found->second.name;
+    if (const auto place = variable.find('#'); place != std::string::npos)
+      variable.replace(place, 1, number);
+    const auto tensor = variable_of(weight, found->second.layout).detach().cpu().contiguous();
+    writer.add(variable, dtype_of(tensor), tensor.sizes().vec(),
+               {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()});
+  }
+  writer.finish();
+  return left_out;
 }
 
 LoadReport load_tf_weights(const NamedTensors& model, const std::string& path,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from ..file_utils import SAFETENSORS_NAME, WEIGHTS_NAME
+from .shards import INDEX_SUFFIX
 
 # By torch's names; those of the format (huggingface/safetensors).
 _DTYPES = {
@@ -26,6 +30,11 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+
+_WEIGHTS_FILE = re.compile(
+    r"(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index\.json)?"
+)
 
 
 @contextmanager
@@ -58,9 +67,64 @@ def complete_file(path: Path) -> Iterator[Path]:
         incomplete.unlink(missing_ok=True)
 
 
+def without_tied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leaves out all but the first of the names that a weight has, and the causal masks of GPT and
+    GPT-2, which every model makes on its own."""
+    seen: set[tuple[int, torch.Size, tuple[int, ...]]] = set()
+    kept = {}
+    for name, tensor in tensors.items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride())
+        is_tied = place in seen and tensor.numel() > 0
+        if not is_tied and not name.endswith(".attn.bias"):
+            kept[name] = tensor
+        seen.add(place)
+    return kept
+
+
 def write_pytorch_bin(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes a file that `torch.load` of 2019 reads, too."""
     torch.save(dict(tensors), path, _use_new_zipfile_serialization=False)
+
+
+def write_weights(
+    folder: Path, tensors: Mapping[str, Tensor], *, safe: bool, max_bytes: int
+) -> None:
+    """Writes model.safetensors, or else pytorch_model.bin; above a size in shards with an index.
+
+    A weight is never cut, so a shard may be larger than `max_bytes`.
+    """
+    name, write = (
+        (SAFETENSORS_NAME, write_safetensors) if safe else (WEIGHTS_NAME, write_pytorch_bin)
+    )
+    shards: list[dict[str, Tensor]] = [{}]
+    bytes_of_last = total = 0
+    for key, tensor in tensors.items():
+        size = tensor.numel() * tensor.element_size()
+        if shards[-1] and bytes_of_last + size > max_bytes:
+            shards.append({})
+            bytes_of_last = 0
+        shards[-1][key] = tensor
+        bytes_of_last += size
+        total += size
+    if len(shards) == 1:
+        write(folder / name, shards[0])
+        return
+    stem, suffix = name.rsplit(".", 1)
+    weight_map = {}
+    for number, shard in enumerate(shards, start=1):
+        file = f"{stem}-{number:05d}-of-{len(shards):05d}.{suffix}"
+        write(folder / file, shard)
+        weight_map.update(dict.fromkeys(shard, file))
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    text = json.dumps(index, indent=2, sort_keys=True) + "\n"
+    (folder / (name + INDEX_SUFFIX)).write_text(text, encoding="utf-8")
+
+
+def remove_other_weights(folder: Path, written: Collection[str]) -> None:
+    """Deletes weights of an earlier save, which might be loaded instead of those just written."""
+    for path in folder.iterdir():
+        if _WEIGHTS_FILE.fullmatch(path.name) and path.name not in written:
+            path.unlink()
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

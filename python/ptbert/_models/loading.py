@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
@@ -12,7 +14,13 @@ from .. import _C
 from .._files.checkpoint import read_state_dict, state_dict_of
 from .._files.pretrained import Family, resolve_model, resolve_tf_model
 from .._files.sources import find_source, read_weights
-from ..file_utils import StrPath
+from .._files.writing import (
+    complete_folder,
+    remove_other_weights,
+    without_tied,
+    write_weights,
+)
+from ..file_utils import CONFIG_NAME, StrPath
 from .config import Config
 from .messages import with_article
 
@@ -94,6 +102,49 @@ class PretrainedModel(nn.Module):
             missing, unused = _C.load_weights(model.state_dict(), dict(state_dict), cls._family)
         _report(cls._logger, cls.__name__, missing, unused)
         return model
+
+    def save_pretrained(
+        self,
+        save_directory: StrPath,
+        *,
+        safe_serialization: bool = True,
+        max_shard_size: int | str = "5GB",
+    ) -> None:
+        """Writes a folder that `from_pretrained` loads: config.json and the weights.
+
+        Files get their names when all are complete. Weights of an earlier save are deleted.
+
+        Args:
+            save_directory: The folder; it is made if need be.
+            safe_serialization: Whether to write model.safetensors, which the library of 2019 cannot
+                read, or pytorch_model.bin, which it can.
+            max_shard_size: Larger weights are cut into files of about this size, in bytes or as
+                "500MB", "5GB"; the library of 2019 reads one file only.
+
+        Raises:
+            OSError: A file cannot be written.
+            ValueError: `max_shard_size` is no such size.
+        """
+        max_bytes = _bytes_of(max_shard_size)
+        folder = Path(save_directory)
+        state = self.state_dict()
+        with complete_folder(folder) as incomplete:
+            self.config.to_json_file(incomplete / CONFIG_NAME)
+            tensors = without_tied(state) if safe_serialization else state
+            write_weights(incomplete, tensors, safe=safe_serialization, max_bytes=max_bytes)
+            written = {path.name for path in incomplete.iterdir()}
+        remove_other_weights(folder, written)
+
+
+def _bytes_of(size: int | str) -> int:
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+    if isinstance(size, str) and (match := re.fullmatch(r"(\d+) ?(KB|MB|GB)", size)):
+        size = int(match[1]) * units[match[2]]
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(
+            f'`max_shard_size` must be a number of bytes or as "5GB", but is {size!r}.'
+        )
+    return size
 
 
 def load_foreign_weights(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -58,6 +59,27 @@ private:
   int64_t shard_count_ = 0;
   std::vector<TfVariable> variables_;
   std::map<int64_t, std::unique_ptr<MappedFile>> shards_; // those that variables are in
+};
+
+/// Writes a checkpoint in TensorFlow's V2 format, with one file of bytes. Every method throws
+/// FileError when a file cannot be written.
+class TfCheckpointWriter {
+public:
+  explicit TfCheckpointWriter(const std::string& prefix);
+
+  /// Adds a variable with its bytes, in row-major order. Throws FormatError for a dtype that
+  /// TensorFlow does not have, or a name that is there already.
+  void add(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape,
+           std::string_view bytes);
+
+  /// Writes the index; nothing may be added afterwards.
+  void finish();
+
+private:
+  std::string prefix_;
+  std::ofstream data_;
+  uint64_t position_ = 0;
+  std::map<std::string, std::string> entries_;
 };
 
 /// Whether `path` names a TensorFlow checkpoint, in one of the ways that TfCheckpoint takes.

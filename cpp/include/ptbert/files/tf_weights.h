@@ -22,16 +22,21 @@ enum class TfLayout {
   kPerLayer, ///< [layers, heads, size]: a tensor of each layer; or [heads, size]: of all of them
 };
 
-/// Where a variable belongs: the name in models with a head, with "#" for the number in the
-/// variable's name or, of TfLayout::kPerLayer, of the layer.
-struct TfWeight {
+/// A name of TensorFlow or of our models, with "#" for a number, and the layout of the variable.
+struct TfName {
   std::string name;
   TfLayout layout = TfLayout::kSame;
 };
 
-/// The weights of a family by the ends of their variables' names, from behind a "/", with "#" for
-/// the first number in such an end: "layer_#/output/dense/kernel".
-using TfKeyMap = std::map<std::string, TfWeight>;
+/// How the variables of a family are named in TensorFlow and in our models.
+struct TfKeyMap {
+  /// The weights, as models with a head name them, by the ends of their variables' names from
+  /// behind a "/". "#" is the first number in such an end, as in "layer_#/output/dense/kernel"; of
+  /// TfLayout::kPerLayer the number of the layer.
+  std::map<std::string, TfName> weights;
+  /// The variables that are written, by their weights.
+  std::map<std::string, TfName> variables;
+};
 
 /// The key maps by family, such as "bert".
 const std::map<std::string, TfKeyMap>& tf_key_maps();
@@ -54,6 +59,12 @@ struct TfWeights {
 /// Sorts the variables of a checkpoint of this family. Transposed weights are views. Throws
 /// KeyError for an unknown family.
 TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& family);
+
+/// Writes weights, under the names of the family's models with a head, as a TensorFlow checkpoint:
+/// `prefix`.index and `prefix`.data-00000-of-00001. Returns the names of those that TensorFlow has
+/// no variable for. Throws FileError when a file cannot be written, KeyError for an unknown family.
+std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedTensors& weights,
+                                         const std::string& family);
 
 /// Loads a TensorFlow checkpoint into the tensors of a model of this family, as load_weights()
 /// does. The report has TensorFlow's names of what was not used, without `training_state`. Throws
