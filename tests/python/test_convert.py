@@ -232,6 +232,57 @@ def test_what_cannot_be_converted_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def copy_of(source: str, folder: Path) -> Path:
+    """A checkpoint in `folder`; returns the file of it to damage."""
+    if source == "TensorFlow index" or source == "TensorFlow data":
+        shutil.copytree(SAMPLES / "bert", folder)
+        kind = "index" if source == "TensorFlow index" else "data-00000-of-00001"
+        return folder / f"bert_model.ckpt.{kind}"
+    if source == "NumPy":
+        write_openai_folder(folder)
+        return folder / "params_1.npy"
+    convert(SAMPLES / "bert", folder, "transformers" if source == "safetensors" else "2019")
+    weights = folder / ("model.safetensors" if source == "safetensors" else "pytorch_model.bin")
+    if source == "zip":
+        torch.save(torch.load(weights, weights_only=True), weights)
+    return weights
+
+
+@pytest.mark.parametrize(
+    "source", ["TensorFlow index", "TensorFlow data", "NumPy", "safetensors", "legacy", "zip"]
+)
+def test_truncated_checkpoint_is_one_line_and_leaves_nothing(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = copy_of(source, tmp_path / "in")
+    whole = damaged.read_bytes()
+    for tenth in range(10):
+        damaged.write_bytes(whole[: len(whole) * tenth // 10])
+        with pytest.raises(SystemExit) as caught:
+            run("convert", tmp_path / "in", tmp_path / "out")
+        assert caught.value.code == 1
+        error = capsys.readouterr().err
+        assert error.startswith(("ptbert: error: `", "ptbert: error: The file "))
+        assert error.count("\n") == 1
+        assert str(tmp_path / "in") in error
+        assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_index_beside_the_bytes_of_another_checkpoint_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(SAMPLES / "bert", tmp_path / "in")
+    data = tmp_path / "in" / "bert_model.ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[::-1])
+    with pytest.raises(SystemExit):
+        run("convert", tmp_path / "in", tmp_path / "out")
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"ptbert: error: `{data}` must hold `bert/embeddings/LayerNorm/beta` with "
+    )
+    assert error.count("\n") == 1
+
+
 def test_unknown_target_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^`to` must be '2019' or 'transformers' or "):
         convert(SAMPLES / "bert", tmp_path, "onnx")  # type: ignore[arg-type]

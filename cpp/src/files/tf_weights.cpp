@@ -133,6 +133,16 @@ torch::Tensor variable_of(const torch::Tensor& weight, TfLayout layout) {
   return weight;
 }
 
+/// A tensor with its numbers in the order of its shape. One `scratch` serves all tensors: memory
+/// that is freed between what stays would remain the program's.
+torch::Tensor in_order(const torch::Tensor& tensor, torch::Tensor& scratch) {
+  if (tensor.is_contiguous() && tensor.device().is_cpu())
+    return tensor;
+  if (!scratch.defined() || scratch.scalar_type() != tensor.scalar_type())
+    scratch = torch::empty({0}, tensor.options().device(torch::kCPU));
+  return scratch.resize_(tensor.sizes()).copy_(tensor);
+}
+
 std::string dtype_of(const torch::Tensor& tensor) {
   for (const auto& [name, dtype] : dtypes()) {
     if (dtype == tensor.scalar_type())
@@ -204,6 +214,8 @@ std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedT
   const auto& keys = keys_of(family);
   std::vector<std::string> left_out;
   TfCheckpointWriter writer(prefix);
+  torch::NoGradGuard no_grad;
+  torch::Tensor scratch;
   for (const auto& [name, weight] : weights) {
     std::string number;
     const auto found = keys.variables.find(numbered(name, number));
@@ -214,7 +226,7 @@ std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedT
     auto variable = found->second.name;
     if (const auto place = variable.find('#'); place != std::string::npos)
       variable.replace(place, 1, number);
-    const auto tensor = variable_of(weight, found->second.layout).detach().cpu().contiguous();
+    const auto tensor = in_order(variable_of(weight, found->second.layout), scratch);
     writer.add(variable, dtype_of(tensor), tensor.sizes().vec(),
                {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()});
   }
