@@ -12,12 +12,16 @@ import torch
 from ptbert import (
     BertConfig,
     BertForPreTraining,
+    BertTokenizer,
     GPT2Config,
     GPT2DoubleHeadsModel,
+    GPT2Tokenizer,
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
+    OpenAIGPTTokenizer,
+    TransfoXLTokenizer,
 )
-from support import TINY_CONFIG
+from support import REPOSITORY, TINY_CONFIG
 from test_tf_checkpoints import assert_same
 
 MODELS: dict[str, Any] = {
@@ -94,6 +98,28 @@ def test_after_an_error_nothing_has_changed(
     assert names_in(tmp_path) == ["out"]
     assert names_in(tmp_path / "out") == ["config.json", "model.safetensors"]
     assert (tmp_path / "out" / "config.json").stat().st_mtime_ns == before
+
+
+def test_tokenizers_save_folders_that_load(tmp_path: Path) -> None:
+    data = REPOSITORY / "tests" / "data"
+    for name, tokenizer_class, source in (
+        ("bert", BertTokenizer, data / "vocab.txt"),
+        ("gpt2", GPT2Tokenizer, data / "gpt2"),
+        ("gpt", OpenAIGPTTokenizer, data / "openai-gpt"),
+    ):
+        tokenizer = tokenizer_class.from_pretrained(source)
+        tokenizer.save_pretrained(tmp_path / name)
+        loaded = tokenizer_class.from_pretrained(tmp_path / name)
+        assert loaded.encode("The boats sailed.") == tokenizer.encode("The boats sailed.")
+    assert names_in(tmp_path) == ["bert", "gpt", "gpt2"]
+    assert names_in(tmp_path / "bert") == ["tokenizer_config.json", "vocab.txt"]
+    config = json.loads((tmp_path / "bert" / "tokenizer_config.json").read_text())
+    assert config == {"do_lower_case": True}
+    symbols = TransfoXLTokenizer()
+    symbols.count_sents([["a", "b", "a"]])
+    symbols.build_vocab()
+    symbols.save_pretrained(tmp_path / "symbols")
+    assert TransfoXLTokenizer.from_pretrained(tmp_path / "symbols").idx2sym == symbols.idx2sym
 
 
 @pytest.mark.parametrize("size", [0, "5", "many", 1.5])

@@ -117,6 +117,10 @@ def test_from_tf_takes_a_folder_a_prefix_or_an_archive(form: str, tmp_path: Path
 def test_from_tf_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"^`bert-base-uncased` must be the path of a directory or "):
         BertModel.from_pretrained("bert-base-uncased", from_tf=True)
+    with pytest.raises(
+        ValueError, match=r"^`state_dict` must be None with `from_tf`, but weights "
+    ):
+        BertModel.from_pretrained(tmp_path, from_tf=True, state_dict={"weight": torch.ones(2)})
     with pytest.raises(OSError, match=r"must contain `config.json` or `bert_config.json` or "):
         BertModel.from_pretrained(tmp_path, from_tf=True)
     shutil.copy(SAMPLES / "bert" / "bert_config.json", tmp_path)
@@ -252,6 +256,23 @@ def test_integers_are_no_weights_of_openai(tmp_path: Path) -> None:
     np.save(tmp_path / "params_0.npy", np.arange(3))
     with pytest.raises(ValueError, match=r"must hold floating-point numbers, but holds int64\.$"):
         load_tf_weights_in_openai_gpt(OpenAIGPTModel(OPENAI), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["transfo_xl_div1", "transfo_xl_div2"])
+def test_every_variable_of_transformer_xl_is_known(name: str, test_data: Path) -> None:
+    path = str(test_data / "tf_checkpoints" / name)
+    variables = _C.load_tf_variables(path)
+    assert _C.tf_family(list(variables)) == "transfo-xl"
+    tensors, names, training_state, unknown = _C.sort_tf_variables(variables, "transfo-xl")
+    assert training_state == unknown == []
+    assert set(names) == variables.keys()
+    qkv = variables["transformer/layer_1/rel_attn/qkv/kernel"]
+    assert torch.equal(tensors["transformer.layers.1.dec_attn.qkv_net.weight"], qkv.T)
+    biases = variables["transformer/r_w_bias"]
+    if name == "transfo_xl_div1":  # untied: one for each layer
+        assert torch.equal(tensors["transformer.layers.1.dec_attn.r_w_bias"], biases[1])
+    else:
+        assert torch.equal(tensors["transformer.r_w_bias"], biases)
 
 
 def test_names_are_those_of_2019() -> None:

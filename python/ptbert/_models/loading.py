@@ -83,6 +83,8 @@ class PretrainedModel(nn.Module):
                 weights differ that are one in the model.
         """
         if from_tf:
+            if state_dict is not None:
+                raise ValueError("`state_dict` must be None with `from_tf`, but weights are given.")
             with resolve_tf_model(pretrained_model_name_or_path, cache_dir, cls._family) as files:
                 model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
                 assert files.weights is not None
