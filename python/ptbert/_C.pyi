@@ -90,12 +90,16 @@ __all__: list[str] = [
     "is_chinese_char",
     "is_control",
     "is_punctuation",
+    "is_tf_checkpoint",
     "is_whitespace",
     "kind_of",
+    "list_tf_variables",
     "load_safetensors",
+    "load_tf_variables",
     "load_weights",
     "make_decoder",
     "make_plain_decoder",
+    "match_weights",
     "openai_adam_update",
     "pad_rows",
     "parameter_list",
@@ -104,13 +108,16 @@ __all__: list[str] = [
     "register_activation",
     "register_kind",
     "resized_embedding",
+    "save_tf_weights",
     "score",
+    "sort_tf_variables",
     "split_into_heads",
     "split_line",
     "split_on_punctuation",
     "standardize_text",
     "strip_accents",
     "swish",
+    "tf_family",
     "to_lower",
     "tokenize_chinese_chars",
     "torch_version",
@@ -839,6 +846,11 @@ def is_punctuation(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     Whether BERT splits words at a code point.
     """
 
+def is_tf_checkpoint(path: os.PathLike | str | bytes) -> bool:
+    """
+    Whether a path names a TensorFlow checkpoint.
+    """
+
 def is_whitespace(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
     """
     Whether BERT's text cleaning turns a code point into a space.
@@ -849,9 +861,19 @@ def kind_of(module: torch._C.cpp.nn.Module) -> str:
     The name of a C++ module's kind.
     """
 
+def list_tf_variables(path: os.PathLike | str | bytes) -> list:
+    """
+    Lists names, types and shapes in a TensorFlow checkpoint.
+    """
+
 def load_safetensors(path: os.PathLike | str | bytes) -> dict:
     """
     Reads a .safetensors file.
+    """
+
+def load_tf_variables(path: os.PathLike | str | bytes) -> dict:
+    """
+    Reads the variables of a TensorFlow checkpoint.
     """
 
 def load_weights(model: dict, checkpoint: dict, family: str) -> tuple[list[str], list[str]]:
@@ -866,6 +888,11 @@ def make_plain_decoder(
     window: typing.SupportsInt | typing.SupportsIndex,
     vocabulary: typing.SupportsInt | typing.SupportsIndex,
 ) -> Decoder: ...
+def match_weights(model: dict, checkpoint: dict, family: str) -> tuple[dict, list[str], list[str]]:
+    """
+    Renames a checkpoint by the tensors of a model; returns it, missing and unused names.
+    """
+
 def openai_adam_update(
     parameters: list,
     gradients: list,
@@ -928,6 +955,11 @@ def resized_embedding(
     The first `kept` rows of an embedding's weight, and new ones up to `rows`.
     """
 
+def save_tf_weights(prefix: os.PathLike | str | bytes, weights: dict, family: str) -> list[str]:
+    """
+    Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.
+    """
+
 def score(
     decoder: Decoder,
     texts: collections.abc.Sequence[
@@ -938,6 +970,11 @@ def score(
     batch_tokens: typing.SupportsInt | typing.SupportsIndex,
     on_progress: typing.Any,
 ) -> list[list[float]]: ...
+def sort_tf_variables(variables: dict, family: str) -> tuple[dict, list[str], list[str], list[str]]:
+    """
+    Renames TensorFlow's variables; returns weights, the variable of each, variables of the training, and unknown ones.
+    """
+
 def split_into_heads(
     x: torch.Tensor,
     heads: typing.SupportsInt | typing.SupportsIndex,
@@ -970,6 +1007,11 @@ def strip_accents(text: typing.Any) -> str:
     """
 
 def swish(x: torch.Tensor) -> typing.Any: ...
+def tf_family(variables: collections.abc.Sequence[str]) -> str:
+    """
+    The family that knows most of these variables; empty if none knows any.
+    """
+
 def to_lower(text: typing.Any) -> str:
     """
     Text in lower case.

@@ -23,6 +23,7 @@ from . import (
     OpenAIGPTTokenizer,
 )
 from ._files.pretrained import PRETRAINED, resolve_model
+from .cli_checkpoints import add_checkpoint_commands
 from .generation import Decoder, ScoredText, Weights
 
 _TOKENIZERS: dict[str, type[BertTokenizer] | type[OpenAIGPTTokenizer] | type[GPT2Tokenizer]] = {
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train_vocab(commands)
     _add_generate(commands)
     _add_score(commands)
+    add_checkpoint_commands(commands)
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ptbert").setLevel(logging.INFO)

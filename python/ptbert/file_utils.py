@@ -42,6 +42,7 @@ CONFIG_NAME = "config.json"
 BERT_CONFIG_NAME = "bert_config.json"
 WEIGHTS_NAME = "pytorch_model.bin"
 SAFETENSORS_NAME = "model.safetensors"
+TF_WEIGHTS_NAME = "model.ckpt"
 
 StrPath = str | os.PathLike[str]
 

@@ -59,10 +59,16 @@ from ._models.bert_modules import (
 from ._models.bridge import register_nodes, run
 from ._models.config import cpp_config
 from ._models.layers import ACT2FN, BertLayerNorm, gelu, swish
-from ._models.loading import PretrainedModel
-from ._models.placeholders import placeholder_function
+from ._models.loading import AnyModule, PretrainedModel, load_foreign_weights
 from ._models.pruning import of_layers, prune_heads, prune_linear_layer
-from .file_utils import BERT_CONFIG_NAME, CONFIG_NAME, WEIGHTS_NAME, cached_path
+from .file_utils import (
+    BERT_CONFIG_NAME,
+    CONFIG_NAME,
+    TF_WEIGHTS_NAME,
+    WEIGHTS_NAME,
+    StrPath,
+    cached_path,
+)
 
 __all__ = [
     "ACT2FN",
@@ -109,8 +115,23 @@ __all__ += ["os", "shutil", "sys", "tarfile", "tempfile", "torch"]
 logger = logging.getLogger(__name__)
 
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("bert", "model.safetensors")
-TF_WEIGHTS_NAME = "model.ckpt"
-load_tf_weights_in_bert = placeholder_function(__name__, "load_tf_weights_in_bert")
+
+
+def load_tf_weights_in_bert(model: AnyModule, tf_checkpoint_path: StrPath) -> AnyModule:
+    """Loads a TensorFlow checkpoint into a BERT model, without TensorFlow, and returns the model.
+
+    Weights that are missing there keep their values; their names, and those of what was not used,
+    are logged.
+
+    Args:
+        model: Any model of the family, or a module that holds one.
+        tf_checkpoint_path: PREFIX of PREFIX.index, one of the files, or their folder.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, has no weight of the model, or one of another shape.
+    """
+    return load_foreign_weights(model, tf_checkpoint_path, "bert", logger)
 
 
 class BertPreTrainedModel(PretrainedModel):

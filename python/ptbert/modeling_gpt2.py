@@ -53,8 +53,8 @@ from ._models.gpt2_modules import MLP, Attention, Block, GPT2LMHead, GPT2Multipl
 from ._models.gpt_models import GPTModelWithTrunk, GPTPreTrainedModel, GPTTrunk
 from ._models.layers import BertLayerNorm as LayerNorm
 from ._models.layers import gelu_tanh as gelu
-from ._models.placeholders import placeholder_function
-from .file_utils import CONFIG_NAME, WEIGHTS_NAME, cached_path
+from ._models.loading import AnyModule, load_foreign_weights
+from .file_utils import CONFIG_NAME, WEIGHTS_NAME, StrPath, cached_path
 from .generation import LanguageModel
 
 __all__ = [
@@ -86,7 +86,23 @@ logger = logging.getLogger(__name__)
 
 PRETRAINED_CONFIG_ARCHIVE_MAP = archive_map("gpt2", CONFIG_NAME)
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("gpt2", WEIGHTS_NAME)
-load_tf_weights_in_gpt2 = placeholder_function(__name__, "load_tf_weights_in_gpt2")
+
+
+def load_tf_weights_in_gpt2(model: AnyModule, gpt2_checkpoint_path: StrPath) -> AnyModule:
+    """Loads a TensorFlow checkpoint into a GPT-2 model, without TensorFlow, and returns the model.
+
+    Weights that are missing there keep their values; their names, and those of what was not used,
+    are logged.
+
+    Args:
+        model: Any model of the family, or a module that holds one.
+        gpt2_checkpoint_path: PREFIX of PREFIX.index, one of the files, or their folder.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, has no weight of the model, or one of another shape.
+    """
+    return load_foreign_weights(model, gpt2_checkpoint_path, "gpt2", logger)
 
 
 class GPT2PreTrainedModel(GPTPreTrainedModel):

@@ -50,6 +50,7 @@ from ._models.gpt_models import GPTModelWithTrunk, GPTPreTrainedModel, GPTTrunk
 from ._models.layers import ACT_FNS, swish
 from ._models.layers import BertLayerNorm as LayerNorm
 from ._models.layers import gelu_tanh as gelu
+from ._models.loading import AnyModule, load_foreign_weights
 from ._models.openai_gpt_config import OpenAIGPTConfig
 from ._models.openai_gpt_modules import (
     MLP,
@@ -58,8 +59,7 @@ from ._models.openai_gpt_modules import (
     OpenAIGPTLMHead,
     OpenAIGPTMultipleChoiceHead,
 )
-from ._models.placeholders import placeholder_function
-from .file_utils import CONFIG_NAME, WEIGHTS_NAME, cached_path
+from .file_utils import CONFIG_NAME, WEIGHTS_NAME, StrPath, cached_path
 from .generation import LanguageModel
 
 __all__ = [
@@ -93,7 +93,26 @@ logger = logging.getLogger(__name__)
 
 PRETRAINED_CONFIG_ARCHIVE_MAP = archive_map("openai-gpt", CONFIG_NAME)
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("openai-gpt", WEIGHTS_NAME)
-load_tf_weights_in_openai_gpt = placeholder_function(__name__, "load_tf_weights_in_openai_gpt")
+
+
+def load_tf_weights_in_openai_gpt(
+    model: AnyModule, openai_checkpoint_folder_path: StrPath
+) -> AnyModule:
+    """Loads OpenAI's published NumPy files into a GPT model, and returns the model.
+
+    Weights that are missing there keep their values; their names, and those of what was not used,
+    are logged.
+
+    Args:
+        model: Any model of the family, or a module that holds one.
+        openai_checkpoint_folder_path: The folder with params_shapes.json and params_0.npy to
+            params_9.npy, or a TensorFlow checkpoint.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, has no weight of the model, or one of another shape.
+    """
+    return load_foreign_weights(model, openai_checkpoint_folder_path, "openai-gpt", logger)
 
 
 class OpenAIGPTPreTrainedModel(GPTPreTrainedModel):

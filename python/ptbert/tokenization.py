@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, overload
 
 from . import _C
 from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary, vocabulary_inside
+from ._files.writing import complete_folder
 from ._text.arguments import fault_of_tokens, id_list
 from ._text.encoded_batches import ReturnTensors, check_batch, named
 from ._text.native import HasNativeMethods, Source, native_methods
@@ -31,7 +33,7 @@ from ._text.word_pieces import (
     watch_functions,
     whitespace_tokenize,
 )
-from .file_utils import cached_path
+from .file_utils import StrPath, cached_path
 
 # The names of the 2019 library, and `Vocabulary`.
 __all__ = [
@@ -501,6 +503,20 @@ class BertTokenizer(HasNativeMethods):
             )
         native.save(vocab_file)
         return str(vocab_file)
+
+    def save_pretrained(self, save_directory: StrPath) -> None:
+        """Writes the vocabulary to a folder, which is made if need be; `from_pretrained` takes it.
+
+        Files get their names when all are complete. tokenizer_config.json notes `do_lower_case` for
+        transformers; here, and in 2019, it is an argument of `from_pretrained`.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        with complete_folder(Path(save_directory)) as folder:
+            self.save_vocabulary(folder)
+            config = json.dumps({"do_lower_case": self.do_lower_case})
+            (folder / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
 
 
 def _arguments_for(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@
 #include "ptbert/errors.h"
 #include "ptbert/files/checkpoint.h"
 #include "ptbert/files/key_map.h"
+#include "ptbert/files/tf_checkpoint.h"
+#include "ptbert/files/tf_weights.h"
 #include "ptbert/generation.h"
 #include "ptbert/models/attention.h"
 #include "ptbert/models/bert.h"

@@ -4,10 +4,18 @@
 #include <pybind11/stl/filesystem.h>
 
 #include "module.h"
+#include "ptbert/files/tf_checkpoint.h"
+#include "ptbert/files/tf_weights.h"
 #include "tensors.h"
 
 namespace ptbert::python {
 namespace {
+
+/// A name in a file; bytes that are not UTF-8 as "\xff".
+py::str to_str(const std::string& name) {
+  return py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "backslashreplace"));
+}
 
 NamedTensors to_named_tensors(const py::dict& state_dict) {
   NamedTensors tensors;
@@ -18,17 +26,60 @@ NamedTensors to_named_tensors(const py::dict& state_dict) {
   return tensors;
 }
 
+py::dict to_dict(const NamedTensors& tensors) {
+  py::dict state_dict;
+  for (const auto& [name, tensor] : tensors)
+    state_dict[to_str(name)] = to_python(tensor);
+  return state_dict;
+}
+
+void register_tf_checkpoint(py::module_& m) {
+  m.def(
+      "is_tf_checkpoint",
+      [](const std::filesystem::path& path) { return is_tf_checkpoint(path.string()); },
+      py::arg("path"), "Whether a path names a TensorFlow checkpoint.");
+  m.def(
+      "list_tf_variables",
+      [](const std::filesystem::path& path) {
+        py::list variables;
+        const TfCheckpoint checkpoint(path.string());
+        for (const auto& variable : checkpoint.variables())
+          variables.append(py::make_tuple(to_str(variable.name), variable.dtype, variable.shape));
+        return variables;
+      },
+      py::arg("path"), "Lists names, types and shapes in a TensorFlow checkpoint.");
+  m.def(
+      "load_tf_variables",
+      [](const std::filesystem::path& path) { return to_dict(load_tf_variables(path.string())); },
+      py::arg("path"), "Reads the variables of a TensorFlow checkpoint.");
+  m.def(
+      "save_tf_weights",
+      [](const std::filesystem::path& prefix, const py::dict& weights, const std::string& family) {
+        return save_tf_weights(prefix.string(), to_named_tensors(weights), family);
+      },
+      py::arg("prefix"), py::arg("weights"), py::arg("family"),
+      "Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.");
+  m.def("tf_family", &tf_family, py::arg("variables"),
+        "The family that knows most of these variables; empty if none knows any.");
+  m.def(
+      "sort_tf_variables",
+      [](const py::dict& variables, const std::string& family) {
+        const auto sorted = sort_tf_variables(to_named_tensors(variables), family);
+        return py::make_tuple(to_dict(sorted.weights), sorted.variables, sorted.training_state,
+                              sorted.unknown);
+      },
+      py::arg("variables"), py::arg("family"),
+      "Renames TensorFlow's variables; returns weights, the variable of each, variables of the "
+      "training, and unknown ones.");
+}
+
 } // namespace
 
 void register_checkpoint(py::module_& m) {
   m.def(
       "load_safetensors",
       [](const std::filesystem::path& path) { // a str, whatever bytes it stands for
-        py::dict state_dict;
-        for (const auto& [name, tensor] : load_safetensors(path.string())) {
-          state_dict[py::str(name)] = to_python(tensor);
-        }
-        return state_dict;
+        return to_dict(load_safetensors(path.string()));
       },
       py::arg("path"), "Reads a .safetensors file.");
   m.def(
@@ -40,6 +91,16 @@ void register_checkpoint(py::module_& m) {
       },
       py::arg("model"), py::arg("checkpoint"), py::arg("family"),
       "Copies a checkpoint into the tensors of a model; returns missing and unused names.");
+  m.def(
+      "match_weights",
+      [](const py::dict& model, const py::dict& checkpoint, const std::string& family) {
+        const auto matched =
+            match_weights(to_named_tensors(model), to_named_tensors(checkpoint), key_map(family));
+        return py::make_tuple(to_dict(matched.weights), matched.missing, matched.unused);
+      },
+      py::arg("model"), py::arg("checkpoint"), py::arg("family"),
+      "Renames a checkpoint by the tensors of a model; returns it, missing and unused names.");
+  register_tf_checkpoint(m);
 }
 
 } // namespace ptbert::python

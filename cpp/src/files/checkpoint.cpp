@@ -1,12 +1,6 @@
 #include "ptbert/files/checkpoint.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -18,46 +12,12 @@
 #include <sstream>
 
 #include "cannot_open.h"
+#include "mapped_file.h"
 #include "ptbert/errors.h"
+#include "tensor_view.h"
 
 namespace ptbert {
 namespace {
-
-/// A private, writable mapping of a whole file.
-class MappedFile {
-public:
-  explicit MappedFile(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-      throw cannot_open(path);
-    }
-    struct stat status{};
-    const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-    size_ = regular ? static_cast<size_t>(status.st_size) : 0;
-    if (size_ > 0) {
-      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
-    }
-    const int error = errno; // of mmap()
-    ::close(descriptor);
-    if (!regular)
-      throw FileError("`" + path + "` must be a regular file, but is not.");
-    if (data_ == MAP_FAILED)
-      throw FileError("`" + path + "` must be a file that can be mapped, but is not.", error);
-  }
-  ~MappedFile() {
-    if (data_ != nullptr)
-      ::munmap(data_, size_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-
-  char* data() const { return static_cast<char*>(data_); }
-  size_t size() const { return size_; }
-
-private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
 
 torch::ScalarType safetensors_dtype(const std::string& name) {
   static const std::map<std::string, torch::ScalarType> dtypes = {
@@ -73,8 +33,8 @@ torch::ScalarType safetensors_dtype(const std::string& name) {
 }
 
 /// Returns the tensor of one header `entry` as a view of `file`, whose data start at `begin`.
-torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
-                          const nlohmann::json& entry) {
+torch::Tensor view_entry(const std::shared_ptr<MappedFile>& file, size_t begin,
+                         const nlohmann::json& entry) {
   const auto dtype = safetensors_dtype(entry.at("dtype").get<std::string>());
   const auto shape = entry.at("shape").get<std::vector<int64_t>>();
   const auto offsets = entry.at("data_offsets").get<std::vector<uint64_t>>();
@@ -91,14 +51,7 @@ torch::Tensor view_tensor(const std::shared_ptr<MappedFile>& file, size_t begin,
     throw FormatError("its shape needs " + std::to_string(bytes) + " bytes, but it has " +
                       std::to_string(offsets[1] - offsets[0]));
   }
-  char* data = file->data() + begin + offsets[0];
-  const auto tensor = torch::from_blob(data, shape, [file](void*) {}, torch::dtype(dtype));
-  const bool aligned = reinterpret_cast<uintptr_t>(data) % torch::elementSize(dtype) == 0;
-  if (aligned)
-    return tensor;
-  auto copy = torch::empty(shape, dtype);
-  std::memcpy(copy.data_ptr(), data, bytes);
-  return copy;
+  return view_tensor(file, file->data() + begin + offsets[0], shape, dtype);
 }
 
 bool is_ignored(const std::string& name, const KeyMap& keys) {
@@ -265,7 +218,7 @@ NamedTensors load_safetensors(const std::string& path) {
     if (name == "__metadata__")
       continue;
     try {
-      tensors.emplace_back(name, view_tensor(file, sizeof header_size + header_size, entry));
+      tensors.emplace_back(name, view_entry(file, sizeof header_size + header_size, entry));
     } catch (const FormatError& error) {
       fail("tensor `" + name + "`: " + error.what());
     } catch (const nlohmann::json::exception& error) {
@@ -275,8 +228,8 @@ NamedTensors load_safetensors(const std::string& path) {
   return tensors;
 }
 
-LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
-                        const KeyMap& keys) {
+MatchedWeights match_weights(const NamedTensors& model, const NamedTensors& checkpoint,
+                             const KeyMap& keys) {
   const Entries entries(checkpoint, keys);
   std::vector<std::optional<size_t>> sources;
   std::set<size_t> used;
@@ -320,21 +273,32 @@ LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoin
                       some(checkpoint) + ", the model has " + some(model));
   }
 
-  torch::NoGradGuard no_grad;
-  LoadReport report;
+  MatchedWeights matched;
   for (size_t i = 0; i < model.size(); ++i) {
-    auto target = model[i].second;
+    const auto& [name, target] = model[i];
     if (sources[i]) {
-      target.copy_(entries[*sources[i]]);
-    } else if (!is_ignored(model[i].first, keys) && loaded.count(storage_of(target)) == 0) {
-      report.missing.push_back(model[i].first);
+      matched.weights.emplace_back(name, entries[*sources[i]]);
+    } else if (!is_ignored(name, keys) && loaded.count(storage_of(target)) == 0) {
+      matched.missing.push_back(name);
     }
   }
   for (size_t i = 0; i < checkpoint.size(); ++i) {
     if (used.count(i) == 0 && !is_ignored(checkpoint[i].first, keys))
-      report.unused.push_back(checkpoint[i].first);
+      matched.unused.push_back(checkpoint[i].first);
   }
-  return report;
+  return matched;
+}
+
+LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
+                        const KeyMap& keys) {
+  const auto matched = match_weights(model, checkpoint, keys);
+  torch::NoGradGuard no_grad;
+  auto source = matched.weights.begin(); // in the order of `model`
+  for (const auto& [name, target] : model) {
+    if (source != matched.weights.end() && source->first == name)
+      torch::Tensor(target).copy_((source++)->second);
+  }
+  return matched;
 }
 
 NamedTensors load_checkpoint(const std::string& directory) {

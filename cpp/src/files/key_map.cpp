@@ -5,21 +5,17 @@
 #include "ptbert/errors.h"
 
 namespace ptbert {
-namespace {
-
-/// GPT and GPT-2 name their weights alike.
-const KeyMap kOpenAI = {
-    .prefix = "transformer.",
-    .renames = {{".g", ".weight"}, // names of OpenAI, kept by the first converted checkpoints
-                {".b", ".bias"},
-                {".w", ".weight"},
-                {"lm_head.weight", "lm_head.decoder.weight"}}, // of transformers
-    // The causal mask, and a constant of transformers until version 4.30.
-    .ignored = {".attn.bias", ".attn.masked_bias"}};
-
-} // namespace
 
 const KeyMap& key_map(const std::string& family) {
+  // GPT and GPT-2 name their weights alike. In here, so that it is there whoever calls first.
+  static const KeyMap openai = {
+      .prefix = "transformer.",
+      .renames = {{".g", ".weight"}, // names of OpenAI, kept by the first converted checkpoints
+                  {".b", ".bias"},
+                  {".w", ".weight"},
+                  {"lm_head.weight", "lm_head.decoder.weight"}}, // of transformers
+      // The causal mask, and a constant of transformers until version 4.30.
+      .ignored = {".attn.bias", ".attn.masked_bias"}};
   static const std::map<std::string, KeyMap> key_maps = {
       {"bert",
        {.prefix = "bert.",
@@ -27,8 +23,8 @@ const KeyMap& key_map(const std::string& family) {
         .renames = {{"LayerNorm.gamma", "LayerNorm.weight"}, {"LayerNorm.beta", "LayerNorm.bias"}},
         // The constant numbers 0 to 511, saved by transformers until version 4.30.
         .ignored = {"embeddings.position_ids"}}},
-      {"openai-gpt", kOpenAI},
-      {"gpt2", kOpenAI},
+      {"openai-gpt", openai},
+      {"gpt2", openai},
   };
   const auto found = key_maps.find(family);
   if (found == key_maps.end())

@@ -1,18 +1,19 @@
 #include "ptbert/models/loading.h"
 
+#include "ptbert/files/tf_weights.h"
 #include "ptbert/models/module.h"
 
 namespace ptbert {
 namespace {
 
-const KeyMap& key_map_of(const torch::nn::Module& model) {
+/// The family of the first trunk in `model`; empty if there is none.
+std::string family_of(const torch::nn::Module& model) {
   for (const auto& module : model.modules()) {
     const auto* node = dynamic_cast<const Node*>(module.get());
     if (node != nullptr && !node->family().empty())
-      return key_map(node->family());
+      return node->family();
   }
-  static const KeyMap no_renames;
-  return no_renames;
+  return "";
 }
 
 /// The tensors of `model` that checkpoints store: parameters and persistent buffers.
@@ -37,7 +38,13 @@ NamedTensors saved_tensors(const torch::nn::Module& model) {
 } // namespace
 
 LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory) {
-  return load_weights(saved_tensors(model), load_checkpoint(directory), key_map_of(model));
+  const auto family = family_of(model);
+  return load_weights(saved_tensors(model), load_checkpoint(directory),
+                      family.empty() ? KeyMap{} : key_map(family));
+}
+
+LoadReport load_tf_pretrained(torch::nn::Module& model, const std::string& path) {
+  return load_tf_weights(saved_tensors(model), path, family_of(model));
 }
 
 } // namespace ptbert

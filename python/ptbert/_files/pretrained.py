@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from .. import _C
 from ..file_utils import (
     BERT_CONFIG_NAME,
     CONFIG_NAME,
     SAFETENSORS_NAME,
+    TF_WEIGHTS_NAME,
     WEIGHTS_NAME,
     StrPath,
     cache_folder,
@@ -56,6 +58,16 @@ _WEIGHTS_NAMES = (
     SAFETENSORS_NAME + INDEX_SUFFIX,
     WEIGHTS_NAME,
     WEIGHTS_NAME + INDEX_SUFFIX,
+)
+# Of TensorFlow checkpoints: OpenAI's configuration, and the files in archives.
+_TF_CONFIG_NAME = "hparams.json"
+_TF_NAMES = (
+    "checkpoint",
+    *(
+        name + suffix
+        for name in (TF_WEIGHTS_NAME, "bert_model.ckpt")
+        for suffix in (".index", ".data-00000-of-00001")
+    ),
 )
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK_BYTES = 1 << 20
@@ -287,6 +299,35 @@ def resolve_model(
     contents = f"{_either(names[0])} and weights"
     with _extracted(path, sum(names, ()), contents, weights=names[1]) as folder:
         yield _model_files(folder, path, *names)
+
+
+@contextmanager
+def resolve_tf_model(
+    path: StrPath, cache_dir: StrPath | None = None, family: Family = "bert"
+) -> Iterator[ModelFiles]:
+    """Finds the configuration and TensorFlow's checkpoint in a directory or a .tar.gz archive (also
+    by URL), or beside the PREFIX of a checkpoint. OpenAI's GPT has NumPy files in its place.
+
+    Raises:
+        OSError: There are none; the message says what was looked for and where.
+    """
+    configs = (*_CONFIG_NAMES[family], _TF_CONFIG_NAME)
+    prefix = Path(path)
+    if not prefix.exists() and _C.is_tf_checkpoint(str(prefix)):
+        yield ModelFiles(_first_of(configs, prefix.parent, prefix.parent), prefix)
+        return
+    if _hub_repository(path, family) is not None:
+        raise OSError(
+            f"`{path}` must be the path of a directory or archive with a TensorFlow checkpoint "
+            "with `from_tf`, but is a name."
+        )
+    found = _local_path(path, cache_dir, family)
+    if found.is_dir():
+        yield ModelFiles(_first_of(configs, found, found), found)
+        return
+    contents = f"{_either(configs)} and a TensorFlow checkpoint"
+    with _extracted(found, (*configs, *_TF_NAMES), contents) as folder:
+        yield ModelFiles(_first_of(configs, folder, found), folder)
 
 
 def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:

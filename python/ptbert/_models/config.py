@@ -108,7 +108,10 @@ def cpp_config(config: Config) -> Any:
 
 
 def complete_context(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Adds `n_ctx`, which today's files of GPT and GPT-2 lack."""
+    """Adds `n_ctx`, which today's files of GPT and GPT-2 lack, and to OpenAI's hparams.json what
+    is called `n_vocab` and `n_ctx` there."""
+    if "n_vocab" in given and "n_ctx" in given:
+        return {"vocab_size": given["n_vocab"], "n_positions": given["n_ctx"], **given}
     if "n_ctx" in given or "n_positions" not in given:
         return given
     return {**given, "n_ctx": given["n_positions"]}

@@ -19,6 +19,7 @@ from .._files.pretrained import (
     max_len_map,
     resolve_bpe_files,
 )
+from .._files.writing import complete_folder
 from ..file_utils import StrPath
 from .arguments import id_list, read_special_tokens, token_list
 from .bpe_tables import BpeTables
@@ -391,6 +392,17 @@ class BpeTokenizer(BpeTables, abc.ABC):
         )
         native.save_vocabulary(folder)
         return tuple(str(folder / n) for n in (VOCAB_NAME, MERGES_NAME, SPECIAL_TOKENS_NAME))  # type: ignore[return-value]
+
+    def save_pretrained(self, save_directory: StrPath) -> None:
+        """Writes the vocabulary to a folder, which is made if need be; `from_pretrained` takes it.
+
+        Files get their names when all are complete.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        with complete_folder(Path(save_directory)) as folder:
+            self.save_vocabulary(folder)
 
     def _warn_about_gaps(self, file: Path, numbers: list[int], first: int) -> None:
         if numbers != list(range(first, first + len(numbers))):

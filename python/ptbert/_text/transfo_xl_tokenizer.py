@@ -17,6 +17,7 @@ from tqdm import tqdm
 from .. import _C
 from .._files.plain_files import read_attributes, write_attributes
 from .._files.pretrained import archive_map, resolve_vocabulary, vocabulary_inside
+from .._files.writing import complete_folder
 from ..file_utils import StrPath
 from .arguments import check_sentences
 from .encoded_batches import ReturnTensors, check_batch, named
@@ -204,6 +205,17 @@ class TransfoXLTokenizer(SymbolVocabulary):
         vocab_file = path / VOCAB_NAME if path.is_dir() else path
         write_attributes(vocab_file, self.__dict__)
         return str(vocab_file)
+
+    def save_pretrained(self, save_directory: StrPath) -> None:
+        """Writes the vocabulary to a folder, which is made if need be; `from_pretrained` takes it.
+
+        Files get their names when all are complete.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        with complete_folder(Path(save_directory)) as folder:
+            self.save_vocabulary(folder)
 
     def encode_file(
         self,

@@ -38,9 +38,20 @@ struct LoadReport {
   std::vector<std::string> unused;
 };
 
-/// Copies `checkpoint` into the tensors of `model` by name, after renaming its keys by `keys`.
-/// Throws FormatError, before anything is copied, naming all tensors whose shapes differ, or two
-/// entries that differ although the model ties their tensors.
+/// The entries of a checkpoint under the names of a model's tensors.
+struct MatchedWeights : LoadReport {
+  /// In the order of the model; not those that are missing.
+  NamedTensors weights;
+};
+
+/// Finds for each tensor of `model` the entry of `checkpoint`, after renaming its keys by `keys`.
+/// Throws FormatError naming all tensors whose shapes differ, or two entries that differ although
+/// the model ties their tensors.
+MatchedWeights match_weights(const NamedTensors& model, const NamedTensors& checkpoint,
+                             const KeyMap& keys);
+
+/// Copies `checkpoint` into the tensors of `model`, as match_weights() finds them. Throws as that
+/// does, before anything is copied.
 LoadReport load_weights(const NamedTensors& model, const NamedTensors& checkpoint,
                         const KeyMap& keys);
 

@@ -10,4 +10,8 @@ namespace ptbert {
 /// there is no checkpoint, and FormatError as load_weights() does.
 LoadReport load_pretrained(torch::nn::Module& model, const std::string& directory);
 
+/// Loads a TensorFlow checkpoint, which `path` names in one of the ways that TfCheckpoint takes,
+/// into `model`, as load_tf_weights() does. Throws KeyError unless there is a trunk in it.
+LoadReport load_tf_pretrained(torch::nn::Module& model, const std::string& path);
+
 } // namespace ptbert
