@@ -14,7 +14,7 @@ from .messages import with_article
 
 _Self = TypeVar("_Self", bound="Config")
 
-_EXPECTED = {bool: "a bool", float: "a number", int: "an int", str: "a str"}
+_EXPECTED = {bool: "a bool", float: "a number", int: "an int", list: "a list", str: "a str"}
 
 
 class Config:
@@ -26,6 +26,7 @@ class Config:
     """
 
     _cpp_type: ClassVar[Any]
+    _size: ClassVar[str] = "vocab_size"  # the attribute that the first argument sets, if an int
     _fields: ClassVar[dict[str, type]]
     _options: ClassVar[Sequence[str]] = ()  # other attributes that C++ looks at if they are there
     _activation: ClassVar[str | None] = None  # the name of a field that may also be a function
@@ -42,7 +43,7 @@ class Config:
             """Lets mypy accept keys that are not arguments."""
 
     def __init__(self, vocab_size_or_config_json_file: int | str | os.PathLike[str]) -> None:
-        """Sets `vocab_size`, or all attributes that are in a JSON file."""
+        """Sets the size of the vocabulary, or all attributes that are in a JSON file."""
         source = vocab_size_or_config_json_file
         if not isinstance(source, (int, str, os.PathLike)) or isinstance(source, bool):
             raise ValueError(
@@ -50,10 +51,10 @@ class Config:
                 f"JSON file (str or Path), but is {with_article(source)}."
             )
         if isinstance(source, int):
-            self.vocab_size = source
+            setattr(self, self._size, source)
         else:
             given = _read_json(Path(source))
-            vars(self).update({"vocab_size": -1, **self._complete(given)})
+            vars(self).update({self._size: -1, **self._complete(given)})
 
     @classmethod
     def from_dict(cls: type[_Self], json_object: dict[str, Any]) -> _Self:

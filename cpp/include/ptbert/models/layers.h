@@ -99,6 +99,17 @@ public:
 };
 PTBERT_MODULE(Tanh);
 
+/// max(x, 0).
+class ReLUImpl : public Module<ReLUImpl, Tensor(const Tensor&)> {
+public:
+  /// With `inplace` the input itself is changed.
+  explicit ReLUImpl(bool inplace = false);
+  Tensor forward(const Tensor& x);
+
+  bool inplace;
+};
+PTBERT_MODULE(ReLU);
+
 /// Initialises as BERT's authors do: Linear and Embedding weights from normal(0,
 /// initializer_range), biases 0, LayerNorm weights 1 and biases 0, in the order of registration.
 /// GPT and GPT-2 do the same. A Conv1D keeps what it was constructed with, normal(0, 0.02).

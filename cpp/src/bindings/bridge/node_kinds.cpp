@@ -14,6 +14,19 @@ bool is_plain_tensor(py::handle value) {
   return type.is(known().parameter) || type.is(known().tensor);
 }
 
+/// Whether `children` of a node have the names of those of `module`, in their order.
+bool has_children_of(const torch::nn::Module& module, const py::dict& children) {
+  const auto own = module.named_children();
+  if (own.size() != children.size())
+    return false;
+  size_t i = 0;
+  for (const auto& [name, child] : children) {
+    if (name.cast<std::string>() != own[i++].key())
+      return false;
+  }
+  return true;
+}
+
 } // namespace
 
 KnownObjects& known() {
@@ -115,6 +128,9 @@ bool runs_in_cpp(py::handle node, const torch::nn::Module& module) {
     if (!py::getattr(node, attribute).equal(value))
       return false;
   }
+  // An nn.Sequential calls whatever it holds.
+  if (kind.cls.is(known().sequential) && !has_children_of(module, attributes["_modules"]))
+    return false;
   return has_tensors_of(dynamic_cast<const Node&>(module), attributes["_parameters"],
                         attributes["_buffers"]);
 }
@@ -123,6 +139,7 @@ void register_node_kinds(py::module_& m) {
   const auto nn = py::module_::import("torch.nn");
   const auto module = py::module_::import("torch.nn.modules.module");
   known().parameter = nn.attr("Parameter");
+  known().sequential = nn.attr("Sequential");
   known().tensor = py::module_::import("torch").attr("Tensor");
   known().global_hooks = {
       module.attr("_global_forward_hooks"), module.attr("_global_forward_pre_hooks"),
