@@ -29,7 +29,7 @@ import tempfile
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn import CrossEntropyLoss
 from torch.nn.parameter import Parameter
@@ -38,7 +38,7 @@ from . import _C
 from ._files.pretrained import archive_map
 from ._models.adaptive_softmax import LogUniformSampler, ProjectedAdaptiveLogSoftmax, sample_logits
 from ._models.bridge import CppModule, register_nodes, run
-from ._models.config import cpp_config
+from ._models.config import check_field, cpp_config
 from ._models.layers import BertLayerNorm as LayerNorm
 from ._models.loading import PretrainedModel
 from ._models.placeholders import placeholder_function
@@ -206,6 +206,8 @@ class TransfoXLModel(_CppTransfoXLModel):
             ValueError: `tgt_len` is below 1, or another below 0.
         """
         lengths = {"tgt_len": tgt_len, "ext_len": ext_len, "mem_len": mem_len}
+        for name, length in lengths.items():
+            check_field(name, length, int)
         _C.check_lengths(**lengths)
         for name, length in lengths.items():
             setattr(self, name, length)
@@ -256,13 +258,9 @@ class TransfoXLLMHeadModel(_CppTransfoXLModel):
 
     @property
     def sampler(self) -> LogUniformSampler:
-        """Draws the samples of the sampled softmax.
-
-        Raises:
-            AttributeError: The softmax is not sampled.
-        """
+        """Draws the samples of the sampled softmax; without one there is no such attribute."""
         if self.config.sample_softmax <= 0:
-            raise AttributeError("There is no `sampler` without `sample_softmax` above 0.")
+            raise AttributeError
         return LogUniformSampler(self.config.n_token, self.config.sample_softmax)
 
     def tie_weights(self) -> None:

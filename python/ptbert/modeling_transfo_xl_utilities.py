@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from ._models.adaptive_softmax import LogUniformSampler, ProjectedAdaptiveLogSoftmax, sample_logits

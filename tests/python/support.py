@@ -77,6 +77,8 @@ def seed_weights(model: nn.Module, only: str = "") -> None:
                 scale = 0.03
             elif name.startswith(("classifier.", "qa_outputs.")):
                 scale = 0.6
+            elif "emb_layers" in name:  # which are multiplied by the root of their width
+                scale = 0.1
             values = scale * seeded_values(name, parameter.shape)
             if name.endswith(NORMS):
                 values += 1.0

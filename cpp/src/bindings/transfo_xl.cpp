@@ -18,11 +18,10 @@ void register_parts(py::module_& m) {
   def_forward(embedding, "inp");
 
   register_module<CoreNetImpl>(m, "CoreNet");
-  auto feed_forward =
-      register_module<PositionwiseFFImpl>(m, "PositionwiseFF")
-          .def(py::init<int64_t, int64_t, double, bool, double>(), py::arg("d_model"),
-               py::arg("d_inner"), py::arg("dropout"), py::arg("pre_lnorm"),
-               py::arg("layer_norm_epsilon") = 1e-12);
+  auto feed_forward = register_module<PositionwiseFFImpl>(m, "PositionwiseFF")
+                          .def(py::init<int64_t, int64_t, double, bool, double>(),
+                               py::arg("d_model"), py::arg("d_inner"), py::arg("dropout"),
+                               py::arg("pre_lnorm"), py::arg("layer_norm_epsilon") = 1e-12);
   def_forward(feed_forward, "inp");
 
   py::class_<TransfoXLAttentionOptions>(m, "TransfoXLAttentionOptions",
@@ -30,15 +29,14 @@ void register_parts(py::module_& m) {
       .def(py::init([](int64_t n_head, int64_t d_model, int64_t d_head, double dropout,
                        double dropatt, bool pre_lnorm, const OptionalTensorObject& r_r_bias,
                        const OptionalTensorObject& r_w_bias) {
-             return TransfoXLAttentionOptions{
-                 .n_head = n_head,
-                 .d_model = d_model,
-                 .d_head = d_head,
-                 .dropout = dropout,
-                 .dropatt = dropatt,
-                 .pre_lnorm = pre_lnorm,
-                 .r_r_bias = to_optional_tensor("r_r_bias", r_r_bias),
-                 .r_w_bias = to_optional_tensor("r_w_bias", r_w_bias)};
+             return TransfoXLAttentionOptions{.n_head = n_head,
+                                              .d_model = d_model,
+                                              .d_head = d_head,
+                                              .dropout = dropout,
+                                              .dropatt = dropatt,
+                                              .pre_lnorm = pre_lnorm,
+                                              .r_r_bias = to_optional_tensor("r_r_bias", r_r_bias),
+                                              .r_w_bias = to_optional_tensor("r_w_bias", r_w_bias)};
            }),
            py::arg("n_head"), py::arg("d_model"), py::arg("d_head"), py::arg("dropout"),
            py::arg("dropatt"), py::arg("pre_lnorm"), py::arg("r_r_bias"), py::arg("r_w_bias"));
@@ -60,8 +58,7 @@ void register_layers_of_kinds(py::module_& m) {
   auto relative = register_attention<RelPartialLearnableMultiHeadAttnImpl>(
       m, "RelPartialLearnableMultiHeadAttn");
   def_forward(relative, "w", "r", optional("attn_mask"), optional("mems"));
-  auto learned =
-      register_attention<RelLearnableMultiHeadAttnImpl>(m, "RelLearnableMultiHeadAttn");
+  auto learned = register_attention<RelLearnableMultiHeadAttnImpl>(m, "RelLearnableMultiHeadAttn");
   def_forward(learned, "w", "r_emb", optional("r_w_bias"), "r_bias", optional("attn_mask"),
               optional("mems"));
 
@@ -70,18 +67,16 @@ void register_layers_of_kinds(py::module_& m) {
   auto relative_layer =
       register_layer<RelPartialLearnableDecoderLayerImpl>(m, "RelPartialLearnableDecoderLayer");
   def_forward(relative_layer, "dec_inp", "r", optional("dec_attn_mask"), optional("mems"));
-  auto learned_layer =
-      register_layer<RelLearnableDecoderLayerImpl>(m, "RelLearnableDecoderLayer");
+  auto learned_layer = register_layer<RelLearnableDecoderLayerImpl>(m, "RelLearnableDecoderLayer");
   def_forward(learned_layer, "dec_inp", "r_emb", optional("r_w_bias"), "r_bias",
               optional("dec_attn_mask"), optional("mems"));
 }
 
 void register_softmax(py::module_& m) {
-  auto adaptive =
-      register_module<ProjectedAdaptiveLogSoftmaxImpl>(m, "ProjectedAdaptiveLogSoftmax")
-          .def(py::init<int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t>(),
-               py::arg("n_token"), py::arg("d_embed"), py::arg("d_proj"), py::arg("cutoffs"),
-               py::arg("div_val"));
+  auto adaptive = register_module<ProjectedAdaptiveLogSoftmaxImpl>(m, "ProjectedAdaptiveLogSoftmax")
+                      .def(py::init<int64_t, int64_t, int64_t, std::vector<int64_t>, int64_t>(),
+                           py::arg("n_token"), py::arg("d_embed"), py::arg("d_proj"),
+                           py::arg("cutoffs"), py::arg("div_val"));
   def_forward(adaptive, "hidden", optional("target"));
 
   py::class_<LogUniformSampler>(m, "LogUniformSampler", "Draws ids, the lower ones more often.")
@@ -101,12 +96,10 @@ void register_softmax(py::module_& m) {
       [](const TensorObject& vectors, const TensorObject& bias, const TensorObject& labels,
          const TensorObject& inputs, const TensorObject& true_log_probs,
          const TensorObject& samp_log_probs, const TensorObject& neg_samples) {
-        const LogUniformSampler::Sample sample{.true_log_probs = to_tensor("true_log_probs",
-                                                                           true_log_probs),
-                                               .samp_log_probs = to_tensor("samp_log_probs",
-                                                                           samp_log_probs),
-                                               .neg_samples = to_tensor("neg_samples",
-                                                                        neg_samples)};
+        const LogUniformSampler::Sample sample{
+            .true_log_probs = to_tensor("true_log_probs", true_log_probs),
+            .samp_log_probs = to_tensor("samp_log_probs", samp_log_probs),
+            .neg_samples = to_tensor("neg_samples", neg_samples)};
         const auto vectors_ = to_tensor("vectors", vectors), bias_ = to_tensor("bias", bias);
         const auto labels_ = to_tensor("labels", labels), inputs_ = to_tensor("inputs", inputs);
         return run_released(

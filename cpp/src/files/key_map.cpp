@@ -34,8 +34,9 @@ const KeyMap& key_map(const std::string& family) {
   };
   const auto found = key_maps.find(family);
   if (found == key_maps.end())
-    throw KeyError("`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"" + family +
-                   "\".");
+    throw KeyError(
+        "`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"" +
+        family + "\".");
   return found->second;
 }
 

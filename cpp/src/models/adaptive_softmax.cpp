@@ -22,11 +22,12 @@ ProjectedAdaptiveLogSoftmaxImpl::ProjectedAdaptiveLogSoftmaxImpl(
     own_parameter("cluster_weight", cluster_weight, torch::zeros({tails, d_embed}, options));
     own_parameter("cluster_bias", cluster_bias, torch::zeros({tails}, options));
   }
-  out_layers = register_module(
-      "out_layers", ModuleList<Linear>(tables.size(), [tables](const auto& before) {
-        const auto [rows, width] = tables[std::min(before.size(), tables.size() - 1)];
-        return Linear(width, rows);
-      }));
+  out_layers =
+      register_module("out_layers", ModuleList<Linear>(tables.size(), [tables](const auto& before) {
+                        const auto [rows, width] =
+                            tables[std::min(before.size(), tables.size() - 1)];
+                        return Linear(width, rows);
+                      }));
   std::vector<Tensor> projections(clusters.count());
   for (size_t i = 0; (div_val != 1 || d_proj != d_embed) && i < projections.size(); ++i)
     projections[i] = new_projection(d_proj, tables[div_val == 1 ? 0 : i].width);
@@ -51,6 +52,11 @@ Tensor ProjectedAdaptiveLogSoftmaxImpl::token_scores(size_t cluster, const Tenso
 
 ProjectedAdaptiveLogSoftmaxImpl::Head
 ProjectedAdaptiveLogSoftmaxImpl::head_scores(const Tensor& hidden) {
+  const auto count = cutoff_ends.size() - 1;
+  TORCH_CHECK_VALUE(out_layers->items.size() == (div_val == 1 ? 1 : count),
+                    "`out_layers` must have a layer for each of ", count,
+                    " clusters, or one for all where `div_val` is 1, but has ",
+                    out_layers->items.size(), ".");
   const auto x = projected(0, hidden);
   Head head;
   head.tokens = token_scores(0, x);
@@ -135,7 +141,8 @@ LogUniformSampler::LogUniformSampler(int64_t range_max, int64_t n_sample)
   const auto logs = torch::arange(1, range_max + 2, torch::kFloat).log(); // [range_max + 1]
   dist = logs.diff() / logs[range_max];
   // As written in 2019: the expected count of an id with log1p(p) in the place of -log1p(-p).
-  log_q = (-dist.to(torch::kDouble).log1p() * (2.0 * n_sample)).expm1().neg().log().to(torch::kFloat);
+  log_q =
+      (-dist.to(torch::kDouble).log1p() * (2.0 * n_sample)).expm1().neg().log().to(torch::kFloat);
 }
 
 LogUniformSampler::Sample LogUniformSampler::sample(const Tensor& labels) const {

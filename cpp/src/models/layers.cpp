@@ -122,12 +122,7 @@ Tensor Dropout2dImpl::forward(const Tensor& x) {
 
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 
-ReLUImpl::ReLUImpl(bool inplace) : inplace(inplace) { own_attribute("inplace", this->inplace); }
-
-Tensor ReLUImpl::forward(const Tensor& x) {
-  auto input = x;
-  return inplace ? input.relu_() : x.relu();
-}
+Tensor ReLUImpl::forward(const Tensor& x) { return torch::relu(x); }
 
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
   if (DefaultDevice::current().is_meta())

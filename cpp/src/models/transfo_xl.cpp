@@ -18,6 +18,13 @@ PositionwiseFF feed_forward(const TransfoXLAttentionOptions& options, int64_t d_
                         options.layer_norm_epsilon);
 }
 
+/// Calls `function` for all modules below `module`, and then for it; as nn.Module.apply in Python.
+template <typename Function> void inner_first(torch::nn::Module& module, const Function& function) {
+  for (const auto& child : module.children())
+    inner_first(*child, function);
+  function(module);
+}
+
 } // namespace
 
 PositionalEmbeddingImpl::PositionalEmbeddingImpl(int64_t demb) : demb(demb) {
@@ -61,14 +68,19 @@ Tensor AdaptiveEmbeddingImpl::forward(const Tensor& inp) {
   TORCH_CHECK_VALUE(tables.size() == (div_val == 1 ? 1 : cutoff_ends.size() - 1),
                     "`emb_layers` must have a table for each of ", cutoff_ends.size() - 1,
                     " clusters, or one for all where `div_val` is 1, but has ", tables.size(), ".");
+  const auto is_projected = [this](size_t i) {
+    return i < emb_projs->size() && (*emb_projs)[i].defined();
+  };
   const auto look_up = [&](size_t i, const Tensor& ids) { // [*] -> [*, d_proj]
     const auto vectors = tables[i](ids);
-    return i < emb_projs->size() && (*emb_projs)[i].defined()
-               ? torch::linear(vectors, (*emb_projs)[i])
-               : vectors;
+    return is_projected(i) ? torch::linear(vectors, (*emb_projs)[i]) : vectors;
   };
   if (div_val == 1)
     return look_up(0, inp) * scale;
+  // Autocast must not make them narrower than the weights.
+  const auto in_dtype_of_weights = [&](const Tensor& vectors) {
+    return is_projected(0) ? vectors.to((*emb_projs)[0].scalar_type()) : vectors;
+  };
 
   const auto ids = inp.reshape({-1}); // [*] -> [tokens]
   Tensor embedded;                    // [tokens, d_proj]
@@ -76,16 +88,18 @@ Tensor AdaptiveEmbeddingImpl::forward(const Tensor& inp) {
     const auto first = cutoff_ends[i], end = cutoff_ends[i + 1];
     const auto in_cluster = ids.ge(first).logical_and(ids.lt(end));
     if (!has_values(ids)) { // of tokens outside the cluster some vector, times 0
-      const auto vectors = look_up(i, ids.clamp(first, end - 1) - first) * in_cluster.unsqueeze(1);
+      const auto vectors = in_dtype_of_weights(look_up(i, ids.clamp(first, end - 1) - first)) *
+                           in_cluster.unsqueeze(1);
       embedded = embedded.defined() ? embedded + vectors : vectors;
       continue;
     }
     const auto positions = in_cluster.nonzero().squeeze(1); // [tokens of the cluster]
     if (positions.numel() == 0 && (embedded.defined() || i + 1 < tables.size()))
       continue;
-    const auto vectors = look_up(i, ids.index_select(0, positions) - first);
+    const auto vectors = in_dtype_of_weights(look_up(i, ids.index_select(0, positions) - first));
     if (!embedded.defined())
-      embedded = torch::zeros({ids.size(0), vectors.size(1)}, vectors.options().requires_grad(false));
+      embedded =
+          torch::zeros({ids.size(0), vectors.size(1)}, vectors.options().requires_grad(false));
     embedded = embedded.index_copy(0, positions, vectors);
   }
   auto shape = inp.sym_sizes().vec();
@@ -95,14 +109,16 @@ Tensor AdaptiveEmbeddingImpl::forward(const Tensor& inp) {
 
 CoreNetImpl::CoreNetImpl(int64_t d_model, int64_t d_inner, double dropout) {
   inner = register_module("0", Linear(d_model, d_inner));
-  relu = register_module("1", ReLU(/*inplace=*/true));
+  relu = register_module("1", ReLU());
   inner_dropout = register_module("2", Dropout(dropout));
   outer = register_module("3", Linear(d_inner, d_model));
   outer_dropout = register_module("4", Dropout(dropout));
 }
 
 Tensor CoreNetImpl::forward(const Tensor& x) {
-  return outer_dropout(outer(inner_dropout(relu(inner(x)))));
+  auto hidden = inner(x);
+  hidden = inner->overridden() || relu->overridden() ? relu(hidden) : hidden.relu_();
+  return outer_dropout(outer(inner_dropout(hidden)));
 }
 
 PositionwiseFFImpl::PositionwiseFFImpl(int64_t d_model, int64_t d_inner, double dropout,
@@ -175,9 +191,9 @@ TransfoXLModelImpl::TransfoXLModelImpl(const TransfoXLConfig& config, bool draw_
   if (config.attn_type == 1)
     own_zeros("r_bias", r_bias, {config.n_layer, config.max_klen(), config.n_head});
 
-  word_emb = register_module("word_emb", AdaptiveEmbedding(config.n_token, config.d_embed,
-                                                           config.d_model, config.cutoffs,
-                                                           config.div_val));
+  word_emb =
+      register_module("word_emb", AdaptiveEmbedding(config.n_token, config.d_embed, config.d_model,
+                                                    config.cutoffs, config.div_val));
   drop = register_module("drop", Dropout(config.dropout));
   const TransfoXLAttentionOptions options{.n_head = config.n_head,
                                           .d_model = config.d_model,
@@ -189,9 +205,13 @@ TransfoXLModelImpl::TransfoXLModelImpl(const TransfoXLConfig& config, bool draw_
                                           .r_w_bias = r_w_bias,
                                           .layer_norm_epsilon = config.layer_norm_epsilon};
   const auto make_layers = [&]<typename Layer>(ModuleList<Layer>& layers) {
-    layers = register_module("layers", ModuleList<Layer>(config.n_layer, [=](const auto&) {
-                               return Layer(options, config.d_inner);
-                             }));
+    layers = register_module(
+        "layers", ModuleList<Layer>(config.n_layer, [=](const auto& before) {
+          std::optional<DefaultDevice> no_draws; // of a layer that the bridge adds and binds
+          if (static_cast<int64_t>(before.size()) >= config.n_layer)
+            no_draws.emplace(torch::kMeta);
+          return Layer(options, config.d_inner);
+        }));
   };
   if (config.attn_type == 0)
     make_layers(relative_layers);
@@ -215,7 +235,8 @@ TransfoXLModelOutput TransfoXLModelImpl::forward(const Tensor& input_ids,
   check_lengths(tgt_len, ext_len, mem_len);
   if (!word_emb->overridden())
     check_range("input_ids", input_ids, word_emb->cutoff_ends.back());
-  const auto embedded = word_emb(input_ids.t().contiguous()); // [batch, seq] -> [seq, batch, d_model]
+  const auto embedded =
+      word_emb(input_ids.t().contiguous()); // [batch, seq] -> [seq, batch, d_model]
   check_mems(mems, layer_count(), embedded);
   auto memory = mems.empty() ? zero_memory(embedded.sym_size(1), embedded.options()) : mems;
   const auto seq = embedded.sym_size(0);
@@ -250,8 +271,8 @@ Tensor TransfoXLModelImpl::run_layers(const Tensor& embedded, std::vector<Tensor
         return clamp_len > 0 ? of_layer.slice(0, -clamp_len) : of_layer;
       };
       const auto bias = r_w_bias.defined() ? r_w_bias.select(0, static_cast<int64_t>(i)) : Tensor();
-      hidden = learned_layers->items[i](hidden, kept(r_emb), bias, kept(r_bias), mask,
-                                        memory_of(i));
+      hidden =
+          learned_layers->items[i](hidden, kept(r_emb), bias, kept(r_bias), mask, memory_of(i));
     }
     return hidden;
   }
@@ -272,8 +293,9 @@ Tensor TransfoXLModelImpl::run_layers(const Tensor& embedded, std::vector<Tensor
     hidden = hidden + learned.slice_symint(0, learned.sym_size(0) - seq).unsqueeze(1);
     seen.push_back(hidden);
     if (memory > 0) // memory holds them already; as in 2019
-      mems[i] = mems[i] + last_rows(learned.slice_symint(0, 0, learned.sym_size(0) - seq), memory)
-                              .unsqueeze(1);
+      mems[i] =
+          mems[i] +
+          last_rows(learned.slice_symint(0, 0, learned.sym_size(0) - seq), memory).unsqueeze(1);
     hidden = absolute_layers->items[i](hidden, mask, memory_of(i));
   }
   return hidden;
@@ -290,6 +312,10 @@ std::vector<Tensor> TransfoXLModelImpl::updated(const std::vector<Tensor>& mems,
   const auto end = seq + (memory - ext_len).max(0);
   const auto begin = (end - mem_len).max(0);
   for (size_t i = 0; i < seen.size(); ++i) {
+    if (seq.is_heap_allocated() || memory.is_heap_allocated()) { // under export
+      new_mems.push_back(torch::cat({mems[i], seen[i]}).slice_symint(0, begin, end).detach());
+      continue;
+    }
     const auto old = mems[i].slice_symint(0, begin.min(memory), end.min(memory));
     const auto fresh = seen[i].slice_symint(0, (begin - memory).max(0), (end - memory).max(0));
     new_mems.push_back(torch::cat({old, fresh}).detach());
@@ -307,9 +333,8 @@ std::vector<Tensor> TransfoXLModelImpl::zero_memory(const c10::SymInt& batch,
                                                     const torch::TensorOptions& options) const {
   if (mem_len == 0)
     return {};
-  return std::vector<Tensor>(layer_count(),
-                             torch::zeros_symint({mem_len, batch, config.d_model},
-                                                 options.requires_grad(false)));
+  return std::vector<Tensor>(layer_count(), torch::zeros_symint({mem_len, batch, config.d_model},
+                                                                options.requires_grad(false)));
 }
 
 void TransfoXLModelImpl::reset_length(int64_t tgt_len, int64_t ext_len, int64_t mem_len) {
@@ -341,7 +366,7 @@ void init_transfo_xl_weights(torch::nn::Module& module, const TransfoXLConfig& c
         Tensor(projections[i]).normal_(0, config.proj_init_std);
     }
   };
-  module.apply([&](torch::nn::Module& child) {
+  inner_first(module, [&](torch::nn::Module& child) {
     if (auto* linear = child.as<LinearImpl>()) {
       draw(linear->weight);
       if (linear->bias.defined())

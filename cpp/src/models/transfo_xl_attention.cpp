@@ -17,8 +17,8 @@ namespace {
 constexpr double kMasked = -1e30;
 constexpr double kMaskedOfOthers = -std::numeric_limits<double>::infinity();
 
-/// `scores` [batch, heads, query, key] with `masked` where a key is hidden, changed in place if that
-/// is possible.
+/// `scores` [batch, heads, query, key] with `masked` where a key is hidden, changed in place if
+/// that is possible.
 Tensor hide(Tensor scores, const Tensor& attn_mask, double masked) {
   if (!attn_mask.defined())
     return scores;
@@ -53,13 +53,12 @@ Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Ten
   const auto batch = queries.sym_size(0), heads = queries.sym_size(1);
   const auto query = queries.sym_size(2), key = positions.sym_size(0);
   const auto of_heads = torch::constant_pad_nd(positions, {0, 0, 0, 0, 1, 0})
-                            .permute({1, 2, 0}); // -> [heads, d_head, key + 1]
+                            .permute({1, 2, 0});           // -> [heads, d_head, key + 1]
   const auto rows = queries.transpose(0, 1).flatten(1, 2); // -> [heads, batch * query, d_head]
   auto scores = torch::bmm(rows, of_heads);                // -> [heads, batch * query, key + 1]
   if (bias.defined())
     scores = scores + torch::constant_pad_nd(bias, {0, 0, 1, 0}).t().unsqueeze(1);
-  return scores
-      .view_symint({heads, batch, query * (key + 1)})
+  return scores.view_symint({heads, batch, query * (key + 1)})
       .narrow_symint(2, query, query * key)
       .unflatten_symint(2, {query, key}) // -> [heads, batch, query, key]
       .transpose(0, 1);
@@ -137,7 +136,7 @@ MultiHeadAttnImpl::MultiHeadAttnImpl(const TransfoXLAttentionOptions& options)
 
 Tensor MultiHeadAttnImpl::forward(const Tensor& h, const Tensor& attn_mask, const Tensor& mems) {
   const auto context = context_of(h, mems);
-  const auto queries = split_heads(q_net(h)) * scale; // of the input itself, also with pre_lnorm
+  const auto queries = split_heads(q_net(h)) * scale;  // of the input itself, also with pre_lnorm
   const auto projected = kv_net(context).chunk(2, -1); // -> twice [key, batch, heads * d_head]
   const auto keys = split_heads(projected.at(0)), values = split_heads(projected.at(1));
   const auto scores = torch::matmul(queries, keys.transpose(-1, -2));
@@ -182,11 +181,11 @@ RelPartialLearnableMultiHeadAttnImpl::RelPartialLearnableMultiHeadAttnImpl(
 Tensor RelPartialLearnableMultiHeadAttnImpl::forward(const Tensor& w, const Tensor& r,
                                                      const Tensor& attn_mask, const Tensor& mems) {
   const auto [queries, keys, values] = project(w, mems);
-  const auto positions = r_net(r).squeeze(1).unflatten(-1, {n_head, d_head}); // [key, heads, d_head]
+  const auto positions =
+      r_net(r).squeeze(1).unflatten(-1, {n_head, d_head}); // [key, heads, d_head]
   const auto for_content = (queries + r_w_bias.unsqueeze(1)) * scale;
   const auto of_positions = relative_scores((queries + r_r_bias.unsqueeze(1)) * scale, positions);
-  const auto* why_not =
-      why_not_one_kernel(dropatt, {for_content, of_positions, keys, values});
+  const auto* why_not = why_not_one_kernel(dropatt, {for_content, of_positions, keys, values});
   note_attention(why_not);
   if (why_not == nullptr) {
     const auto bias = hide(of_positions, attn_mask, kMasked);
@@ -209,7 +208,8 @@ Tensor RelLearnableMultiHeadAttnImpl::forward(const Tensor& w, const Tensor& r_e
   const auto length = keys.sym_size(2);
   const auto bias = r_w_bias.defined() ? r_w_bias : this->r_w_bias;
   const auto for_content = (queries + bias.unsqueeze(-2)) * scale;
-  const auto of_positions = relative_scores(queries * scale, last_rows(r_emb, length), last_rows(r_bias, length) * scale);
+  const auto of_positions =
+      relative_scores(queries * scale, last_rows(r_emb, length), last_rows(r_bias, length) * scale);
   const auto scores = plus(torch::matmul(for_content, keys.transpose(-1, -2)), of_positions);
   return output_of(w, torch::matmul(weights_of(scores, attn_mask, kMaskedOfOthers), values));
 }

@@ -7,8 +7,7 @@ namespace ptbert {
 
 bool has_values(const torch::Tensor& tensor) {
   return !at::isTensorSubclassLike(tensor) && !torch::jit::tracer::isTracing() &&
-         !c10::impl::tls_is_dispatch_key_included(
-             c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
+         !c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
 }
 
 bool has_readable_values(const torch::Tensor& tensor) {

@@ -32,7 +32,8 @@ class ProjectedAdaptiveLogSoftmax(CppModule):
 
     Example:
         >>> softmax = ProjectedAdaptiveLogSoftmax(10, 8, 8, [4], div_val=2)
-        >>> softmax(torch.ones(3, 8)).shape, softmax(torch.ones(3, 8), torch.tensor([9, 0, 1])).shape
+        >>> hidden, target = torch.ones(3, 8), torch.tensor([9, 0, 1])
+        >>> softmax(hidden).shape, softmax(hidden, target).shape
         (torch.Size([3, 10]), torch.Size([3]))
     """
 

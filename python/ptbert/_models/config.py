@@ -98,7 +98,10 @@ def cpp_config(config: Config) -> Any:
     """
     fields = {name: getattr(config, name) for name in config._fields}
     for name, expected in config._fields.items():
-        _check_field(name, fields[name], expected, may_be_function=name == config._activation)
+        if name == config._activation:
+            _check_activation(name, fields[name])
+        else:
+            check_field(name, fields[name], expected)
     if config._activation is not None:
         function = fields[config._activation]
         if callable(function) or function in config._activations:
@@ -115,14 +118,20 @@ def complete_context(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**given, "n_ctx": given["n_positions"]}
 
 
-def _check_field(name: str, value: object, expected: type, may_be_function: bool) -> None:
-    if may_be_function:
-        if not isinstance(value, str) and not callable(value):
-            raise TypeError(
-                f'`{name}` must be "gelu", "relu", "swish" or a callable, but is '
-                f"{with_article(value)}."
-            )
-        return
+def _check_activation(name: str, value: object) -> None:
+    if not isinstance(value, str) and not callable(value):
+        raise TypeError(
+            f'`{name}` must be "gelu", "relu", "swish" or a callable, but is {with_article(value)}.'
+        )
+
+
+def check_field(name: str, value: object, expected: type) -> None:
+    """Checks the type of a number, flag, text or list.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It is not finite.
+    """
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         raise TypeError(f"`{name}` must be {_EXPECTED[expected]}, but is {with_article(value)}.")

@@ -140,4 +140,4 @@ register_kind(
     ),
 )
 register_kind("Tanh", NodeKind(nn.Tanh, lambda cpp: nn.Tanh()))
-register_kind("ReLU", NodeKind(nn.ReLU, lambda cpp: nn.ReLU(_C.attributes(cpp)["inplace"])))
+register_kind("ReLU", NodeKind(nn.ReLU, lambda cpp: nn.ReLU(), required={"inplace": False}))

@@ -171,7 +171,7 @@ class RelPartialLearnableMultiHeadAttn(RelMultiHeadAttn):
     of the paper. Arguments as of `RelMultiHeadAttn`.
 
     Example:
-        >>> distances = PositionalEmbedding(8)(torch.tensor([2.0, 1.0, 0.0]))
+        >>> distances = torch.ones(3, 1, 8)
         >>> RelPartialLearnableMultiHeadAttn(2, 8, 4, 0.1)(torch.ones(3, 2, 8), distances).shape
         torch.Size([3, 2, 8])
     """
@@ -181,8 +181,8 @@ class RelPartialLearnableMultiHeadAttn(RelMultiHeadAttn):
     def forward(
         self, w: Tensor, r: Tensor, attn_mask: Tensor | None = None, mems: Tensor | None = None
     ) -> Tensor:
-        """[query, batch, d_model] and the embeddings of the distances key - 1 to 0 [key, 1, d_model]
-        -> [query, batch, d_model]"""
+        """[query, batch, d_model], embeddings of the distances key - 1 to 0 [key, 1, d_model] ->
+        [query, batch, d_model]"""
         return run(self, w, r, attn_mask, mems)
 
 
@@ -276,7 +276,7 @@ class RelPartialLearnableDecoderLayer(_Layer):
     Arguments as of `DecoderLayer`, further ones are those of `RelMultiHeadAttn`.
 
     Example:
-        >>> distances = PositionalEmbedding(8)(torch.tensor([2.0, 1.0, 0.0]))
+        >>> distances = torch.ones(3, 1, 8)
         >>> RelPartialLearnableDecoderLayer(2, 8, 4, 32, 0.1)(torch.ones(3, 2, 8), distances).shape
         torch.Size([3, 2, 8])
     """

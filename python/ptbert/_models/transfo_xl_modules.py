@@ -144,9 +144,7 @@ class PositionwiseFF(CppModule):
     layer_norm: nn.LayerNorm
     pre_lnorm: bool
 
-    def __init__(
-        self, d_model: int, d_inner: int, dropout: float, pre_lnorm: bool = False
-    ) -> None:
+    def __init__(self, d_model: int, d_inner: int, dropout: float, pre_lnorm: bool = False) -> None:
         super().__init__()
         self._set_sizes(d_model, d_inner, dropout)
         self.pre_lnorm = pre_lnorm

@@ -5,8 +5,8 @@
 
 #include "ptbert/models/layers.h"
 
-/// The outputs of Transformer-XL over a large vocabulary, ordered by frequency: the adaptive softmax
-/// (Grave et al., 2016, arXiv 1609.04309) and the sampled softmax (Jean et al., 2014, arXiv
+/// The outputs of Transformer-XL over a large vocabulary, ordered by frequency: the adaptive
+/// softmax (Grave et al., 2016, arXiv 1609.04309) and the sampled softmax (Jean et al., 2014, arXiv
 /// 1412.2007).
 ///
 /// Shapes: count = tokens of all sequences, d_proj = width of the hidden states.
@@ -77,9 +77,10 @@ public:
   Tensor dist, log_q;
 };
 
-/// Scores of each label and of the samples, less the logarithm of how often they are drawn: `vectors`
-/// [labels + samples, width] and `bias` [n_token] of the ids, `labels` [batch, seq], `inputs` [batch,
-/// seq, width] -> [batch, seq, 1 + samples]. A sample that is the label counts as -1e30.
+/// Scores of each label and of the samples, less the logarithm of how often they are drawn:
+/// `vectors` [labels + samples, width] and `bias` [n_token] of the ids, `labels` [batch, seq],
+/// `inputs` [batch, seq, width] -> [batch, seq, 1 + samples]. A sample that is the label counts as
+/// -1e30.
 Tensor sample_logits(const Tensor& vectors, const Tensor& bias, const Tensor& labels,
                      const Tensor& inputs, const LogUniformSampler::Sample& sample);
 

@@ -102,11 +102,7 @@ PTBERT_MODULE(Tanh);
 /// max(x, 0).
 class ReLUImpl : public Module<ReLUImpl, Tensor(const Tensor&)> {
 public:
-  /// With `inplace` the input itself is changed.
-  explicit ReLUImpl(bool inplace = false);
   Tensor forward(const Tensor& x);
-
-  bool inplace;
 };
 PTBERT_MODULE(ReLU);
 

@@ -84,8 +84,8 @@ public:
 PTBERT_MODULE(PositionwiseFF);
 
 /// A layer with absolute positions: attn_type 2 and 3. Arguments as of MultiHeadAttn.
-class DecoderLayerImpl : public Module<DecoderLayerImpl, Tensor(const Tensor&, const Tensor&,
-                                                                const Tensor&)> {
+class DecoderLayerImpl
+    : public Module<DecoderLayerImpl, Tensor(const Tensor&, const Tensor&, const Tensor&)> {
 public:
   DecoderLayerImpl(const TransfoXLAttentionOptions& options, int64_t d_inner);
   Tensor forward(const Tensor& dec_inp, const Tensor& dec_attn_mask = {}, const Tensor& mems = {});

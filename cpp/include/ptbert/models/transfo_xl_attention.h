@@ -80,7 +80,7 @@ public:
 
 protected:
   struct Heads {
-    Tensor queries; // [batch, heads, query, d_head]
+    Tensor queries;      // [batch, heads, query, d_head]
     Tensor keys, values; // [batch, heads, key, d_head]
   };
 

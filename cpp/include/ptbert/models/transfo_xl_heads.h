@@ -23,8 +23,8 @@ class TransfoXLLMHeadModelImpl
                     TransfoXLLMOutput(const Tensor&, const Tensor&, const std::vector<Tensor>&)> {
 public:
   explicit TransfoXLLMHeadModelImpl(const TransfoXLConfig& config);
-  /// `input_ids` and `mems` as of TransfoXLModel; `target` of the shape of `input_ids`, the ids that
-  /// are predicted there (the inputs of the next position; nothing is shifted here). Throws
+  /// `input_ids` and `mems` as of TransfoXLModel; `target` of the shape of `input_ids`, the ids
+  /// that are predicted there (the inputs of the next position; nothing is shifted here). Throws
   /// ValueError, TypeError or IndexError whose message names the invalid argument.
   TransfoXLLMOutput forward(const Tensor& input_ids, const Tensor& target = {},
                             const std::vector<Tensor>& mems = {});

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "bindings/module.h"
+#include "bindings/tensors.h"
 
 namespace ptbert::python {
 namespace {
@@ -71,14 +72,20 @@ const NodeKind& node_kind_of(const torch::nn::Module& module) {
 
 bool has_tensors_of(const Node& module, const py::dict& parameters, const py::dict& buffers) {
   const auto& own = module.own_parameters();
+  // nn.ParameterList is never called in Python: C++ takes what it can compute with.
+  const bool is_list = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
+  const auto fits = [is_list](py::handle value) {
+    return is_plain_tensor(value) ||
+           (is_list && THPVariable_Check(value.ptr()) &&
+            THPVariable_Unpack(value.ptr()).unsafeGetTensorImpl()->is_python_dispatch());
+  };
   for (const auto& [name, value] : parameters) {
     const bool known = own.count(name.cast<std::string>()) > 0;
-    if (!value.is_none() && !(known && is_plain_tensor(value)))
+    if (!value.is_none() && !(known && fits(value)))
       return false;
   }
   // nn.ParameterList keeps None as a plain attribute, not in _parameters.
-  const bool may_lack_some = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
-  return (may_lack_some ||
+  return (is_list ||
           std::all_of(own.begin(), own.end(),
                       [&](const auto& entry) { return parameters.contains(entry.first); })) &&
          std::all_of(module.own_buffers().begin(), module.own_buffers().end(),
