@@ -165,6 +165,12 @@ class TransfoXLModel(_CppTransfoXLModel):
     Args:
         config: The configuration of the new model.
 
+    Attributes:
+        cache_memory: Keep the keys and values of the memory for the next segment, which needs twice
+            as much space as the memory itself; False at first. Under `torch.no_grad`, with
+            `attn_type` 0 and without `pre_lnorm`; they are used if the next call is given the
+            `new_mems` of the last, unchanged.
+
     Example:
         >>> config = TransfoXLConfig(99, cutoffs=[20, 60], d_model=32, d_embed=32, n_head=4,
         ...     d_head=8, d_inner=64, div_val=2, n_layer=2, mem_len=5)
@@ -185,6 +191,7 @@ class TransfoXLModel(_CppTransfoXLModel):
     mem_len: int
     clamp_len: int
     same_length: bool
+    cache_memory: bool
 
     def _adopt(self, cpp: Any, adoption: Any) -> None:
         config = self.config
@@ -197,6 +204,10 @@ class TransfoXLModel(_CppTransfoXLModel):
         self.attn_type = config.attn_type
         self.max_klen = config.tgt_len + config.ext_len + config.mem_len
         super()._adopt(cpp, adoption)
+
+    def backward_compatible(self) -> None:
+        """Sets `sample_softmax` to -1, as in 2019; nothing reads it here."""
+        self.sample_softmax = -1
 
     def reset_length(self, tgt_len: int, ext_len: int, mem_len: int) -> None:
         """Changes the lengths of segments and memory for the next calls.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ptbert/errors.h"
 #include "ptbert/files/checkpoint.h"
 #include "ptbert/models/transfo_xl_heads.h"
@@ -97,7 +99,8 @@ TEST_F(TransfoXLTest, KernelEqualsOneOperationAfterTheOther) {
   const torch::NoGradGuard no_grad;
   const PathRecorder recorder;
   expect_close(in_segments(model, text, 4), slow, 1e-5);
-  EXPECT_EQ(recorder.choices().front().path, "one kernel");
+  EXPECT_TRUE(std::any_of(recorder.choices().begin(), recorder.choices().end(),
+                          [](const auto& choice) { return choice.path == "one kernel"; }));
   const PlainPaths plain;
   expect_close(in_segments(model, text, 4), slow, 1e-5);
 }

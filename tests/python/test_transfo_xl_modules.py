@@ -388,7 +388,7 @@ def test_kinds_of_attention_are_the_classes_of_2019() -> None:
 
 def test_base_of_relative_attention_is_for_classes_of_the_user() -> None:
     class Mine(modeling_transfo_xl.RelMultiHeadAttn):
-        def forward(self, w: Any) -> Any:
+        def forward(self, w: Any) -> Any:  # type: ignore[override]
             projection: Any = self.qkv_net
             return projection(w)
 
@@ -523,6 +523,62 @@ def test_tables_follow_lengths_and_frequencies() -> None:
     assert_close(model(IDS)[0], fresh(IDS)[0])
     assert_close(model(IDS[:, :2])[0], fresh(IDS[:, :2])[0])
     assert_close(model.double()(IDS)[0], fresh.double()(IDS)[0])
+
+
+def in_segments(model: Any, case: TransfoXLCase) -> list[Tensor]:
+    """All outputs and memories, without gradients."""
+    results, mems = [], None
+    with torch.no_grad():
+        for input_ids, target in case.segments:
+            losses, mems = model(input_ids, target, mems)
+            results += [losses, *mems]
+    return results
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["paper", "one_token", "longer_than_memory", "extended", "other_lengths", "any_length",
+     "pre_lnorm", "absolute", "learned"],
+)  # fmt: skip
+def test_kept_keys_of_memory_change_nothing(name: str) -> None:
+    case = CASES_BY_NAME[name]
+    model = make(**case.config)
+    if case.lengths:
+        model.reset_length(*case.lengths)
+    expected = in_segments(model, case)
+    model.transformer.cache_memory = True
+    for _ in range(2):
+        for output, wanted in zip(in_segments(model, case), expected, strict=True):
+            assert_close(output, wanted)
+
+
+def test_kept_keys_are_those_of_the_memory_that_is_given() -> None:
+    model, other = make(), make()
+    model.transformer.cache_memory = True
+    weight = model.transformer.layers[1].dec_attn.qkv_net.weight
+    with torch.no_grad():
+        _, first = model(IDS)
+        _, second = model(IDS, mems=first)
+        assert_close(model(IDS, mems=first)[0], other(IDS, mems=first)[0])
+        assert_close(model(IDS, mems=second)[0], other(IDS, mems=second)[0])
+        _, mems = model(IDS, mems=second)
+        mems[1].mul_(2)
+        assert_close(model(IDS, mems=mems)[0], other(IDS, mems=mems)[0])
+        _, mems = model(IDS, mems=second)
+        for tree in (model, other):
+            tree.transformer.layers[1].dec_attn.qkv_net.weight.mul_(2)
+        assert_close(model(IDS, mems=mems)[0], other(IDS, mems=mems)[0])
+        assert weight is model.transformer.layers[1].dec_attn.qkv_net.weight
+        _, mems = model(IDS, mems=second)
+        handle = model.transformer.layers[0].dec_attn.qkv_net.register_forward_hook(lambda *_: None)
+        assert_close(model(IDS, mems=mems)[0], other(IDS, mems=mems)[0])
+        handle.remove()
+    with torch.inference_mode():
+        _, mems = model(IDS)
+        assert_close(model(IDS, mems=mems)[0], other(IDS, mems=mems)[0])
+    loss = model(IDS, IDS, [memory.clone() for memory in second])[0].sum()
+    loss.backward()
+    assert weight.grad.any()
 
 
 def test_tables_made_in_inference_mode_serve_training() -> None:

@@ -1,5 +1,7 @@
 #include "ptbert/models/transfo_xl.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -7,7 +9,9 @@
 #include "checks.h"
 #include "clusters.h"
 #include "length_tables.h"
+#include "memory_keys.h"
 #include "ptbert/models/adaptive_softmax.h"
+#include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
 
 namespace ptbert {
@@ -169,16 +173,23 @@ Tensor RelPartialLearnableDecoderLayerImpl::forward(const Tensor& dec_inp, const
   return pos_ff(dec_attn(dec_inp, r, dec_attn_mask, mems));
 }
 
+Tensor RelPartialLearnableDecoderLayerImpl::forward_keeping(const Tensor& dec_inp, const Tensor& r,
+                                                            const Tensor& dec_attn_mask,
+                                                            const Tensor& mems, Tensor* kept) {
+  return pos_ff(dec_attn->forward_keeping(dec_inp, r, dec_attn_mask, mems, kept));
+}
+
 TransfoXLModelImpl::TransfoXLModelImpl(const TransfoXLConfig& config, bool draw_biases)
     : config(config), tgt_len(config.tgt_len), ext_len(config.ext_len), mem_len(config.mem_len),
       clamp_len(config.clamp_len), same_length(config.same_length),
-      tables_(std::make_unique<LengthTables>()) {
+      tables_(std::make_unique<LengthTables>()), memory_keys_(std::make_unique<MemoryKeys>()) {
   config.check();
   own_attribute("tgt_len", tgt_len);
   own_attribute("ext_len", ext_len);
   own_attribute("mem_len", mem_len);
   own_attribute("clamp_len", clamp_len);
   own_attribute("same_length", same_length);
+  own_attribute("cache_memory", cache_memory);
   const auto own_zeros = [this](const char* name, Tensor& member, torch::IntArrayRef shape) {
     own_parameter(name, member, torch::zeros(shape, torch::device(DefaultDevice::current())));
   };
@@ -242,14 +253,43 @@ TransfoXLModelOutput TransfoXLModelImpl::forward(const Tensor& input_ids,
   const auto seq = embedded.sym_size(0);
   const auto memory_length = memory.empty() ? c10::SymInt(0) : memory.front().sym_size(0);
   const auto mask = tables_->hidden_keys(seq, memory_length, mem_len, same_length, embedded);
-  std::vector<Tensor> seen;
-  const auto last = drop(run_layers(embedded, memory, mask, seen));
+  std::vector<Tensor> seen, kept;
+  const bool is_cached = !memory.empty() && can_cache_memory(embedded);
+  const auto weights = is_cached ? key_weights() : seen;
+  if (is_cached)
+    kept = memory_keys_->find(memory, weights);
+  const auto last = drop(run_layers(embedded, memory, mask, seen, kept));
+  const auto new_mems = updated(memory, seen);
+  if (is_cached) {
+    const auto [begin, end] = remembered(memory_length, seq);
+    for (auto& projected : kept)
+      projected = projected.slice_symint(0, begin, end);
+    memory_keys_->keep(new_mems, weights, kept);
+  }
   // [seq, batch, d_model] -> [batch, seq, d_model]
-  return {last.transpose(0, 1).contiguous(), updated(memory, seen)};
+  return {last.transpose(0, 1).contiguous(), new_mems};
+}
+
+bool TransfoXLModelImpl::can_cache_memory(const Tensor& embedded) const {
+  if (!cache_memory || !relative_layers || torch::GradMode::is_enabled() || !fast_paths_enabled() ||
+      !has_readable_values(embedded) || at::autocast::is_autocast_enabled(at::kCPU))
+    return false;
+  const auto& layers = relative_layers->items;
+  return std::none_of(layers.begin(), layers.end(), [](const auto& layer) {
+    return layer->exposes_internals() || layer->dec_attn->pre_lnorm;
+  });
+}
+
+std::vector<Tensor> TransfoXLModelImpl::key_weights() const {
+  std::vector<Tensor> weights;
+  for (const auto& layer : relative_layers->items)
+    weights.push_back(layer->dec_attn->qkv_net->weight);
+  return weights;
 }
 
 Tensor TransfoXLModelImpl::run_layers(const Tensor& embedded, std::vector<Tensor>& mems,
-                                      const Tensor& mask, std::vector<Tensor>& seen) {
+                                      const Tensor& mask, std::vector<Tensor>& seen,
+                                      std::vector<Tensor>& kept) {
   const auto seq = embedded.sym_size(0), key = mask.sym_size(1), memory = key - seq;
   const auto memory_of = [&](size_t i) { return mems.empty() ? Tensor() : mems[i]; };
   if (config.attn_type == 0) {
@@ -258,7 +298,10 @@ Tensor TransfoXLModelImpl::run_layers(const Tensor& embedded, std::vector<Tensor
     const auto positions = drop(distances);
     for (size_t i = 0; i < layer_count(); ++i) {
       seen.push_back(hidden);
-      hidden = relative_layers->items[i](hidden, positions, mask, memory_of(i));
+      auto& layer = relative_layers->items[i];
+      hidden = kept.empty()
+                   ? layer(hidden, positions, mask, memory_of(i))
+                   : layer->forward_keeping(hidden, positions, mask, memory_of(i), &kept[i]);
     }
     return hidden;
   }
@@ -301,6 +344,13 @@ Tensor TransfoXLModelImpl::run_layers(const Tensor& embedded, std::vector<Tensor
   return hidden;
 }
 
+std::pair<c10::SymInt, c10::SymInt> TransfoXLModelImpl::remembered(const c10::SymInt& memory,
+                                                                   const c10::SymInt& seq) const {
+  // As in 2019, where the two lengths are exchanged, `ext_len` is taken off the memory.
+  const auto end = seq + (memory - ext_len).max(0);
+  return {(end - mem_len).max(0), end};
+}
+
 std::vector<Tensor> TransfoXLModelImpl::updated(const std::vector<Tensor>& mems,
                                                 const std::vector<Tensor>& seen) {
   std::vector<Tensor> new_mems;
@@ -308,9 +358,7 @@ std::vector<Tensor> TransfoXLModelImpl::updated(const std::vector<Tensor>& mems,
     return new_mems;
   const torch::NoGradGuard no_grad;
   const auto memory = mems.front().sym_size(0), seq = seen.front().sym_size(0);
-  // As in 2019, where the two lengths are exchanged, `ext_len` is taken off the memory.
-  const auto end = seq + (memory - ext_len).max(0);
-  const auto begin = (end - mem_len).max(0);
+  const auto [begin, end] = remembered(memory, seq);
   for (size_t i = 0; i < seen.size(); ++i) {
     if (seq.is_heap_allocated() || memory.is_heap_allocated()) { // under export
       new_mems.push_back(torch::cat({mems[i], seen[i]}).slice_symint(0, begin, end).detach());

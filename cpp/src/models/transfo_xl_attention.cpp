@@ -153,23 +153,29 @@ RelMultiHeadAttn<Derived, Signature>::RelMultiHeadAttn(const TransfoXLAttentionO
 
 template <typename Derived, typename Signature>
 typename RelMultiHeadAttn<Derived, Signature>::Heads
-RelMultiHeadAttn<Derived, Signature>::project(const Tensor& w, const Tensor& mems) {
-  const auto context = this->context_of(w, mems);
-  const auto first = context.sym_size(0) - w.sym_size(0);
+RelMultiHeadAttn<Derived, Signature>::project(const Tensor& w, const Tensor& mems, Tensor* kept) {
   const auto& weight = qkv_net->weight; // [3 * heads * d_head, d_model]
   if (!fast_paths_enabled() || qkv_net->exposes_internals() || weight.size(0) % 3 != 0) {
+    const auto context = this->context_of(w, mems);
     const auto projected = qkv_net(context).chunk(3, -1); // -> [key, batch, heads * d_head] each
+    const auto first = context.sym_size(0) - w.sym_size(0);
     return {this->split_heads(projected.at(0).slice_symint(0, first)),
             this->split_heads(projected.at(1)), this->split_heads(projected.at(2))};
   }
-  // Memory asks nothing: of its queries none are computed.
+  const bool is_kept = kept != nullptr && kept->defined();
+  const auto context = is_kept ? w : this->context_of(w, mems);
   const auto width = weight.size(0) / 3;
-  const auto queries =
-      linear_product(context.slice_symint(0, first), weight.narrow(0, 0, width), {});
-  const auto projected =
-      linear_product(context, weight.narrow(0, width, 2 * width), {}).chunk(2, -1);
-  return {this->split_heads(queries), this->split_heads(projected.at(0)),
-          this->split_heads(projected.at(1))};
+  // Memory asks nothing: of its queries none are computed.
+  const auto asking = context.slice_symint(0, context.sym_size(0) - w.sym_size(0));
+  const auto queries = linear_product(asking, weight.narrow(0, 0, width), {});
+  auto projected = linear_product(context, weight.narrow(0, width, 2 * width), {});
+  if (is_kept)
+    projected = torch::cat({*kept, projected});
+  if (kept != nullptr)
+    *kept = projected;
+  const auto halves = projected.chunk(2, -1); // -> [key, batch, heads * d_head] each
+  return {this->split_heads(queries), this->split_heads(halves.at(0)),
+          this->split_heads(halves.at(1))};
 }
 
 RelPartialLearnableMultiHeadAttnImpl::RelPartialLearnableMultiHeadAttnImpl(
@@ -180,7 +186,13 @@ RelPartialLearnableMultiHeadAttnImpl::RelPartialLearnableMultiHeadAttnImpl(
 
 Tensor RelPartialLearnableMultiHeadAttnImpl::forward(const Tensor& w, const Tensor& r,
                                                      const Tensor& attn_mask, const Tensor& mems) {
-  const auto [queries, keys, values] = project(w, mems);
+  return forward_keeping(w, r, attn_mask, mems, nullptr);
+}
+
+Tensor RelPartialLearnableMultiHeadAttnImpl::forward_keeping(const Tensor& w, const Tensor& r,
+                                                             const Tensor& attn_mask,
+                                                             const Tensor& mems, Tensor* kept) {
+  const auto [queries, keys, values] = project(w, mems, kept);
   const auto positions =
       r_net(r).squeeze(1).unflatten(-1, {n_head, d_head}); // [key, heads, d_head]
   const auto for_content = (queries + r_w_bias.unsqueeze(1)) * scale;

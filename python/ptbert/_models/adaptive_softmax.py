@@ -125,6 +125,11 @@ class LogUniformSampler(_C.LogUniformSampler):
         self.range_max = range_max
         self.n_sample = n_sample
 
+    def sample(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the logarithms of how often the labels and the samples are expected, and the
+        samples: different ids, at most 2 * `n_sample`. ids [*] -> [*], [samples], [samples]"""
+        return super().sample(labels)
+
     def __reduce__(self) -> tuple[type[LogUniformSampler], tuple[int, int]]:
         return type(self), (self.range_max, self.n_sample)
 

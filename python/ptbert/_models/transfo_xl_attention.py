@@ -161,7 +161,9 @@ class RelMultiHeadAttn(_Attention):
         lengths = {name: getattr(config, name) for name in ("tgt_len", "ext_len", "mem_len")}
         return {**lengths, **super()._keywords(config, cpp, tied)}
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(
+        self, w: Tensor, r: Tensor, attn_mask: Tensor | None = None, mems: Tensor | None = None
+    ) -> Tensor:
         """Raises NotImplementedError; derived classes define it."""
         raise NotImplementedError(f"`{type(self).__name__}.forward` must be defined.")
 
@@ -196,7 +198,7 @@ class RelLearnableMultiHeadAttn(RelMultiHeadAttn):
         torch.Size([3, 2, 8])
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         w: Tensor,
         r_emb: Tensor,

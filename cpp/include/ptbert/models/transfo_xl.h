@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ptbert/models/layers.h"
@@ -118,6 +119,9 @@ public:
   RelPartialLearnableDecoderLayerImpl(const TransfoXLAttentionOptions& options, int64_t d_inner);
   Tensor forward(const Tensor& dec_inp, const Tensor& r, const Tensor& dec_attn_mask = {},
                  const Tensor& mems = {});
+  /// The same without overrides; `kept` as of RelPartialLearnableMultiHeadAttn.
+  Tensor forward_keeping(const Tensor& dec_inp, const Tensor& r, const Tensor& dec_attn_mask,
+                         const Tensor& mems, Tensor* kept);
 
   RelPartialLearnableMultiHeadAttn dec_attn{nullptr};
   PositionwiseFF pos_ff{nullptr};
@@ -133,6 +137,7 @@ struct TransfoXLModelOutput {
 };
 
 class LengthTables;
+class MemoryKeys;
 
 /// Transformer-XL without a head.
 class TransfoXLModelImpl
@@ -158,6 +163,10 @@ public:
   /// As in the configuration; may be changed between two calls.
   int64_t tgt_len, ext_len, mem_len, clamp_len;
   bool same_length;
+  /// Whether keys and values of the memory are kept for the next segment, which needs twice as much
+  /// space as memory itself. Without gradients, with attn_type 0 and without `pre_lnorm`; they are
+  /// used if the next call is given the `new_mems` of the last.
+  bool cache_memory = false;
   AdaptiveEmbedding word_emb{nullptr};
   Dropout drop{nullptr};
   /// The layers of `attn_type`; the others are null.
@@ -177,15 +186,23 @@ private:
   size_t layer_count() const;
   Tensor positions(const c10::SymInt& length, const Tensor& embedded);
   /// The hidden states behind all layers; appends those before each layer to `seen`, and changes
-  /// `mems` where positions are added to them.
+  /// `mems` where positions are added to them. `kept` is empty, or has an entry for each layer (see
+  /// RelPartialLearnableMultiHeadAttn::forward_keeping()).
   Tensor run_layers(const Tensor& embedded, std::vector<Tensor>& mems, const Tensor& mask,
-                    std::vector<Tensor>& seen);
+                    std::vector<Tensor>& seen, std::vector<Tensor>& kept);
+  bool can_cache_memory(const Tensor& embedded) const;
   std::vector<Tensor> zero_memory(const c10::SymInt& batch,
                                   const torch::TensorOptions& options) const;
+  /// Begin and end of what is remembered of `memory` and `seq` rows.
+  std::pair<c10::SymInt, c10::SymInt> remembered(const c10::SymInt& memory,
+                                                 const c10::SymInt& seq) const;
   /// The memory of the next segment.
   std::vector<Tensor> updated(const std::vector<Tensor>& mems, const std::vector<Tensor>& seen);
+  /// The weights of the layers' keys and values.
+  std::vector<Tensor> key_weights() const;
 
   std::unique_ptr<LengthTables> tables_;
+  std::unique_ptr<MemoryKeys> memory_keys_;
 };
 PTBERT_MODULE(TransfoXLModel);
 

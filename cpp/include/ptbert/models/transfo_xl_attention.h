@@ -85,7 +85,10 @@ protected:
   };
 
   explicit RelMultiHeadAttn(const TransfoXLAttentionOptions& options);
-  Heads project(const Tensor& w, const Tensor& mems);
+  /// With `kept`, the projected `mems` [length, batch, 2 * heads * d_head] or an undefined tensor,
+  /// which becomes those of memory and segment; it may be given if there are no overrides and no
+  /// `pre_lnorm`.
+  Heads project(const Tensor& w, const Tensor& mems, Tensor* kept = nullptr);
 };
 
 /// Attention with relative positions, of which the projection is learned: attn_type 0, that of the
@@ -99,6 +102,9 @@ public:
   /// 0, -> [query, batch, d_model]
   Tensor forward(const Tensor& w, const Tensor& r, const Tensor& attn_mask = {},
                  const Tensor& mems = {});
+  /// The same; `kept` as of project().
+  Tensor forward_keeping(const Tensor& w, const Tensor& r, const Tensor& attn_mask,
+                         const Tensor& mems, Tensor* kept);
 
   Linear r_net{nullptr};
 };
