@@ -39,7 +39,9 @@ __all__: list[str] = [
     "BertTextEncoder",
     "Bridge",
     "Conv1D",
+    "CoreNet",
     "Decoder",
+    "DecoderLayer",
     "DecoderState",
     "DefaultDevice",
     "Dropout",
@@ -60,6 +62,8 @@ __all__: list[str] = [
     "IndexedLines",
     "LineFormat",
     "Linear",
+    "LogUniformSampler",
+    "MultiHeadAttn",
     "OpenAIGPTAttention",
     "OpenAIGPTBlock",
     "OpenAIGPTConfig",
@@ -72,8 +76,19 @@ __all__: list[str] = [
     "OpenAIGPTTokenizer",
     "ParameterList",
     "PositionalEmbedding",
+    "PositionwiseFF",
+    "ProjectedAdaptiveLogSoftmax",
+    "ReLU",
+    "RelLearnableDecoderLayer",
+    "RelLearnableMultiHeadAttn",
+    "RelPartialLearnableDecoderLayer",
+    "RelPartialLearnableMultiHeadAttn",
     "Run",
     "Tanh",
+    "TransfoXLAttentionOptions",
+    "TransfoXLConfig",
+    "TransfoXLLMHeadModel",
+    "TransfoXLModel",
     "Vocabulary",
     "WordpieceTokenizer",
     "attributes",
@@ -81,6 +96,7 @@ __all__: list[str] = [
     "buffers",
     "bytes_to_unicode",
     "causal_weights",
+    "check_lengths",
     "clean_text",
     "count_symbols",
     "enable_fast_paths",
@@ -108,6 +124,7 @@ __all__: list[str] = [
     "register_activation",
     "register_kind",
     "resized_embedding",
+    "sample_logits",
     "save_tf_weights",
     "score",
     "sort_tf_variables",
@@ -153,6 +170,9 @@ class Dropout2d(torch._C.cpp.nn.Module):
     pass
 
 class Tanh(torch._C.cpp.nn.Module):
+    pass
+
+class ReLU(torch._C.cpp.nn.Module):
     pass
 
 class Conv1D(torch._C.cpp.nn.Module):
@@ -521,6 +541,141 @@ class AdaptiveEmbedding(torch._C.cpp.nn.Module):
     ) -> None: ...
     def forward(self, inp: torch.Tensor) -> typing.Any: ...
 
+class CoreNet(torch._C.cpp.nn.Module):
+    pass
+
+class PositionwiseFF(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        d_model: typing.SupportsInt | typing.SupportsIndex,
+        d_inner: typing.SupportsInt | typing.SupportsIndex,
+        dropout: typing.SupportsFloat | typing.SupportsIndex,
+        pre_lnorm: bool,
+        layer_norm_epsilon: typing.SupportsFloat | typing.SupportsIndex = 1e-12,
+    ) -> None: ...
+    def forward(self, inp: torch.Tensor) -> typing.Any: ...
+
+class TransfoXLAttentionOptions:
+    """
+    Arguments of all kinds of attention.
+    """
+    def __init__(
+        self,
+        n_head: typing.SupportsInt | typing.SupportsIndex,
+        d_model: typing.SupportsInt | typing.SupportsIndex,
+        d_head: typing.SupportsInt | typing.SupportsIndex,
+        dropout: typing.SupportsFloat | typing.SupportsIndex,
+        dropatt: typing.SupportsFloat | typing.SupportsIndex,
+        pre_lnorm: bool,
+        r_r_bias: torch.Tensor | None,
+        r_w_bias: torch.Tensor | None,
+    ) -> None: ...
+
+class MultiHeadAttn(torch._C.cpp.nn.Module):
+    def __init__(self, options: TransfoXLAttentionOptions) -> None: ...
+    def forward(
+        self, h: torch.Tensor, attn_mask: torch.Tensor | None, mems: torch.Tensor | None
+    ) -> typing.Any: ...
+
+class RelPartialLearnableMultiHeadAttn(torch._C.cpp.nn.Module):
+    def __init__(self, options: TransfoXLAttentionOptions) -> None: ...
+    def forward(
+        self,
+        w: torch.Tensor,
+        r: torch.Tensor,
+        attn_mask: torch.Tensor | None,
+        mems: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class RelLearnableMultiHeadAttn(torch._C.cpp.nn.Module):
+    def __init__(self, options: TransfoXLAttentionOptions) -> None: ...
+    def forward(
+        self,
+        w: torch.Tensor,
+        r_emb: torch.Tensor,
+        r_w_bias: torch.Tensor | None,
+        r_bias: torch.Tensor,
+        attn_mask: torch.Tensor | None,
+        mems: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class DecoderLayer(torch._C.cpp.nn.Module):
+    def __init__(
+        self, options: TransfoXLAttentionOptions, d_inner: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self, dec_inp: torch.Tensor, dec_attn_mask: torch.Tensor | None, mems: torch.Tensor | None
+    ) -> typing.Any: ...
+
+class RelPartialLearnableDecoderLayer(torch._C.cpp.nn.Module):
+    def __init__(
+        self, options: TransfoXLAttentionOptions, d_inner: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self,
+        dec_inp: torch.Tensor,
+        r: torch.Tensor,
+        dec_attn_mask: torch.Tensor | None,
+        mems: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class RelLearnableDecoderLayer(torch._C.cpp.nn.Module):
+    def __init__(
+        self, options: TransfoXLAttentionOptions, d_inner: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def forward(
+        self,
+        dec_inp: torch.Tensor,
+        r_emb: torch.Tensor,
+        r_w_bias: torch.Tensor | None,
+        r_bias: torch.Tensor,
+        dec_attn_mask: torch.Tensor | None,
+        mems: torch.Tensor | None,
+    ) -> typing.Any: ...
+
+class ProjectedAdaptiveLogSoftmax(torch._C.cpp.nn.Module):
+    def __init__(
+        self,
+        n_token: typing.SupportsInt | typing.SupportsIndex,
+        d_embed: typing.SupportsInt | typing.SupportsIndex,
+        d_proj: typing.SupportsInt | typing.SupportsIndex,
+        cutoffs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+        div_val: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def forward(self, hidden: torch.Tensor, target: torch.Tensor | None) -> typing.Any: ...
+
+class LogUniformSampler:
+    """
+    Draws ids, the lower ones more often.
+    """
+    def __init__(
+        self,
+        range_max: typing.SupportsInt | typing.SupportsIndex,
+        n_sample: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def sample(self, labels: torch.Tensor) -> tuple[typing.Any, typing.Any, typing.Any]: ...
+    @property
+    def dist(self) -> torch.Tensor: ...
+    @property
+    def log_q(self) -> torch.Tensor: ...
+
+class TransfoXLConfig:
+    """
+    Configuration as the core sees it.
+    """
+    @staticmethod
+    def from_json(text: str) -> TransfoXLConfig: ...
+
+class TransfoXLModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: TransfoXLConfig) -> None: ...
+    def forward(self, input_ids: torch.Tensor, mems: typing.Any) -> typing.Any: ...
+
+class TransfoXLLMHeadModel(torch._C.cpp.nn.Module):
+    def __init__(self, config: TransfoXLConfig) -> None: ...
+    def forward(
+        self, input_ids: torch.Tensor, target: torch.Tensor | None, mems: typing.Any
+    ) -> typing.Any: ...
+
 class Run:
     """
     Computes the forward pass of a node in C++, through its bridge.
@@ -809,6 +964,15 @@ def causal_weights(
     Attention weights before dropout, [batch, heads, query, key].
     """
 
+def check_lengths(
+    tgt_len: typing.SupportsInt | typing.SupportsIndex,
+    ext_len: typing.SupportsInt | typing.SupportsIndex,
+    mem_len: typing.SupportsInt | typing.SupportsIndex,
+) -> None:
+    """
+    Raises ValueError unless the lengths are possible.
+    """
+
 def clean_text(text: typing.Any) -> str:
     """
     Text without controls, and with plain spaces.
@@ -953,6 +1117,19 @@ def resized_embedding(
 ) -> typing.Any:
     """
     The first `kept` rows of an embedding's weight, and new ones up to `rows`.
+    """
+
+def sample_logits(
+    vectors: torch.Tensor,
+    bias: torch.Tensor,
+    labels: torch.Tensor,
+    inputs: torch.Tensor,
+    true_log_probs: torch.Tensor,
+    samp_log_probs: torch.Tensor,
+    neg_samples: torch.Tensor,
+) -> typing.Any:
+    """
+    Scores of labels and samples, [batch, seq, 1 + samples].
     """
 
 def save_tf_weights(prefix: os.PathLike | str | bytes, weights: dict, family: str) -> list[str]:

@@ -29,9 +29,9 @@ ROWS = 4
 Batch = dict[str, Tensor]
 
 
-def make_pair(class_name: str, changed: bool = False) -> tuple[Any, Any]:
+def make_pair(class_name: str, changed: bool = False, **fields: Any) -> tuple[Any, Any]:
     """A model and its counterpart in plain PyTorch without dropout, the same in every process."""
-    pair = plain_models.make_pair(class_name)
+    pair = plain_models.make_pair(class_name, **fields)
     for tree in pair:
         tree.eval()
         if changed:
@@ -54,6 +54,9 @@ def double(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
 
 def whole_batch(class_name: str) -> Batch:
     """Padded rows and their labels, as many in every part of the batch."""
+    if class_name == plain_models.TRANSFO_XL:
+        (ids,) = plain_models.ids(class_name, ROWS, 6)
+        return {"input_ids": ids, "target": ids.roll(1, 0)}
     if "GPT" in class_name:
         named = ("input_ids", "mc_token_ids")
         batch = dict(zip(named, plain_models.ids(class_name, ROWS, 6), strict=False))
@@ -128,7 +131,9 @@ def train(model: nn.Module, batch: Batch) -> Iterable[Tensor]:
 
 def compare_parameters(class_name: str, changed: bool) -> None:
     """Compares training under FSDP2 and DistributedDataParallel with one plain process."""
-    model, plain = make_pair(class_name, changed)
+    # Blocks that FSDP2 shards one by one must not share parameters.
+    own = {"untie_r": True} if class_name == plain_models.TRANSFO_XL else {}
+    model, plain = make_pair(class_name, changed, **own)
     sharded = copy.deepcopy(model)
     mesh = init_device_mesh("cpu", (PROCESSES,))
     for layer in part_of(sharded, "blocks"):

@@ -77,11 +77,36 @@ class GPT2BlockOfTheUser(GPTBlockOfTheUser):
         return x + self.dense(x), present
 
 
+class TransfoXLLayerOfTheUser(GPTBlockOfTheUser):
+    def forward(self, x: Tensor, r: Tensor, mask: Tensor, mems: Tensor) -> Tensor:  # type: ignore[override]
+        assert len(r) == mask.size(1) == len(mems) + len(x)
+        return super().forward(x) + r[-1] + mems.mean(0)
+
+
+class PositionsOfTheUser(nn.Module):
+    def forward(self, distances: Tensor, bsz: int | None = None) -> Tensor:
+        assert bsz is None
+        return distances[:, None, None] * torch.linspace(0, 0.1, 32).to(distances)
+
+
+class SoftmaxOfTheUser(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = linear("softmax", 32, 99)
+
+    def forward(self, hidden: Tensor, target: Tensor | None = None) -> Tensor:
+        scores = self.dense(hidden)
+        if target is None:
+            return scores.log_softmax(-1)
+        return nn.functional.cross_entropy(scores, target, reduction="none")
+
+
 def block_of_the_user(model: Any) -> nn.Module:
     kinds: dict[str, type[nn.Module]] = {
         "bert": LayerOfTheUser,
         "gpt2": GPT2BlockOfTheUser,
         "openai-gpt": GPTBlockOfTheUser,
+        "transfo-xl": TransfoXLLayerOfTheUser,
     }
     return kinds[family_of(model)]()
 

@@ -1,4 +1,5 @@
-"""Models of every family, each with its counterpart in plain PyTorch (plain_bert.py, plain_gpt.py).
+"""Models of every family, each with its counterpart in plain PyTorch (plain_bert.py, plain_gpt.py,
+plain_transfo_xl.py).
 
 What users do to ptbert's models is done to the counterparts as well, and both must agree.
 """
@@ -16,18 +17,21 @@ from torch import Tensor, nn
 import gpt_cases
 import model_cases
 import plain_bert
+import plain_transfo_xl
 import ptbert
 from gpt_cases import GPTCase, gpt_inputs, gpt_labels
 from model_cases import flat_outputs, model_inputs, model_labels
 from plain_gpt import PLAIN as PLAIN_GPT
 from ptbert.utils import enable_fast_paths, fast_paths_enabled
 from support import TINY_CONFIG, assert_close, seed_weights, seeded_ids
+from transfo_xl_cases import TINY_TRANSFO_XL
 
 BERT_CLASSES = ["BertForSequenceClassification", "BertForQuestionAnswering"]
 GPT_CLASSES = ["GPT2LMHeadModel", "OpenAIGPTDoubleHeadsModel"]
-CLASSES = BERT_CLASSES + GPT_CLASSES
+TRANSFO_XL = "TransfoXLLMHeadModel"
+CLASSES = [*BERT_CLASSES, *GPT_CLASSES, TRANSFO_XL]
 # For tests that take long.
-FEWER_CLASSES = ["BertForSequenceClassification", *GPT_CLASSES]
+FEWER_CLASSES = ["BertForSequenceClassification", *GPT_CLASSES, TRANSFO_XL]
 # Some of their parameters take no part in the loss: the pooler's.
 WITH_UNUSED_PARTS = ["BertForQuestionAnswering"]
 
@@ -36,6 +40,20 @@ GPT_FIELDS = {"n_embd": 32, "vocab_size": 99, "n_positions": 512, "n_ctx": 512}
 GPT_CASES = {
     name: GPTCase(name, "full", labelled="end", token_types=True, config=GPT_FIELDS)
     for name in gpt_cases.CLASSES
+}
+# With everything shared that can be: tables, projections and the biases of positions.
+TRANSFO_XL_FIELDS = {
+    **TINY_TRANSFO_XL,
+    "n_token": 99,
+    "cutoffs": [20, 60],
+    "d_model": 32,
+    "d_embed": 32,
+    "n_head": 4,
+    "d_head": 8,
+    "d_inner": 37,
+    "mem_len": 5,
+    "proj_init_std": 0.02,
+    "untie_r": False,
 }
 GPT_CONFIGS: dict[str, Any] = {"gpt2": ptbert.GPT2Config, "openai-gpt": ptbert.OpenAIGPTConfig}
 
@@ -49,6 +67,10 @@ def make_pair(class_name: str, **fields: Any) -> tuple[Any, Any]:
         case = GPT_CASES[class_name]
         config = GPT_CONFIGS[case.family].from_dict({**case.config_fields, **fields})
         model, plain = getattr(ptbert, class_name)(config), PLAIN_GPT[class_name](config)
+    elif class_name == TRANSFO_XL:
+        config = ptbert.TransfoXLConfig.from_dict({**TRANSFO_XL_FIELDS, **fields})
+        model = ptbert.TransfoXLLMHeadModel(config)
+        plain = plain_transfo_xl.TransfoXLLMHeadModel(config)
     else:
         config = ptbert.BertConfig.from_dict({**TINY_CONFIG, **fields})
         arguments = model_cases.SIZES.get(class_name)
@@ -62,7 +84,7 @@ def make_pair(class_name: str, **fields: Any) -> tuple[Any, Any]:
 
 def new_model(class_name: str) -> Any:
     """A tiny model of random weights, in training mode."""
-    if class_name in GPT_CASES:
+    if class_name in GPT_CASES or class_name == TRANSFO_XL:
         return make_pair(class_name)[0]
     case = model_cases.CASES_BY_KEY[f"{class_name}/full"]
     return getattr(ptbert, class_name)(ptbert.BertConfig.from_dict(TINY_CONFIG), *case.arguments)
@@ -72,12 +94,16 @@ def batch(class_name: str) -> dict[str, Tensor]:
     """Three rows, with padding where the model takes a mask, by the names of `forward`."""
     if class_name in GPT_CASES:
         return gpt_inputs(GPT_CASES[class_name])
+    if class_name == TRANSFO_XL:
+        return {"input_ids": seeded_ids("input_ids", (3, 7), 0, 99)}
     return model_inputs(model_cases.CASES_BY_KEY[f"{class_name}/full"])
 
 
 def labels(class_name: str) -> dict[str, Tensor]:
     if class_name in GPT_CASES:
         return gpt_labels(GPT_CASES[class_name])
+    if class_name == TRANSFO_XL:
+        return {"target": seeded_ids("target", (3, 7), 0, 99)}
     return model_labels(model_cases.CASES_BY_KEY[f"{class_name}/full"])
 
 
@@ -108,7 +134,26 @@ _GPT_PATHS = {
     "embeddings": "transformer",  # which adds them up
     "embeddings_dropout": "transformer.drop",
 }
+_LAYER = "transformer.layers.{}"
 _PATHS = {
+    "transfo-xl": {
+        "trunk": "transformer",
+        "blocks": "transformer.layers",
+        "block": _LAYER,
+        "attention": f"{_LAYER}.dec_attn",
+        "queries": f"{_LAYER}.dec_attn.qkv_net",
+        "attention_output": f"{_LAYER}.dec_attn.o_net",
+        "attention_dropout": f"{_LAYER}.dec_attn.dropatt",
+        "feed_forward": f"{_LAYER}.pos_ff",
+        "inner": f"{_LAYER}.pos_ff.CoreNet.0",
+        "dense": f"{_LAYER}.pos_ff.CoreNet.3",
+        "dropout": f"{_LAYER}.pos_ff.CoreNet.4",
+        "norm": f"{_LAYER}.pos_ff.layer_norm",
+        "embeddings": "transformer.word_emb",
+        "words": "transformer.word_emb.emb_layers.0",
+        "positions": f"{_LAYER}.dec_attn.r_net",  # which projects them
+        "embeddings_dropout": "transformer.drop",
+    },
     "bert": {
         "trunk": "bert",
         "blocks": "bert.encoder.layer",
@@ -140,6 +185,8 @@ def family_of(tree: Any) -> str:
     """The family of a model or its counterpart."""
     if hasattr(tree, "bert"):
         return "bert"
+    if hasattr(tree.transformer, "word_emb"):
+        return "transfo-xl"
     return "gpt2" if hasattr(tree.transformer, "wte") else "openai-gpt"
 
 
@@ -155,6 +202,18 @@ def part_of(tree: Any, role: str, block: int = 0) -> Any:
 def put(tree: Any, role: str, part: nn.Module, block: int = 0) -> None:
     """Puts another part in the place of one."""
     tree.set_submodule(path_of(tree, role, block), part)
+
+
+def called_parts(tree: nn.Module) -> list[str]:
+    """The paths of all parts below the root that are called: all but lists."""
+    lists = (nn.ModuleList, nn.ParameterList)
+    return [path for path, part in tree.named_modules() if path and not isinstance(part, lists)]
+
+
+def block_inputs(tree: Any, seq: int) -> tuple[Tensor, ...]:
+    """What a block must be given."""
+    states = torch.zeros(1, seq, 32)
+    return (states, torch.zeros(1, 1, 32)) if family_of(tree) == "transfo-xl" else (states,)
 
 
 def activation_of(tree: Any, block: int = 0) -> tuple[Any, str]:
@@ -207,16 +266,20 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
 
 def loss_of(outputs: Any) -> Tensor:
     """The loss, or the sum of the losses, that a model gives for labels."""
+    if isinstance(outputs, tuple):  # of Transformer-XL: the losses of tokens, and memory
+        outputs = outputs[0].mean()
     return torch.stack(flat_outputs(outputs)).sum()
 
 
 def joined(outputs: Any) -> Tensor:
     """All outputs of a model, [batch, *]."""
     tensors = flat_outputs(outputs)
-    rows = [  # presents are [2, batch, ...], where batch may count choices
-        tensor.movedim(1, 0) if tensor.dim() == 5 else tensor for tensor in tensors
+    batch = len(tensors[0])
+    rows = [  # presents are [2, batch, ...], where batch may count choices, memory [5, batch, ...]
+        tensor.movedim(1, 0) if tensor.dim() == 5 or len(tensor) != batch else tensor
+        for tensor in tensors
     ]
-    return torch.cat([tensor.reshape(len(tensors[0]), -1) for tensor in rows], -1)
+    return torch.cat([tensor.reshape(batch, -1) for tensor in rows], -1)
 
 
 def halved_state(tree: nn.Module) -> dict[str, Tensor]:

@@ -38,6 +38,9 @@ TINY_CONFIG: dict[str, Any] = {
 }
 
 
+NORMS = tuple(f"{name}.weight" for name in ("LayerNorm", "layer_norm", "ln_1", "ln_2", "ln_f"))
+
+
 def seeded_values(name: str, shape: Iterable[int]) -> npt.NDArray[np.float64]:
     """Values in [-1, 1) that depend on nothing but the name and the shape.
 
@@ -74,8 +77,10 @@ def seed_weights(model: nn.Module, only: str = "") -> None:
                 scale = 0.03
             elif name.startswith(("classifier.", "qa_outputs.")):
                 scale = 0.6
+            elif "emb_layers" in name:  # which are multiplied by the root of their width
+                scale = 0.1
             values = scale * seeded_values(name, parameter.shape)
-            if name.endswith(("LayerNorm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight")):
+            if name.endswith(NORMS):
                 values += 1.0
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
 

@@ -94,9 +94,14 @@ def assert_initialised(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         values = parameter.detach()
         part = model.get_submodule(name.rpartition(".")[0])
+        if name.endswith(("r_w_bias", "r_r_bias")):  # as in 2019 no part initialises them
+            continue
         if name.endswith("bias"):
             assert_equal(values, torch.zeros_like(values))
         elif isinstance(part, nn.LayerNorm):
+            if isinstance(model, ptbert.TransfoXLLMHeadModel):
+                assert 0.01 < float(values.std()) < 0.04
+                values = values.round()
             assert_equal(values, torch.ones_like(values))
         else:
             assert abs(float(values.mean())) < 5 * 0.02 / values.numel() ** 0.5, name
@@ -139,7 +144,7 @@ def inputs_of_parts(plain: nn.Module, class_name: str) -> dict[str, tuple[Any, .
     plain(**plain_models.batch(class_name))
     for handle in handles:
         handle.remove()
-    assert set(inputs) == set(parts) - {path_of(plain, "blocks")}
+    assert set(inputs) == set(plain_models.called_parts(plain))
     return inputs
 
 
@@ -184,7 +189,7 @@ def test_dtype_changes_and_comes_back(
     for tree in pair:
         move(tree)
         assert {output.dtype for output in plain_models.outputs_of(tree, class_name)} == {dtype}
-    plain_models.assert_agree(*pair, class_name, atol=atol)
+    plain_models.assert_agree(*pair, class_name, atol=atol, relative=atol > 1e-10)
     for tree in pair:
         tree.float()
     plain_models.assert_agree(*pair, class_name)

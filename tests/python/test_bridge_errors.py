@@ -43,8 +43,9 @@ def test_deleted_part_is_missed_only_when_called(class_name: str, ids: tuple[Ten
             delattr(trunk, name)
         else:
             setattr(trunk, name, None)
-        hidden = torch.zeros(1, 3, 32)
-        assert flat_outputs(part_of(model, "block")(hidden))[0].shape == (1, 3, 32)
+        block = part_of(model, "block")
+        given = plain_models.block_inputs(model, 1)
+        assert flat_outputs(block(*given))[0].shape == (1, 1, 32)
         for _ in range(2):
             with pytest.raises(
                 AttributeError, match=rf"^The model has no module `{re.escape(path)}`\.$"
@@ -85,6 +86,16 @@ PARTS: dict[str, list[str]] = {
         "lm_head.decoder",
         "multiple_choice_head",
         "multiple_choice_head.linear",
+    ],
+    "TransfoXL": [
+        "transformer",
+        "transformer.word_emb",
+        "transformer.pos_emb",
+        "transformer.layers",
+        "transformer.layers.0.dec_attn",
+        "transformer.layers.0.dec_attn.r_net",
+        "transformer.layers.1.pos_ff.CoreNet",
+        "crit",
     ],
 }
 
@@ -199,7 +210,8 @@ def set_norm(model: Any) -> None:
 
 
 def set_embeddings(model: Any) -> None:
-    plain_models.put(model, "positions", nn.Embedding(512, 31))
+    transfo_xl = plain_models.family_of(model) == "transfo-xl"
+    plain_models.put(model, "words" if transfo_xl else "positions", nn.Embedding(512, 31))
 
 
 def set_feed_forward(model: Any) -> None:
@@ -232,7 +244,7 @@ def test_part_that_does_not_fit_is_named(
     model, _ = plain_models.make_pair(class_name)
     model.eval()(*ids)
     change(model)
-    if role == "feed_forward" and not hasattr(model, "bert"):
+    if role == "feed_forward" and "GPT" in class_name:
         role = "block"  # which adds its output to the input
     path = path_of(model, role, block)
     with nullcontext() if fast else plain_models.plain_paths():

@@ -68,11 +68,32 @@ GPT = [
     "multiple_choice_head.dropout",
     "multiple_choice_head.linear",
 ]
+TRANSFO_XL = [
+    "",
+    "transformer",
+    "transformer.word_emb",
+    "transformer.word_emb.emb_layers.1",
+    "transformer.pos_emb",
+    "transformer.drop",
+    "transformer.layers.1",
+    "transformer.layers.0.dec_attn",
+    "transformer.layers.0.dec_attn.qkv_net",
+    "transformer.layers.0.dec_attn.r_net",
+    "transformer.layers.0.dec_attn.dropatt",
+    "transformer.layers.0.dec_attn.layer_norm",
+    "transformer.layers.0.pos_ff",
+    "transformer.layers.0.pos_ff.CoreNet",
+    "transformer.layers.0.pos_ff.CoreNet.0",
+    "transformer.layers.0.pos_ff.CoreNet.1",
+    "crit",
+    "crit.out_layers.1",
+]
 PATHS = {
     "BertForSequenceClassification": [*TRUNK, "dropout", "classifier"],
     "BertForQuestionAnswering": [*TRUNK, "qa_outputs"],
     "GPT2LMHeadModel": GPT2,
     "OpenAIGPTDoubleHeadsModel": GPT,
+    "TransfoXLLMHeadModel": TRANSFO_XL,
 }
 
 pytestmark = [
@@ -135,12 +156,18 @@ KINDS: list[Kind] = [
 ]
 TAKE_IDS = ["", "bert", "bert.embeddings", "bert.embeddings.word_embeddings", "transformer"]
 TAKE_IDS += ["transformer.wte", "transformer.wpe", "transformer.tokens_embed"]
+TAKE_IDS += ["transformer.word_emb", "transformer.word_emb.emb_layers.1"]
+TAKE_IDS += ["transformer.layers.0.dec_attn.r_net"]  # positions, which have no gradient either
 
 
 def has_effect(class_name: str, path: str, kind: Kind) -> bool:
     """Whether there is anything to change that outputs or gradients of parameters depend on."""
     if class_name == "BertForQuestionAnswering" and path.startswith("bert.pooler"):
         return False
+    if path == "transformer.pos_emb":  # it gives what has no gradient
+        return kind not in (full_backward_pre, full_backward)
+    if path == "transformer" and class_name == plain_models.TRANSFO_XL:
+        return kind is not full_backward
     if path in ("bert.encoder", "transformer"):  # it gives lists
         return kind not in (full_backward_pre, full_backward)
     return kind is not full_backward or path not in TAKE_IDS
@@ -281,13 +308,18 @@ def test_hooks_fire_once_in_the_order_of_the_pass(
             tree(*ids)
         log = listen(tree)
         given = plain_models.batch_and_labels(class_name)
-        del given["token_type_ids"]  # for which GPT calls its token embeddings again
+        # For which GPT calls its token embeddings again.
+        given.pop("token_type_ids", None)
         loss_of(tree(**given)).backward()
         logs.append([event for event, _ in log])
     assert logs[0] == logs[1]
-    assert len(logs[0]) == len(set(logs[0]))
-    # All but the list of layers, which is not called.
-    called = len(list(pair[0].modules())) - 1
+    again = [event for event in logs[0] if logs[0].count(event) > 1]
+    if class_name == plain_models.TRANSFO_XL:  # drops embeddings, positions and outputs
+        assert {event.rpartition(" ")[2] for event in again} == {"transformer.drop"}
+        logs[0] = list(dict.fromkeys(logs[0]))
+    else:
+        assert again == []
+    called = 1 + len(plain_models.called_parts(pair[0]))
     assert sum(event.startswith("forward") for event in logs[0]) == 2 * called
 
 
@@ -330,14 +362,16 @@ def test_global_hook_sees_every_node(
     names = {module: name for tree in pair for name, module in tree.named_modules()}
     paths = [names[module] for module in seen]
     assert paths[: len(paths) // 2] == paths[len(paths) // 2 :]
-    assert len(paths) == 2 * (len(names) // 2 - 1)
+    assert set(paths) == {"", *plain_models.called_parts(model)}
     model(*ids)
     assert python_calls(model, ids) == before
 
 
 def test_global_hook_changes_outputs(pair: tuple[Any, Any], class_name: str) -> None:
+    # Doubled in so many places, scores make a sharp softmax, which enlarges rounding.
+    atol = 1e-3 if class_name == plain_models.TRANSFO_XL else 1e-5
     with global_hook("forward_hook", lambda node, inputs, output: changed(output)):
-        plain_models.assert_agree(*pair, class_name, relative=True)
+        plain_models.assert_agree(*pair, class_name, atol, relative=True)
     with global_hook("full_backward_pre_hook", lambda node, gradients: changed(gradients)):
         plain_models.assert_agree(*pair, class_name, relative=True)
     plain_models.assert_agree(*pair, class_name)
@@ -456,6 +490,6 @@ def test_base_class_of_hooks_is_reached_by_children_called_alone(
     model, _ = pair
     calls: list[str] = []
     part_of(model, "feed_forward").register_forward_hook(lambda *_: calls.append("called"))
-    part_of(model, "block")(torch.zeros(1, 3, 32), None)
+    part_of(model, "block")(*plain_models.block_inputs(model, 3))
     model(*ids)
     assert calls == ["called"] * 2

@@ -47,6 +47,15 @@ def tie(tree: Any) -> None:
     """Ties the weights again that `nn.Module` unties when it assigns them; ours stay tied."""
     if hasattr(tree, "lm_head"):
         part_of(tree, "words").weight = tree.lm_head.decoder.weight
+    if hasattr(tree, "crit"):
+        trunk, softmax = tree.transformer, tree.crit
+        for i, layer in enumerate(softmax.out_layers):
+            trunk.word_emb.emb_layers[i].weight = layer.weight
+            if tree.config.tie_projs[i]:
+                trunk.word_emb.emb_projs[i] = softmax.out_projs[i]
+        last = trunk.layers[-1].dec_attn
+        for owner in (trunk, *(layer.dec_attn for layer in trunk.layers)):
+            owner.r_w_bias, owner.r_r_bias = last.r_w_bias, last.r_r_bias
 
 
 def train(tree: Any, class_name: str) -> None:
@@ -191,7 +200,7 @@ def test_partly_loaded_model_trains(assign: bool, pair: tuple[Any, Any], class_n
         state["stranger"] = state.pop(bias)
         missing, unexpected = tree.load_state_dict(state, strict=False, assign=assign)
         assert (missing, unexpected) == ([bias], ["stranger"])
-        name = f"{path_of(tree, 'positions')}.weight"
+        name = f"{path_of(tree, 'queries')}.weight"
         parameter = tree.get_parameter(name)
         assert (parameter.data_ptr() == state[name].data_ptr()) == assign
     tie(pair[1])
@@ -236,6 +245,8 @@ TIED = ["BertForMaskedLM", "BertForPreTraining", "GPT2LMHeadModel", "OpenAIGPTDo
 def tied_names(model: Any) -> tuple[str, str]:
     """The names of the weight that the embeddings and the decoder share."""
     decoder = "cls.predictions.decoder" if hasattr(model, "bert") else "lm_head.decoder"
+    if hasattr(model, "crit"):
+        decoder = "crit.out_layers.0"
     return f"{path_of(model, 'words')}.weight", f"{decoder}.weight"
 
 

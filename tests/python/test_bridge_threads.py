@@ -245,7 +245,13 @@ def test_parameter_replaced_during_a_pass_is_used_by_the_next(
 ) -> None:
     model, _ = pair
     expected = scores(model, *ids)
-    if hasattr(model, "lm_head"):
+    if hasattr(model, "crit"):
+        head, name = model.crit.out_layers[2], "weight"
+        new = nn.Parameter(2 * head.weight.detach())
+        other, _ = plain_models.make_pair(class_name)
+        other.eval().crit.out_layers[2].weight = new
+        later = scores(other, *ids)
+    elif hasattr(model, "lm_head"):
         head, name = model.lm_head.decoder, "weight"
         new, later = nn.Parameter(2 * head.weight.detach()), 2 * expected
     else:

@@ -211,12 +211,13 @@ def test_training_under_autocast(fast: bool, pair: tuple[Any, Any], class_name: 
 NO_DROPOUT = {
     "Bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
     "GPT": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+    "TransfoXL": {"dropout": 0.0, "dropatt": 0.0},
 }
 
 
 def test_fast_paths_follow_dropout_of_every_part(class_name: str) -> None:
     """Dropout probabilities of zero and one make training repeatable."""
-    none = NO_DROPOUT["Bert" if class_name.startswith("Bert") else "GPT"]
+    none = next(fields for family, fields in NO_DROPOUT.items() if family in class_name)
     pair = plain_models.make_pair(class_name, **none)
     kinds = (nn.Dropout, nn.Dropout2d)
     for path in [path for path, part in pair[1].named_modules() if isinstance(part, kinds)]:

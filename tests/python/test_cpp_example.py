@@ -13,14 +13,16 @@ from safetensors.torch import save_file
 
 import ptbert
 from support import GOLDEN, REPOSITORY, assert_close, seed_weights
+from transfo_xl_cases import TINY_TRANSFO_XL
 
 EXAMPLES = REPOSITORY / "build" / "release" / "examples" / "cpp"
 CLASSIFY, GENERATE = EXAMPLES / "classify", EXAMPLES / "generate"
+PERPLEXITY = EXAMPLES / "perplexity"
 FOLDER = GOLDEN / "checkpoints" / "classifier"
 TEXTS = ["The boats sailed quietly.", "The Sea is quick!"]
 
 pytestmark = pytest.mark.skipif(
-    not (CLASSIFY.is_file() and GENERATE.is_file()),
+    not (CLASSIFY.is_file() and GENERATE.is_file() and PERPLEXITY.is_file()),
     reason="examples/cpp is not built: see PTBERT_BUILD_TESTS",
 )
 
@@ -195,4 +197,60 @@ def test_writer_needs_a_gpt2_model(tmp_path: Path, writer: ptbert.GPT2LMHeadMode
 def test_writer_needs_a_prompt(tmp_path: Path, writer: ptbert.GPT2LMHeadModel) -> None:
     result = run(GENERATE, tmp_path, "")
     assert result.stderr.startswith("`input_ids` must hold at least one token a prompt")
+    assert result.returncode == 1
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> ptbert.TransfoXLLMHeadModel:
+    """A Transformer-XL saved with its vocabulary in `tmp_path`, beside a text."""
+    tokenizer = ptbert.TransfoXLTokenizer(special=["<eos>", "<unk>"])
+    text = tmp_path / "text.txt"
+    text.write_text("the sea is wide\n\nthe tide is high , is the sea ?\n", encoding="utf-8")
+    tokenizer.count_file(str(text))
+    tokenizer.build_vocab()
+    (tmp_path / "vocab.txt").write_text("\n".join(tokenizer.idx2sym), encoding="utf-8")
+    fields = {**TINY_TRANSFO_XL, "n_token": len(tokenizer), "cutoffs": [4, 7]}
+    model = ptbert.TransfoXLLMHeadModel(ptbert.TransfoXLConfig.from_dict(fields))
+    seed_weights(model)
+    model.config.to_json_file(str(tmp_path / "config.json"))
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    return model.eval()
+
+
+@pytest.mark.parametrize("length", [None, 3])
+def test_perplexity_is_that_of_python(
+    tmp_path: Path, reader: ptbert.TransfoXLLMHeadModel, length: int | None
+) -> None:
+    tokenizer = ptbert.TransfoXLTokenizer(vocab_file=tmp_path / "vocab.txt")
+    tokenizer.build_vocab()
+    ids = tokenizer.encode_file(str(tmp_path / "text.txt"), ordered=True, add_eos=True)[None]
+    mems, losses = None, []
+    for inputs, target in zip(
+        ids[:, :-1].split(length or 4, 1), ids[:, 1:].split(length or 4, 1), strict=True
+    ):
+        with torch.no_grad():
+            loss, mems = reader(inputs, target, mems)
+        losses.append(loss)
+    expected = torch.cat(losses, 1).mean().exp().item()
+    result = run(PERPLEXITY, tmp_path, tmp_path / "text.txt", *([length] if length else []))
+    assert result.stderr == ""
+    assert result.stdout == f"{ids.numel() - 1} tokens, perplexity {expected:.4f}\n"
+
+
+def test_reader_names_what_is_wrong(tmp_path: Path, reader: ptbert.TransfoXLLMHeadModel) -> None:
+    usage = "usage: perplexity FOLDER TEXT_FILE [TOKENS_A_SEGMENT]\n"
+    assert run(PERPLEXITY, tmp_path).stderr == usage
+    result = run(PERPLEXITY, tmp_path, tmp_path / "text.txt", 0)
+    assert result.stderr == "`TOKENS_A_SEGMENT` must be at least 1, but is 0.\n"
+    (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
+    result = run(PERPLEXITY, tmp_path, tmp_path / "empty.txt")
+    assert result.stderr.endswith("` must hold at least two tokens.\n")
+    state = reader.state_dict()
+    del state["transformer.layers.1.pos_ff.layer_norm.bias"]
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    result = run(PERPLEXITY, tmp_path, tmp_path / "text.txt")
+    assert result.stderr == (
+        "The checkpoint lacks `transformer.layers.1.pos_ff.layer_norm.bias`: it is no "
+        "Transformer-XL model.\n"
+    )
     assert result.returncode == 1

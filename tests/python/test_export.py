@@ -104,12 +104,15 @@ def test_losses_serve_other_shapes(pair: tuple[Any, Any], class_name: str) -> No
         "BertForQuestionAnswering": (rows, rows),
         "GPT2LMHeadModel": (None, None, shapes[0]),
         "OpenAIGPTDoubleHeadsModel": (shapes[0], rows),
+        "TransfoXLLMHeadModel": (shapes[0],),
     }[class_name]
 
     def inputs_and_labels(batch: int, seq: int) -> tuple[Any, ...]:
         inputs = inputs_of(class_name, batch, seq)
         if class_name == "GPT2LMHeadModel":  # behind positions and token types
             return (*inputs, None, None, seeded_ids("lm", (batch, seq), 0, 99))
+        if class_name == plain_models.TRANSFO_XL:
+            return (*inputs, seeded_ids("target", (batch, seq), 0, 99))
         if class_name == "OpenAIGPTDoubleHeadsModel":
             choices = seeded_ids("mc", (batch,), 0, 2)
             return (*inputs, seeded_ids("lm", (batch, 2, seq), 0, 99), choices)

@@ -9,7 +9,6 @@ import pytest
 
 import ptbert
 from ptbert._files.pretrained import PRETRAINED
-from ptbert._models.placeholders import is_placeholder
 from test_parity_table import ROWS, find
 
 NAMES = [row.name for row in ROWS if row.status == "placeholder"]
@@ -26,24 +25,6 @@ def test_placeholder_raises_when_it_is_called(name: str) -> None:
         )
         with pytest.raises(NotImplementedError, match=message):
             value("anything", option=1)
-        if isinstance(find(name), type):
-            with pytest.raises(NotImplementedError, match=rf"`ptbert\.[\w.]*{value.__name__}` is"):
-                value.from_pretrained("gpt2")
-
-
-def test_placeholder_may_be_derived_from_and_asked() -> None:
-    class Mine(ptbert.TransfoXLLMHeadModel):  # type: ignore[misc]
-        pass
-
-    assert issubclass(Mine, ptbert.TransfoXLLMHeadModel)
-    assert not isinstance(3, ptbert.TransfoXLLMHeadModel)
-    assert not hasattr(ptbert.TransfoXLLMHeadModel, "no_such_attribute")
-    assert hasattr(ptbert.TransfoXLModel, "from_pretrained")
-    assert is_placeholder(Mine)
-    with pytest.raises(
-        NotImplementedError, match=r"`ptbert\.modeling_transfo_xl\.TransfoXLLMHeadModel`"
-    ):
-        Mine()
 
 
 @pytest.mark.parametrize(

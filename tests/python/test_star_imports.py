@@ -21,6 +21,10 @@ CAME_ALONG = {
     "logger logging math nn os shutil sys tarfile tempfile torch",
     "modeling_openai": "CrossEntropyLoss LayerNorm Parameter cached_path collections copy json "
     "logger logging math nn os shutil sys tarfile tempfile torch",
+    "modeling_transfo_xl": "CrossEntropyLoss F LayerNorm Parameter ProjectedAdaptiveLogSoftmax "
+    "cached_path collections copy json logger logging math nn os sample_logits shutil sys tarfile "
+    "tempfile torch",
+    "modeling_transfo_xl_utilities": "F defaultdict nn np torch",
     "file_utils": "Path fnmatch json logger logging os requests sha256 shutil sys tempfile tqdm "
     "urlparse wraps",
     "optimization": "ABC Optimizer abc clip_grad_norm_ logger logging math required sys torch",

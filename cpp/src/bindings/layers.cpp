@@ -42,6 +42,7 @@ void register_layers(py::module_& m) {
   register_module<DropoutImpl>(m, "Dropout");
   register_module<Dropout2dImpl>(m, "Dropout2d");
   register_module<TanhImpl>(m, "Tanh");
+  register_module<ReLUImpl>(m, "ReLU");
   auto conv1d =
       register_module<Conv1DImpl>(m, "Conv1D")
           .def(py::init<int64_t, int64_t>(), py::arg("out_features"), py::arg("in_features"));

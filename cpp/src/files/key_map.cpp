@@ -25,11 +25,14 @@ const KeyMap& key_map(const std::string& family) {
         .ignored = {"embeddings.position_ids"}}},
       {"openai-gpt", openai},
       {"gpt2", openai},
+      // The frequencies follow from the width.
+      {"transfo-xl", {.prefix = "transformer.", .renames = {}, .ignored = {"pos_emb.inv_freq"}}},
   };
   const auto found = key_maps.find(family);
   if (found == key_maps.end())
-    throw KeyError("`family` must be \"bert\", \"gpt2\" or \"openai-gpt\", but is \"" + family +
-                   "\".");
+    throw KeyError(
+        "`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"" +
+        family + "\".");
   return found->second;
 }
 

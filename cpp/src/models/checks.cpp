@@ -1,5 +1,7 @@
 #include "checks.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -45,6 +47,41 @@ void check_initialisation(double initializer_range, const char* epsilon_name, do
 void check_heads(const char* width_name, int64_t width, const char* heads_name, int64_t heads) {
   TORCH_CHECK_VALUE(heads > 0 && width % heads == 0, "`", width_name, "` (", width,
                     ") must be a multiple of `", heads_name, "` (", heads, ").");
+}
+
+void check_cutoffs(const std::vector<int64_t>& cutoffs, int64_t n_token) {
+  int64_t last = 0;
+  for (const auto cutoff : cutoffs) {
+    TORCH_CHECK_VALUE(cutoff > last && cutoff < n_token,
+                      "`cutoffs` must grow and lie between 0 and `n_token` (", n_token,
+                      "), but hold ", cutoff, ".");
+    last = cutoff;
+  }
+}
+
+void check_lengths(int64_t tgt_len, int64_t ext_len, int64_t mem_len) {
+  check_count("tgt_len", tgt_len);
+  TORCH_CHECK_VALUE(ext_len >= 0, "`ext_len` must be at least 0, but is ", ext_len, ".");
+  TORCH_CHECK_VALUE(mem_len >= 0, "`mem_len` must be at least 0, but is ", mem_len, ".");
+}
+
+void check_mems(const std::vector<Tensor>& mems, size_t layers, const Tensor& embedded) {
+  TORCH_CHECK_VALUE(mems.empty() || mems.size() == layers, "`mems` must have an entry for each of ",
+                    layers, " layers, but has ", mems.size(), ".");
+  for (const auto& memory : mems) {
+    TORCH_CHECK_VALUE(memory.defined() && memory.dim() == 3 &&
+                          memory.sym_size(1) == embedded.sym_size(1) &&
+                          memory.sym_size(2) == embedded.sym_size(2),
+                      "`mems` must hold tensors of shape [mem_len, ", embedded.sym_size(1), ", ",
+                      embedded.sym_size(2), "], but hold one of shape ", memory.sym_sizes(), ".");
+    TORCH_CHECK_VALUE(memory.sym_size(0) == mems.front().sym_size(0),
+                      "`mems` must hold tensors of one length, but hold one of ",
+                      memory.sym_size(0), " after one of ", mems.front().sym_size(0), ".");
+    TORCH_CHECK_TYPE(memory.scalar_type() == embedded.scalar_type() ||
+                         at::autocast::is_autocast_enabled(embedded.device().type()),
+                     "`mems` must hold tensors of dtype ", dtype_name(embedded),
+                     ", but hold one of ", dtype_name(memory), ".");
+  }
 }
 
 void check_options(const std::map<std::string, std::string>& unknown_keys,

@@ -28,6 +28,15 @@ void check_options(const std::map<std::string, std::string>& unknown_keys,
 /// `width` is a multiple of the number of heads; both are named in the configuration.
 void check_heads(const char* width_name, int64_t width, const char* heads_name, int64_t heads);
 
+/// `cutoffs` grow and lie between 0 and `n_token`.
+void check_cutoffs(const std::vector<int64_t>& cutoffs, int64_t n_token);
+/// Lengths of Transformer-XL: `tgt_len` >= 1, `ext_len` and `mem_len` >= 0.
+void check_lengths(int64_t tgt_len, int64_t ext_len, int64_t mem_len);
+/// `mems` is empty, or has for each of `layers` layers hidden states [length, batch, d_model] of
+/// one length, of the batch, width and dtype of `embedded` [seq, batch, d_model]. Under autocast
+/// dtypes may differ.
+void check_mems(const std::vector<Tensor>& mems, size_t layers, const Tensor& embedded);
+
 /// Token ids [batch, seq], integers, not empty.
 void check_ids(const char* name, const Tensor& ids);
 /// Token ids [*, seq], integers, not empty.

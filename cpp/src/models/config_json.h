@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "files/cannot_open.h"
 #include "ptbert/errors.h"
@@ -33,6 +35,17 @@ inline FieldRule rule_of(bool, const nlohmann::json& value) {
 }
 inline FieldRule rule_of(const std::string&, const nlohmann::json& value) {
   return {value.is_string(), "a string"};
+}
+
+inline FieldRule rule_of(const std::vector<int64_t>&, const nlohmann::json& value) {
+  const auto is_integer = [](const auto& item) { return item.is_number_integer(); };
+  return {value.is_array() && std::all_of(value.begin(), value.end(), is_integer),
+          "a list of whole numbers"};
+}
+inline FieldRule rule_of(const std::vector<bool>&, const nlohmann::json& value) {
+  const auto is_boolean = [](const auto& item) { return item.is_boolean(); };
+  return {value.is_array() && std::all_of(value.begin(), value.end(), is_boolean),
+          "a list of true and false"};
 }
 
 template <typename T> void read_field(const nlohmann::json& value, T& field) {

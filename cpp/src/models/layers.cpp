@@ -122,6 +122,8 @@ Tensor Dropout2dImpl::forward(const Tensor& x) {
 
 Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 
+Tensor ReLUImpl::forward(const Tensor& x) { return torch::relu(x); }
+
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
   if (DefaultDevice::current().is_meta())
     return;

@@ -4,8 +4,11 @@
 
 namespace ptbert {
 
+/// Whether `tensor` is concrete: not under export, tracing or a transform of torch.func.
+bool has_values(const torch::Tensor& tensor);
+
 /// Whether the values of `tensor` can be read without a sync: it is on the CPU, not empty, and
-/// concrete (not under export, tracing or a transform of torch.func).
+/// concrete.
 bool has_readable_values(const torch::Tensor& tensor);
 
 /// Reasons for taking the plain path that several fast paths share.

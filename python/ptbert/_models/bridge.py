@@ -59,12 +59,13 @@ class Adoption:
     parameters: dict[Tensor, nn.Parameter] = field(default_factory=dict)
     replacements: list[nn.Module] = field(default_factory=list)
 
-
-def _make_parameter_list(cpp: Any) -> nn.ParameterList:
-    parameters = nn.ParameterList()
-    for tensor in _C.parameter_list(cpp):
-        parameters.append(None if tensor is None else nn.Parameter(tensor.detach()))
-    return parameters
+    def parameter(self, tensor: Tensor) -> nn.Parameter:
+        """Returns the parameter for a tensor of C++, which may be one that the caller passed in."""
+        if isinstance(tensor, nn.Parameter):
+            return tensor
+        if tensor not in self.parameters:
+            self.parameters[tensor] = nn.Parameter(tensor.detach())
+        return self.parameters[tensor]
 
 
 # By the name of the C++ class. layers.py and the modules of each family register theirs.
@@ -78,7 +79,7 @@ def register_kind(name: str, kind: NodeKind) -> None:
 
 
 register_kind("ModuleList", NodeKind(nn.ModuleList, lambda cpp: nn.ModuleList()))
-register_kind("ParameterList", NodeKind(nn.ParameterList, _make_parameter_list))
+register_kind("ParameterList", NodeKind(nn.ParameterList, lambda cpp: nn.ParameterList()))
 
 
 def register_nodes(*nodes: type[CppModule], home: str) -> None:
@@ -107,7 +108,7 @@ class CppModule(nn.Module):
     _cpp_type: ClassVar[type[Any]]
     _required: ClassVar[Mapping[str, Any]] = {}
     _home: ClassVar[str] = ""  # the module of its family
-    config: Any
+    config: Any = None  # of parts that are built from their sizes there is none
 
     @classmethod
     def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
@@ -118,6 +119,11 @@ class CppModule(nn.Module):
             tied: Those of its parameters that other nodes have, too.
         """
         return (config, *tied[:1])
+
+    @classmethod
+    def _keywords(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> dict[str, Any]:
+        """What it is given by name."""
+        return {}
 
     def _make_twin(self) -> Any:
         """Makes the C++ module for this node on the meta device, to be bound to this tree."""
@@ -146,15 +152,11 @@ class CppModule(nn.Module):
         """Adds parameters, buffers and children of `cpp` to `node`: this node, or a leaf or list
         below it."""
         if isinstance(node, nn.ParameterList):
+            for tensor in _C.parameter_list(cpp):
+                node.append(None if tensor is None else adoption.parameter(tensor))
             return
-        parameters = adoption.parameters
         for name, tensor in cpp.named_parameters(False).items():
-            if isinstance(tensor, nn.Parameter):  # passed in by the caller, to be tied
-                node.register_parameter(name, tensor)
-                continue
-            if tensor not in parameters:
-                parameters[tensor] = nn.Parameter(tensor.detach())
-            node.register_parameter(name, parameters[tensor])
+            node.register_parameter(name, adoption.parameter(tensor))
         for name, (tensor, persistent) in _C.buffers(cpp).items():
             node.register_buffer(name, tensor, persistent)
         for name, child in cpp.named_children().items():
@@ -183,7 +185,10 @@ class CppModule(nn.Module):
         else:
             known = adoption.parameters
             tied = [known[t] for t in cpp.named_parameters().values() if t in known]
-            node = replacement(*kind.cls._arguments(self.config, cpp, tied))  # type: ignore[attr-defined]
+            ours: Any = kind.cls
+            node = replacement(
+                *ours._arguments(self.config, cpp, tied), **ours._keywords(self.config, cpp, tied)
+            )
         adoption.replacements.append(node)
         return node
 

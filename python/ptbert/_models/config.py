@@ -14,7 +14,7 @@ from .messages import with_article
 
 _Self = TypeVar("_Self", bound="Config")
 
-_EXPECTED = {bool: "a bool", float: "a number", int: "an int", str: "a str"}
+_EXPECTED = {bool: "a bool", float: "a number", int: "an int", list: "a list", str: "a str"}
 
 
 class Config:
@@ -26,6 +26,7 @@ class Config:
     """
 
     _cpp_type: ClassVar[Any]
+    _size: ClassVar[str] = "vocab_size"  # the attribute that the first argument sets, if an int
     _fields: ClassVar[dict[str, type]]
     _options: ClassVar[Sequence[str]] = ()  # other attributes that C++ looks at if they are there
     _activation: ClassVar[str | None] = None  # the name of a field that may also be a function
@@ -42,7 +43,7 @@ class Config:
             """Lets mypy accept keys that are not arguments."""
 
     def __init__(self, vocab_size_or_config_json_file: int | str | os.PathLike[str]) -> None:
-        """Sets `vocab_size`, or all attributes that are in a JSON file."""
+        """Sets the size of the vocabulary, or all attributes that are in a JSON file."""
         source = vocab_size_or_config_json_file
         if not isinstance(source, (int, str, os.PathLike)) or isinstance(source, bool):
             raise ValueError(
@@ -50,10 +51,10 @@ class Config:
                 f"JSON file (str or Path), but is {with_article(source)}."
             )
         if isinstance(source, int):
-            self.vocab_size = source
+            setattr(self, self._size, source)
         else:
             given = _read_json(Path(source))
-            vars(self).update({"vocab_size": -1, **self._complete(given)})
+            vars(self).update({self._size: -1, **self._complete(given)})
 
     @classmethod
     def from_dict(cls: type[_Self], json_object: dict[str, Any]) -> _Self:
@@ -97,7 +98,10 @@ def cpp_config(config: Config) -> Any:
     """
     fields = {name: getattr(config, name) for name in config._fields}
     for name, expected in config._fields.items():
-        _check_field(name, fields[name], expected, may_be_function=name == config._activation)
+        if name == config._activation:
+            _check_activation(name, fields[name])
+        else:
+            check_field(name, fields[name], expected)
     if config._activation is not None:
         function = fields[config._activation]
         if callable(function) or function in config._activations:
@@ -117,14 +121,20 @@ def complete_context(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**given, "n_ctx": given["n_positions"]}
 
 
-def _check_field(name: str, value: object, expected: type, may_be_function: bool) -> None:
-    if may_be_function:
-        if not isinstance(value, str) and not callable(value):
-            raise TypeError(
-                f'`{name}` must be "gelu", "relu", "swish" or a callable, but is '
-                f"{with_article(value)}."
-            )
-        return
+def _check_activation(name: str, value: object) -> None:
+    if not isinstance(value, str) and not callable(value):
+        raise TypeError(
+            f'`{name}` must be "gelu", "relu", "swish" or a callable, but is {with_article(value)}.'
+        )
+
+
+def check_field(name: str, value: object, expected: type) -> None:
+    """Checks the type of a number, flag, text or list.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It is not finite.
+    """
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         raise TypeError(f"`{name}` must be {_EXPECTED[expected]}, but is {with_article(value)}.")

@@ -122,6 +122,7 @@ register_kind(
             "ptbert.modeling": "BertLayerNorm",
             "ptbert.modeling_gpt2": "LayerNorm",
             "ptbert.modeling_openai": "LayerNorm",
+            "ptbert.modeling_transfo_xl": "LayerNorm",
         },
         arguments=_layer_norm_arguments,
     ),
@@ -139,3 +140,4 @@ register_kind(
     ),
 )
 register_kind("Tanh", NodeKind(nn.Tanh, lambda cpp: nn.Tanh()))
+register_kind("ReLU", NodeKind(nn.ReLU, lambda cpp: nn.ReLU(), required={"inplace": False}))

@@ -1,4 +1,5 @@
-"""Transformer-XL's sub-modules: `nn.Module` classes over the C++ modules of the same names."""
+"""Transformer-XL's embeddings and feed-forward layer: `nn.Module` classes over the C++ modules of
+the same names."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import _C
-from .bridge import CppModule, register_nodes, run
+from .bridge import Adoption, CppModule, NodeKind, register_kind, register_nodes, run
 
 
 class PositionalEmbedding(CppModule):
@@ -34,8 +35,16 @@ class PositionalEmbedding(CppModule):
         self.demb = demb
         self._adopt_new()
 
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        super()._adopt(cpp, adoption)
+        self.demb = 2 * self.inv_freq.size(0)
+
     def _new_cpp(self) -> Any:
         return self._cpp_type(self.demb)
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        return (config.d_model,)
 
     def forward(self, pos_seq: Tensor, bsz: int | None = None) -> Tensor:
         """[len] -> [len, 1, demb], or with `bsz` [len, bsz, demb], a view."""
@@ -79,12 +88,7 @@ class AdaptiveEmbedding(CppModule):
         sample_softmax: float = 0,
     ) -> None:
         super().__init__()
-        self.n_token = n_token
-        self.d_embed = d_embed
-        self.d_proj = d_proj
-        self.cutoffs = [*cutoffs, n_token]
-        self.cutoff_ends = [0, *self.cutoffs]
-        self.div_val = div_val
+        self._set_sizes(n_token, d_embed, d_proj, cutoffs, div_val)
         self._adopt_new()
         if div_val == 1:
             (table,) = self.emb_layers
@@ -95,9 +99,80 @@ class AdaptiveEmbedding(CppModule):
             self.n_token, self.d_embed, self.d_proj, self.cutoffs[:-1], self.div_val
         )
 
+    def _set_sizes(
+        self, n_token: int, d_embed: int, d_proj: int, cutoffs: Sequence[int], div_val: int
+    ) -> None:
+        self.n_token = n_token
+        self.d_embed = d_embed
+        self.d_proj = d_proj
+        self.cutoffs = [*cutoffs, n_token]
+        self.cutoff_ends = [0, *self.cutoffs]
+        self.div_val = div_val
+        self.emb_scale = d_proj**0.5
+
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        if self.config is not None:
+            self._set_sizes(*self._arguments(self.config, cpp, []))
+        super()._adopt(cpp, adoption)
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        return config.n_token, config.d_embed, config.d_model, config.cutoffs, config.div_val
+
     def forward(self, inp: Tensor) -> Tensor:
         """[*] -> [*, d_proj]"""
         return run(self, inp)
 
 
-register_nodes(PositionalEmbedding, AdaptiveEmbedding, home="ptbert.modeling_transfo_xl")
+class PositionwiseFF(CppModule):
+    """The feed-forward layer, with residual connection and LayerNorm.
+
+    Args:
+        d_model: Width of input and output.
+        d_inner: Width inside.
+        dropout: Dropout probability, inside and of the output.
+        pre_lnorm: The LayerNorm comes before the layer instead of after it.
+
+    Example:
+        >>> PositionwiseFF(8, 32, 0.1)(torch.ones(3, 2, 8)).shape
+        torch.Size([3, 2, 8])
+    """
+
+    _cpp_type = _C.PositionwiseFF
+
+    CoreNet: nn.Sequential
+    layer_norm: nn.LayerNorm
+    pre_lnorm: bool
+
+    def __init__(self, d_model: int, d_inner: int, dropout: float, pre_lnorm: bool = False) -> None:
+        super().__init__()
+        self._set_sizes(d_model, d_inner, dropout)
+        self.pre_lnorm = pre_lnorm
+        self._adopt_new()
+
+    def _set_sizes(self, d_model: int, d_inner: int, dropout: float) -> None:
+        self.d_model = d_model
+        self.d_inner = d_inner
+        self.dropout = dropout
+
+    def _new_cpp(self) -> Any:
+        return self._cpp_type(self.d_model, self.d_inner, self.dropout, self.pre_lnorm)
+
+    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
+        if self.config is not None:
+            self._set_sizes(self.config.d_model, self.config.d_inner, self.config.dropout)
+        super()._adopt(cpp, adoption)
+
+    @classmethod
+    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
+        return config.d_model, config.d_inner, config.dropout, config.pre_lnorm
+
+    def forward(self, inp: Tensor) -> Tensor:
+        """[*, d_model] -> [*, d_model]"""
+        return run(self, inp)
+
+
+register_kind("CoreNet", NodeKind(nn.Sequential, lambda cpp: nn.Sequential()))
+register_nodes(
+    PositionalEmbedding, AdaptiveEmbedding, PositionwiseFF, home="ptbert.modeling_transfo_xl"
+)

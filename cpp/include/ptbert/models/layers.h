@@ -99,6 +99,13 @@ public:
 };
 PTBERT_MODULE(Tanh);
 
+/// max(x, 0).
+class ReLUImpl : public Module<ReLUImpl, Tensor(const Tensor&)> {
+public:
+  Tensor forward(const Tensor& x);
+};
+PTBERT_MODULE(ReLU);
+
 /// Initialises as BERT's authors do: Linear and Embedding weights from normal(0,
 /// initializer_range), biases 0, LayerNorm weights 1 and biases 0, in the order of registration.
 /// GPT and GPT-2 do the same. A Conv1D keeps what it was constructed with, normal(0, 0.02).

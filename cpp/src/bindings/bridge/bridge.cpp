@@ -93,8 +93,7 @@ void Twin::walk(py::handle node, torch::nn::Module& module, const std::string& p
     std::visit(SetAttribute{target, value, full_name(name)}, member);
     bound_nodes_.back().keep(value);
   }
-  if (module.children().empty())
-    module.train(node.attr("training").cast<bool>());
+  module.train(node.attr("training").cast<bool>()); // those below have their own, set later
 
   const auto children = node.attr("_modules").cast<py::dict>();
   for (const auto& child : module.named_children()) {

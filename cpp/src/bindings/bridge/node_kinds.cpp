@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "bindings/module.h"
+#include "bindings/tensors.h"
 
 namespace ptbert::python {
 namespace {
@@ -12,6 +13,19 @@ namespace {
 bool is_plain_tensor(py::handle value) {
   const auto type = type_of(value);
   return type.is(known().parameter) || type.is(known().tensor);
+}
+
+/// Whether `children` of a node have the names of those of `module`, in their order.
+bool has_children_of(const torch::nn::Module& module, const py::dict& children) {
+  const auto own = module.named_children();
+  if (own.size() != children.size())
+    return false;
+  size_t i = 0;
+  for (const auto& [name, child] : children) {
+    if (name.cast<std::string>() != own[i++].key())
+      return false;
+  }
+  return true;
 }
 
 } // namespace
@@ -58,14 +72,20 @@ const NodeKind& node_kind_of(const torch::nn::Module& module) {
 
 bool has_tensors_of(const Node& module, const py::dict& parameters, const py::dict& buffers) {
   const auto& own = module.own_parameters();
+  // nn.ParameterList is never called in Python: C++ takes what it can compute with.
+  const bool is_list = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
+  const auto fits = [is_list](py::handle value) {
+    return is_plain_tensor(value) ||
+           (is_list && THPVariable_Check(value.ptr()) &&
+            THPVariable_Unpack(value.ptr()).unsafeGetTensorImpl()->is_python_dispatch());
+  };
   for (const auto& [name, value] : parameters) {
     const bool known = own.count(name.cast<std::string>()) > 0;
-    if (!value.is_none() && !(known && is_plain_tensor(value)))
+    if (!value.is_none() && !(known && fits(value)))
       return false;
   }
   // nn.ParameterList keeps None as a plain attribute, not in _parameters.
-  const bool may_lack_some = dynamic_cast<const ParameterListImpl*>(&module) != nullptr;
-  return (may_lack_some ||
+  return (is_list ||
           std::all_of(own.begin(), own.end(),
                       [&](const auto& entry) { return parameters.contains(entry.first); })) &&
          std::all_of(module.own_buffers().begin(), module.own_buffers().end(),
@@ -115,6 +135,9 @@ bool runs_in_cpp(py::handle node, const torch::nn::Module& module) {
     if (!py::getattr(node, attribute).equal(value))
       return false;
   }
+  // An nn.Sequential calls whatever it holds.
+  if (kind.cls.is(known().sequential) && !has_children_of(module, attributes["_modules"]))
+    return false;
   return has_tensors_of(dynamic_cast<const Node&>(module), attributes["_parameters"],
                         attributes["_buffers"]);
 }
@@ -123,6 +146,7 @@ void register_node_kinds(py::module_& m) {
   const auto nn = py::module_::import("torch.nn");
   const auto module = py::module_::import("torch.nn.modules.module");
   known().parameter = nn.attr("Parameter");
+  known().sequential = nn.attr("Sequential");
   known().tensor = py::module_::import("torch").attr("Tensor");
   known().global_hooks = {
       module.attr("_global_forward_hooks"), module.attr("_global_forward_pre_hooks"),

@@ -28,7 +28,7 @@ struct NodeKind {
 struct KnownObjects {
   std::map<std::string, NodeKind> kinds; // by kind_of()
   py::dict activations;                  // Python function -> name of the activation in C++
-  py::object parameter, tensor;
+  py::object parameter, sequential, tensor;
   std::array<py::dict, 4> global_hooks;
 };
 
@@ -63,7 +63,7 @@ std::string missing_tensor(py::handle node, const torch::nn::Module& module);
 bool has_registered_forward(py::handle node, const torch::nn::Module& module);
 
 /// Whether `module` can compute `node`: class, forward and attributes are those of the kind, there
-/// are no hooks, and has_tensors_of() is true.
+/// are no hooks, has_tensors_of() is true, and an nn.Sequential has the children of the module.
 bool runs_in_cpp(py::handle node, const torch::nn::Module& module);
 
 } // namespace ptbert::python
