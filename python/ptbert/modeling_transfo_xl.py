@@ -40,7 +40,7 @@ from ._models.adaptive_softmax import LogUniformSampler, ProjectedAdaptiveLogSof
 from ._models.bridge import CppModule, register_nodes, run
 from ._models.config import check_field, cpp_config
 from ._models.layers import BertLayerNorm as LayerNorm
-from ._models.loading import PretrainedModel
+from ._models.loading import AnyModule, PretrainedModel, load_foreign_weights
 from ._models.placeholders import placeholder_function
 from ._models.transfo_xl_attention import (
     DecoderLayer,
@@ -53,7 +53,7 @@ from ._models.transfo_xl_attention import (
 )
 from ._models.transfo_xl_config import TransfoXLConfig
 from ._models.transfo_xl_modules import AdaptiveEmbedding, PositionalEmbedding, PositionwiseFF
-from .file_utils import CONFIG_NAME, WEIGHTS_NAME, cached_path
+from .file_utils import CONFIG_NAME, WEIGHTS_NAME, StrPath, cached_path
 
 __all__ = [
     "CONFIG_NAME",
@@ -90,7 +90,27 @@ PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("transfo-xl", WEIGHTS_NAME)
 TF_WEIGHTS_NAME = "model.ckpt"
 
 build_tf_to_pytorch_map = placeholder_function(__name__, "build_tf_to_pytorch_map")
-load_tf_weights_in_transfo_xl = placeholder_function(__name__, "load_tf_weights_in_transfo_xl")
+
+
+def load_tf_weights_in_transfo_xl(
+    model: AnyModule, config: TransfoXLConfig, tf_path: StrPath
+) -> AnyModule:
+    """Loads a TensorFlow checkpoint into a Transformer-XL, without TensorFlow, and returns the
+    model.
+
+    Weights that are missing there keep their values; their names, and those of what was not used,
+    are logged.
+
+    Args:
+        model: Any model of the family, or a module that holds one.
+        config: As in 2019; that of the model counts.
+        tf_path: PREFIX of PREFIX.index, one of the files, or their folder.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is damaged, has no weight of the model, or one of another shape.
+    """
+    return load_foreign_weights(model, tf_path, "transfo-xl", logger)
 
 
 class TransfoXLPreTrainedModel(PretrainedModel):

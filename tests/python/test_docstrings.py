@@ -15,7 +15,6 @@ from torch import nn
 import ptbert
 from test_parity_table import ROWS, find
 
-
 NAMES_IN_EXAMPLES = {
     "torch": torch,
     "nn": nn,

@@ -30,11 +30,14 @@ from ptbert import (
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
     OpenAIGPTModel,
+    TransfoXLConfig,
+    TransfoXLLMHeadModel,
     load_tf_weights_in_bert,
     load_tf_weights_in_gpt2,
     load_tf_weights_in_openai_gpt,
+    load_tf_weights_in_transfo_xl,
 )
-from support import GOLDEN
+from support import GOLDEN, assert_close
 
 SAMPLES = GOLDEN / "tf_checkpoints"
 RECORD: dict[str, Any] = json.loads((GOLDEN / "tf_checkpoints.json").read_text())
@@ -273,6 +276,39 @@ def test_every_variable_of_transformer_xl_is_known(name: str, test_data: Path) -
         assert torch.equal(tensors["transformer.layers.1.dec_attn.r_w_bias"], biases[1])
     else:
         assert torch.equal(tensors["transformer.r_w_bias"], biases)
+
+
+TRANSFO_XL = {
+    "transfo_xl_div1": {"cutoffs": [], "div_val": 1, "untie_r": True},
+    "transfo_xl_div2": {"cutoffs": [10], "div_val": 2, "untie_r": False},
+}
+
+
+def transfo_xl(name: str) -> TransfoXLLMHeadModel:
+    """A model for one of the shared checkpoints, whose configuration is of another project."""
+    sizes = {"d_model": 32, "d_embed": 32, "n_head": 4, "d_head": 8, "d_inner": 64, "n_layer": 2}
+    lengths = {"tgt_len": 10, "mem_len": 20, "ext_len": 0, "same_length": False}
+    config = TransfoXLConfig(30, **sizes, **lengths, **TRANSFO_XL[name])
+    return TransfoXLLMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("name", TRANSFO_XL)
+def test_transformer_xl_gives_the_recorded_outputs(name: str, test_data: Path) -> None:
+    folder = test_data / "tf_checkpoints" / name
+    model = transfo_xl(name)
+    assert load_tf_weights_in_transfo_xl(model, model.config, folder) is model
+    tokens = torch.from_numpy(np.load(folder / "tokens.npy")).long()
+    mems = [
+        torch.from_numpy(np.load(folder / f"memory_{i}.npy")).float().transpose(0, 1)
+        for i in range(2)
+    ]
+    with torch.no_grad():
+        log_probs, new_mems = model(tokens, mems=mems)
+    expected = torch.from_numpy(np.load(folder / "softmax.npy"))
+    assert_close(log_probs.exp(), expected, atol=TOLERANCE)
+    for i, new in enumerate(new_mems):
+        recorded = torch.from_numpy(np.load(folder / f"new_memory_{i}.npy"))
+        assert_close(new.transpose(0, 1), recorded, atol=TOLERANCE)
 
 
 def test_names_are_those_of_2019() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from .. import _C
@@ -161,11 +162,35 @@ def load_foreign_weights(
         OSError: A file is missing.
         ValueError: A file is damaged, has no weight of the model, or one of another shape.
     """
-    weights = read_weights(find_source(path), family)
-    missing, unused = _C.load_weights(model.state_dict(), weights.tensors, family)
+    source = find_source(path)
+    weights = read_weights(source, family)
+    state = model.state_dict()
+    tensors = weights.tensors
+    if source.format == "TensorFlow" and family == "transfo-xl":
+        tensors = tensors | _left_out_projections(state, tensors)
+    missing, unused = _C.load_weights(state, tensors, family)
     unused = [weights.names.get(name, name) for name in unused] + weights.unknown
     _report(logger, type(model).__name__, missing, unused, weights.training_state)
     return model
+
+
+def _left_out_projections(
+    state: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The projections between equal widths, which TensorFlow leaves out: they change nothing."""
+    names_in_file = tuple(found)
+    places = {
+        tensor.data_ptr()
+        for name, tensor in state.items()
+        if any(one.endswith(name) for one in names_in_file)
+    }
+    return {
+        name: torch.eye(len(tensor), dtype=tensor.dtype)
+        for name, tensor in state.items()
+        if re.search(r"(emb|out)_projs\.\d+$", name)
+        and tensor.shape[0] == tensor.shape[1]
+        and tensor.data_ptr() not in places
+    }
 
 
 def _report(
