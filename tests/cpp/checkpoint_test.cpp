@@ -231,8 +231,9 @@ TEST_F(CheckpointTest, EntriesWithoutWeightsAreNeitherMissingNorLeftOver) {
 
 TEST_F(CheckpointTest, FamiliesAreKnownByName) {
   EXPECT_EQ(key_map("bert").prefix, "bert.");
-  EXPECT_EQ(message_of<KeyError>([] { key_map("gpt3"); }),
-            "`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"gpt3\".");
+  EXPECT_EQ(
+      message_of<KeyError>([] { key_map("gpt3"); }),
+      "`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"gpt3\".");
 }
 
 TEST_F(CheckpointTest, PersistentBuffersAreLoaded) {

@@ -278,7 +278,7 @@ def test_every_variable_of_transformer_xl_is_known(name: str, test_data: Path) -
         assert torch.equal(tensors["transformer.r_w_bias"], biases)
 
 
-TRANSFO_XL = {
+TRANSFO_XL: dict[str, dict[str, Any]] = {
     "transfo_xl_div1": {"cutoffs": [], "div_val": 1, "untie_r": True},
     "transfo_xl_div2": {"cutoffs": [10], "div_val": 2, "untie_r": False},
 }
@@ -286,9 +286,11 @@ TRANSFO_XL = {
 
 def transfo_xl(name: str) -> TransfoXLLMHeadModel:
     """A model for one of the shared checkpoints, whose configuration is of another project."""
-    sizes = {"d_model": 32, "d_embed": 32, "n_head": 4, "d_head": 8, "d_inner": 64, "n_layer": 2}
-    lengths = {"tgt_len": 10, "mem_len": 20, "ext_len": 0, "same_length": False}
-    config = TransfoXLConfig(30, **sizes, **lengths, **TRANSFO_XL[name])
+    config = TransfoXLConfig.from_dict(
+        {"n_token": 30, "d_model": 32, "d_embed": 32, "n_head": 4, "d_head": 8, "d_inner": 64}
+        | {"n_layer": 2, "tgt_len": 10, "mem_len": 20, "ext_len": 0, "same_length": False}
+        | TRANSFO_XL[name]
+    )
     return TransfoXLLMHeadModel(config).eval()
 
 
