@@ -19,7 +19,15 @@ from torch import Tensor
 
 from . import _C
 from ._files.pretrained import Family
-from ._files.sources import Source, Weights, find_source, guess_family, list_entries, read_weights
+from ._files.sources import (
+    Source,
+    Weights,
+    find_source,
+    guess_family,
+    left_out_projections,
+    list_entries,
+    read_weights,
+)
 from ._files.writing import (
     complete_file,
     complete_folder,
@@ -42,6 +50,7 @@ from .modeling import (
 )
 from .modeling_gpt2 import GPT2Config, GPT2DoubleHeadsModel, GPT2LMHeadModel
 from .modeling_openai import OpenAIGPTConfig, OpenAIGPTDoubleHeadsModel, OpenAIGPTLMHeadModel
+from .modeling_transfo_xl import TransfoXLConfig, TransfoXLLMHeadModel
 
 __all__ = [
     "Conversion",
@@ -125,6 +134,7 @@ _KINDS: dict[Family, _Kind] = {
         "openai-gpt",
         _GPT_RENAMES,
     ),
+    "transfo-xl": _Kind(TransfoXLConfig, {}, TransfoXLLMHeadModel, "transfo-xl"),
 }
 
 
@@ -230,7 +240,8 @@ def convert_weights(
     with torch.device("meta"):
         model = make_model()
     state = model.state_dict()
-    tensors, missing, unused = _C.match_weights(state, weights.tensors, family)
+    given = weights.tensors | left_out_projections(source, family, weights, state)
+    tensors, missing, unused = _C.match_weights(state, given, family)
     trunk = [name for name in missing if not _is_of_head(name)]
     if trunk:
         raise ValueError(
@@ -276,15 +287,11 @@ def convert_to_folder(
 def _family_of(source: Source) -> Family:
     names = [entry.name for entry in list_entries(source)]
     family = "openai-gpt" if source.format == "NumPy" else guess_family(source, names)
-    if family is None or family not in _KINDS:
+    if family is None:
         raise ValueError(
-            f"`{source.path}` must be a checkpoint of BERT, GPT or GPT-2, but "
-            + (
-                f"is of {family}, which cannot be converted yet."
-                if family
-                else f"none of its {len(names)} names is known"
-                + (f": it has `{names[0]}`, ..." if names else ".")
-            )
+            f"`{source.path}` must be a checkpoint of BERT, GPT, GPT-2 or Transformer-XL, but none "
+            f"of its {len(names)} names is known"
+            + (f": it has `{names[0]}`, ..." if names else ".")
         )
     return family
 

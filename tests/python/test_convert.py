@@ -22,14 +22,26 @@ from ptbert import (
     GPT2LMHeadModel,
     GPT2Model,
     OpenAIGPTModel,
+    TransfoXLLMHeadModel,
     cli,
+    load_tf_weights_in_transfo_xl,
 )
 from ptbert.convert import convert
 from ptbert.convert_gpt2_checkpoint_to_pytorch import convert_gpt2_checkpoint_to_pytorch
 from ptbert.convert_openai_checkpoint_to_pytorch import convert_openai_checkpoint_to_pytorch
 from ptbert.convert_tf_checkpoint_to_pytorch import convert_tf_checkpoint_to_pytorch
+from ptbert.convert_transfo_xl_checkpoint_to_pytorch import (
+    convert_transfo_xl_checkpoint_to_pytorch,
+)
 from support import GOLDEN
-from test_tf_checkpoints import OPENAI, SAMPLES, assert_same, write_openai_folder
+from test_tf_checkpoints import (
+    OPENAI,
+    SAMPLES,
+    TRANSFO_XL,
+    assert_same,
+    transfo_xl,
+    write_openai_folder,
+)
 
 
 def run(*arguments: object) -> int:
@@ -193,6 +205,26 @@ def test_more_layers_than_the_checkpoint_are_an_error(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+@pytest.mark.parametrize("name", TRANSFO_XL)
+def test_transformer_xl(name: str, test_data: Path, tmp_path: Path) -> None:
+    checkpoint = test_data / "tf_checkpoints" / name / "model.ckpt"
+    expected = transfo_xl(name)
+    load_tf_weights_in_transfo_xl(expected, expected.config, checkpoint)
+    expected.config.to_json_file(tmp_path / "config.json")
+    done = convert(checkpoint, tmp_path / "out", config=tmp_path / "config.json")
+    assert (done.family, done.model) == ("transfo-xl", "TransfoXLLMHeadModel")
+    assert done.missing == done.unused == []
+    assert_same(TransfoXLLMHeadModel.from_pretrained(tmp_path / "out"), expected)
+    command = ("convert_transfo_xl_checkpoint", checkpoint, tmp_path / "command")
+    assert run(*command, tmp_path / "config.json") == 0
+    assert_same(TransfoXLLMHeadModel.from_pretrained(tmp_path / "command"), expected)
+
+
+def test_pickled_corpora_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^`transfo_xl_dataset_file` must be empty, since"):
+        convert_transfo_xl_checkpoint_to_pytorch("", "", tmp_path, tmp_path / "corpus.pkl")
+
+
 def test_other_shapes_are_an_error(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", vocab_size=21)
     with pytest.raises(ValueError, match=r"word_embeddings\.weight` must be of shape \[21, 8\]"):
@@ -206,7 +238,7 @@ def test_other_shapes_are_an_error(tmp_path: Path) -> None:
         (lambda folder: folder / "none", "must be a checkpoint, but does not exist."),
         (
             lambda folder: SAMPLES / "various",
-            "must be a checkpoint of BERT, GPT or GPT-2, but",
+            "must be a checkpoint of BERT, GPT, GPT-2 or Transformer-XL, but",
         ),
         (
             lambda folder: SAMPLES / "old" / "model.ckpt",

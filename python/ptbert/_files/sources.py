@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import torch
 from torch import Tensor
 
 from .. import _C
@@ -182,3 +185,25 @@ def read_weights(source: Source, family: Family) -> Weights:
     listed = (name for name, _, _ in _C.list_tf_variables(str(source.path)))
     unknown += [name for name in listed if name not in variables]
     return Weights(tensors, dict(zip(tensors, names, strict=True)), training_state, unknown)
+
+
+def left_out_projections(
+    source: Source, family: Family, weights: Weights, state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Returns the projections of a Transformer-XL that TensorFlow leaves out, since they are
+    between equal widths and change nothing. `state` is that of the model."""
+    if source.format != "TensorFlow" or family != "transfo-xl":
+        return {}
+
+    def place(tensor: Tensor) -> int:
+        return tensor.untyped_storage()._cdata  # one for all names of a shared projection
+
+    names = tuple(weights.tensors)
+    found = {place(state[name]) for name in state if any(one.endswith(name) for one in names)}
+    return {
+        name: torch.eye(len(tensor), dtype=tensor.dtype)
+        for name, tensor in state.items()
+        if re.search(r"(emb|out)_projs\.\d+$", name)
+        and tensor.shape[0] == tensor.shape[1]
+        and place(tensor) not in found
+    }

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from .. import _C
 from .._files.checkpoint import read_state_dict, state_dict_of
 from .._files.pretrained import Family, resolve_model, resolve_tf_model
-from .._files.sources import find_source, read_weights
+from .._files.sources import find_source, left_out_projections, read_weights
 from .._files.writing import (
     complete_folder,
     remove_other_weights,
@@ -165,32 +164,11 @@ def load_foreign_weights(
     source = find_source(path)
     weights = read_weights(source, family)
     state = model.state_dict()
-    tensors = weights.tensors
-    if source.format == "TensorFlow" and family == "transfo-xl":
-        tensors = tensors | _left_out_projections(state, tensors)
+    tensors = weights.tensors | left_out_projections(source, family, weights, state)
     missing, unused = _C.load_weights(state, tensors, family)
     unused = [weights.names.get(name, name) for name in unused] + weights.unknown
     _report(logger, type(model).__name__, missing, unused, weights.training_state)
     return model
-
-
-def _left_out_projections(
-    state: Mapping[str, Tensor], found: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The projections between equal widths, which TensorFlow leaves out: they change nothing."""
-    names_in_file = tuple(found)
-    places = {
-        tensor.data_ptr()
-        for name, tensor in state.items()
-        if any(one.endswith(name) for one in names_in_file)
-    }
-    return {
-        name: torch.eye(len(tensor), dtype=tensor.dtype)
-        for name, tensor in state.items()
-        if re.search(r"(emb|out)_projs\.\d+$", name)
-        and tensor.shape[0] == tensor.shape[1]
-        and tensor.data_ptr() not in places
-    }
 
 
 def _report(
