@@ -205,8 +205,8 @@ def convert(
     )
     if to == "tensorflow" and kind.tf_prefix is None:
         raise ValueError(
-            f"`to` must be one of the other formats for {family}, of which TensorFlow has no "
-            "checkpoints, but is 'tensorflow'."
+            f"`to` must be one of the other formats for {family}, whose TensorFlow checkpoints are "
+            "not written, but is 'tensorflow'."
         )
     with complete_folder(Path(destination)) as folder:
         if to == "2019":
