@@ -109,6 +109,7 @@ __all__: list[str] = [
     "is_tf_checkpoint",
     "is_whitespace",
     "kind_of",
+    "left_out_projections",
     "list_tf_variables",
     "load_safetensors",
     "load_tf_variables",
@@ -1023,6 +1024,11 @@ def is_whitespace(code: typing.SupportsInt | typing.SupportsIndex) -> bool:
 def kind_of(module: torch._C.cpp.nn.Module) -> str:
     """
     The name of a C++ module's kind.
+    """
+
+def left_out_projections(model: dict, found: dict, family: str) -> dict:
+    """
+    Identity projections of a Transformer-XL, which TensorFlow leaves out.
     """
 
 def list_tf_variables(path: os.PathLike | str | bytes) -> list:

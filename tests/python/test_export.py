@@ -154,6 +154,18 @@ def test_length_past_the_positions_is_refused(class_name: str) -> None:
         program.module()(*inputs_of(class_name, 1, 513))
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's tracer warns of itself
+@pytest.mark.parametrize("class_name", ["GPT2LMHeadModel", "OpenAIGPTDoubleHeadsModel"])
+def test_traced_model_serves_other_shapes(class_name: str) -> None:
+    model = plain_models.make_pair(class_name)[0].eval()
+    traced: Any = torch.jit.trace(model, inputs_of(class_name, 2, 5), check_trace=False)
+    for batch, seq in ((2, 5), (1, 5), (2, 9), (4, 3), (3, 17)):
+        inputs = inputs_of(class_name, batch, seq)
+        outputs = flat_outputs(traced(*inputs)), flat_outputs(model(*inputs))
+        for output, expected in zip(*outputs, strict=True):
+            assert_close(output, expected)
+
+
 def test_strict_export_is_refused(pair: tuple[Any, Any], class_name: str) -> None:
     """Strict export traces Python code, and a model has none to trace."""
     with pytest.raises(torch._dynamo.exc.Unsupported, match="method `__call__` of class `Run`"):

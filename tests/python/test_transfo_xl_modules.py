@@ -395,7 +395,7 @@ def test_base_of_relative_attention_is_for_classes_of_the_user() -> None:
     assert Mine(3, 8, 4, 0.1)(torch.ones(2, 1, 8)).shape == (2, 1, 36)
     base = modeling_transfo_xl.RelMultiHeadAttn(3, 8, 4, 0.1)
     with pytest.raises(NotImplementedError, match=r"`RelMultiHeadAttn\.forward` must be defined"):
-        base(torch.ones(2, 1, 8))
+        base(torch.ones(2, 1, 8), torch.ones(2, 1, 8))
 
 
 @pytest.mark.parametrize("attn_type", [0, 1, 2])

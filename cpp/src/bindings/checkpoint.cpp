@@ -71,6 +71,14 @@ void register_tf_checkpoint(py::module_& m) {
       py::arg("variables"), py::arg("family"),
       "Renames TensorFlow's variables; returns weights, the variable of each, variables of the "
       "training, and unknown ones.");
+  m.def(
+      "left_out_projections",
+      [](const py::dict& model, const py::dict& found, const std::string& family) {
+        return to_dict(
+            left_out_projections(to_named_tensors(model), to_named_tensors(found), family));
+      },
+      py::arg("model"), py::arg("found"), py::arg("family"),
+      "Identity projections of a Transformer-XL, which TensorFlow leaves out.");
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <regex>
 #include <set>
 
 #include "ptbert/errors.h"
@@ -209,6 +210,29 @@ TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& fa
   return sorted;
 }
 
+NamedTensors left_out_projections(const NamedTensors& model, const NamedTensors& found,
+                                  const std::string& family) {
+  NamedTensors projections;
+  if (family != "transfo-xl")
+    return projections;
+  const auto is_found = [&](const std::string& name) { // which may lack the prefix of the trunk
+    return std::any_of(found.begin(), found.end(),
+                       [&](const auto& weight) { return weight.first.ends_with(name); });
+  };
+  static const std::regex projection(R"(.*(emb|out)_projs\.\d+)");
+  for (const auto& [name, tensor] : model) {
+    if (!std::regex_match(name, projection) || tensor.size(0) != tensor.size(1))
+      continue;
+    const bool is_shared_and_found =
+        std::any_of(model.begin(), model.end(), [&, &tensor = tensor](const auto& other) {
+          return other.second.is_alias_of(tensor) && is_found(other.first);
+        });
+    if (!is_shared_and_found)
+      projections.emplace_back(name, torch::eye(tensor.size(0)));
+  }
+  return projections;
+}
+
 std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedTensors& weights,
                                          const std::string& family) {
   const auto& keys = keys_of(family);
@@ -240,6 +264,8 @@ LoadReport load_tf_weights(const NamedTensors& model, const std::string& path,
   std::map<std::string, std::string> variable_of;
   for (size_t i = 0; i < sorted.weights.size(); ++i)
     variable_of[sorted.weights[i].first] = sorted.variables[i];
+  for (auto& projection : left_out_projections(model, sorted.weights, family))
+    sorted.weights.push_back(std::move(projection));
   auto report = load_weights(model, sorted.weights, key_map(family));
   for (auto& name : report.unused)
     name = variable_of.at(name);

@@ -10,7 +10,7 @@ namespace ptbert {
 Tensor as_rows(const Tensor& x) {
   if (!x.defined() || x.dim() == 2)
     return x;
-  return x.reshape_symint({-1, x.sym_size(-1)});
+  return x.dim() == 1 ? x.unsqueeze(0) : x.flatten(0, -2); // also where a traced length changes
 }
 
 Tensor with_dimensions_of(const Tensor& input_ids, const Tensor& x) {

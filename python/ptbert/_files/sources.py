@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-import torch
 from torch import Tensor
 
 from .. import _C
@@ -192,18 +190,6 @@ def left_out_projections(
 ) -> dict[str, Tensor]:
     """Returns the projections of a Transformer-XL that TensorFlow leaves out, since they are
     between equal widths and change nothing. `state` is that of the model."""
-    if source.format != "TensorFlow" or family != "transfo-xl":
+    if source.format != "TensorFlow":
         return {}
-
-    def place(tensor: Tensor) -> int:
-        return tensor.untyped_storage()._cdata  # one for all names of a shared projection
-
-    names = tuple(weights.tensors)
-    found = {place(state[name]) for name in state if any(one.endswith(name) for one in names)}
-    return {
-        name: torch.eye(len(tensor), dtype=tensor.dtype)
-        for name, tensor in state.items()
-        if re.search(r"(emb|out)_projs\.\d+$", name)
-        and tensor.shape[0] == tensor.shape[1]
-        and place(tensor) not in found
-    }
+    return _C.left_out_projections(dict(state), weights.tensors, family)

@@ -60,6 +60,11 @@ struct TfWeights {
 /// KeyError for an unknown family.
 TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& family);
 
+/// What a TensorFlow checkpoint of a Transformer-XL with the weights `found` leaves out:
+/// projections of `model` between equal widths, which are identities. Empty for other families.
+NamedTensors left_out_projections(const NamedTensors& model, const NamedTensors& found,
+                                  const std::string& family);
+
 /// Writes weights, under the names of the family's models with a head, as a TensorFlow checkpoint:
 /// `prefix`.index and `prefix`.data-00000-of-00001. Returns the names of those that TensorFlow has
 /// no variable for. Throws FileError when a file cannot be written, KeyError for an unknown family.
