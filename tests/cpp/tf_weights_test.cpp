@@ -6,6 +6,7 @@
 #include "ptbert/models/bert_heads.h"
 #include "ptbert/models/gpt2_heads.h"
 #include "ptbert/models/loading.h"
+#include "ptbert/models/transfo_xl_heads.h"
 #include "support.h"
 
 namespace ptbert {
@@ -99,7 +100,8 @@ TEST(TfWeightsTest, ReportsVariablesByTheirNames) {
 
 TEST(TfWeightsTest, GuessesTheFamily) {
   for (const auto& [folder, family] :
-       {std::pair("bert", "bert"), std::pair("custom", "bert"), std::pair("gpt2", "gpt2")}) {
+       {std::pair("bert", "bert"), std::pair("custom", "bert"), std::pair("gpt2", "gpt2"),
+        std::pair("transfo_xl", "transfo-xl")}) {
     Names names;
     for (const auto& [name, tensor] : load_tf_variables((kSamples / folder).string()))
       names.push_back(name);
@@ -129,6 +131,15 @@ TEST(TfWeightsTest, KnowsTransformerXL) {
                         {"transformer.layers.0.dec_attn.r_w_bias", {4, 8}},
                         {"transformer.layers.1.dec_attn.r_w_bias", {4, 8}},
                         {"transformer.r_r_bias", {4, 8}}}));
+}
+
+TEST(TfWeightsTest, AProjectionThatTransformerXLLeavesOutIsTheIdentity) {
+  const auto folder = kSamples / "transfo_xl";
+  TransfoXLLMHeadModel model(TransfoXLConfig::from_json_file(folder / "config.json"));
+  const auto report = load_tf_pretrained(*model, folder.string());
+  EXPECT_EQ(report.missing, Names());
+  EXPECT_EQ(report.unused, Names());
+  expect_equal((*model->transformer->word_emb->emb_projs)[0], torch::eye(8));
 }
 
 TEST(TfWeightsTest, RefusesUnknownFamiliesAndOtherShapes) {

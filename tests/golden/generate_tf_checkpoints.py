@@ -43,6 +43,22 @@ BERT = {
     "initializer_range": 0.02,
 }
 GPT2 = {"n_vocab": 20, "n_ctx": 12, "n_embd": 8, "n_head": 2, "n_layer": 2}
+TRANSFO_XL = {
+    "n_token": 12,
+    "cutoffs": [5],
+    "d_model": 8,
+    "d_embed": 8,
+    "n_head": 2,
+    "d_head": 4,
+    "d_inner": 12,
+    "div_val": 2,
+    "n_layer": 2,
+    "tgt_len": 4,
+    "mem_len": 4,
+    "ext_len": 0,
+    "same_length": False,
+    "untie_r": True,
+}
 IDS = [[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]]
 TYPES = [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]]
 MASK = [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]
@@ -129,6 +145,38 @@ def gpt2_shapes() -> dict[str, list[int]]:
         for name in ("ln_1", "ln_2"):
             shapes |= {f"{base}/{name}/g": [width], f"{base}/{name}/b": [width]}
     return shapes | {"model/ln_f/g": [width], "model/ln_f/b": [width]}
+
+
+def transfo_xl_shapes() -> dict[str, list[int]]:
+    """Without a projection of the first cluster, which is as wide as the model, as the authors'
+    code has it."""
+    width, inner, layers = (TRANSFO_XL[name] for name in ("d_model", "d_inner", "n_layer"))
+    heads = [layers, TRANSFO_XL["n_head"], TRANSFO_XL["d_head"]]
+    shapes = {
+        "adaptive_embed/cutoff_0/lookup_table": [5, width],
+        "adaptive_embed/cutoff_1/lookup_table": [7, width // 2],
+        "adaptive_embed/cutoff_1/proj_W": [width // 2, width],
+        "adaptive_softmax/cutoff_0/b": [5],
+        "adaptive_softmax/cutoff_0/cluster_W": [1, width],
+        "adaptive_softmax/cutoff_0/cluster_b": [1],
+        "adaptive_softmax/cutoff_1/b": [7],
+        "r_r_bias": heads,
+        "r_w_bias": heads,
+    }
+    for i in range(layers):
+        shapes |= {
+            f"layer_{i}/rel_attn/qkv/kernel": [width, 3 * width],
+            f"layer_{i}/rel_attn/r/kernel": [width, width],
+            f"layer_{i}/rel_attn/o/kernel": [width, width],
+            f"layer_{i}/ff/layer_1/kernel": [width, inner],
+            f"layer_{i}/ff/layer_1/bias": [inner],
+            f"layer_{i}/ff/layer_2/kernel": [inner, width],
+            f"layer_{i}/ff/layer_2/bias": [width],
+        }
+        for part in ("rel_attn", "ff"):
+            base = f"layer_{i}/{part}/LayerNorm"
+            shapes |= {f"{base}/gamma": [width], f"{base}/beta": [width]}
+    return {f"transformer/{name}": shape for name, shape in shapes.items()}
 
 
 def drawn(shapes: dict[str, list[int]]) -> dict[str, Any]:
@@ -275,7 +323,7 @@ def outputs_of_gpt2(prefix: Path, config: dict[str, Any]) -> dict[str, Any]:
 
 def write_samples() -> None:
     shutil.rmtree(TARGET, ignore_errors=True)
-    for name in ("bert", "custom", "gpt2", "old"):
+    for name in ("bert", "custom", "gpt2", "old", "transfo_xl"):
         (TARGET / name).mkdir(parents=True)
     first, second = various()
     save_in_shards(TARGET / "various", first, second)
@@ -303,6 +351,8 @@ def write_samples() -> None:
     (TARGET / "gpt2" / "checkpoint").write_text(
         'model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n'
     )
+    save(TARGET / "transfo_xl" / "model.ckpt", drawn(transfo_xl_shapes()))
+    (TARGET / "transfo_xl" / "config.json").write_text(json.dumps(TRANSFO_XL, indent=1) + "\n")
     # A classifier of a user's: another scope, no heads of pre-training, a matrix without "kernel",
     # variables of tf.train's Adam and some of the user's own.
     custom = drawn(bert_shapes("tower/bert"))
@@ -333,6 +383,7 @@ def main() -> None:
     hparams = json.loads((shared / "gpt2_tiny" / "hparams.json").read_text())
     bert_config = json.loads((shared / "bert_tiny" / "bert_config.json").read_text())
     own = ("various", "snappy", "bert/bert_model.ckpt", "custom/model.ckpt-20", "gpt2/model.ckpt")
+    own += ("transfo_xl/model.ckpt",)
     record = {
         "generated_by": "tests/golden/generate_tf_checkpoints.py",
         "tensorflow": tf.__version__,

@@ -205,8 +205,19 @@ def test_more_layers_than_the_checkpoint_are_an_error(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+def test_transformer_xl(tmp_path: Path) -> None:
+    sample = SAMPLES / "transfo_xl"
+    done = convert(sample, tmp_path / "out")
+    assert (done.family, done.model) == ("transfo-xl", "TransfoXLLMHeadModel")
+    assert done.missing == done.unused == []
+    expected = TransfoXLLMHeadModel.from_pretrained(sample, from_tf=True)
+    assert_same(TransfoXLLMHeadModel.from_pretrained(tmp_path / "out"), expected)
+    with pytest.raises(ValueError, match=r"^`to` must be one of the other formats for transfo-xl"):
+        convert(sample, tmp_path / "tensorflow", "tensorflow")
+
+
 @pytest.mark.parametrize("name", TRANSFO_XL)
-def test_transformer_xl(name: str, test_data: Path, tmp_path: Path) -> None:
+def test_shared_transformer_xl(name: str, test_data: Path, tmp_path: Path) -> None:
     checkpoint = test_data / "tf_checkpoints" / name / "model.ckpt"
     expected = transfo_xl(name)
     load_tf_weights_in_transfo_xl(expected, expected.config, checkpoint)

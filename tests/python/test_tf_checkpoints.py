@@ -313,6 +313,23 @@ def test_transformer_xl_gives_the_recorded_outputs(name: str, test_data: Path) -
         assert_close(new.transpose(0, 1), recorded, atol=TOLERANCE)
 
 
+def test_transformer_xl_loads_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """Also what TensorFlow has in one variable for all layers, or leaves out."""
+    variables = _C.load_tf_variables(str(SAMPLES / "transfo_xl"))
+    model = TransfoXLLMHeadModel.from_pretrained(SAMPLES / "transfo_xl", from_tf=True)
+    assert not caplog.records
+    trunk = model.transformer
+    for i, layer in enumerate(trunk.layers):
+        attention: Any = layer.dec_attn
+        assert torch.equal(attention.r_w_bias, variables["transformer/r_w_bias"][i])
+        kernel = variables[f"transformer/layer_{i}/rel_attn/qkv/kernel"]
+        assert torch.equal(attention.qkv_net.weight, kernel.T)
+    assert torch.equal(trunk.word_emb.emb_projs[0], torch.eye(8))
+    assert trunk.word_emb.emb_projs[1] is model.crit.out_projs[1]
+    cluster = variables["transformer/adaptive_softmax/cutoff_0/cluster_W"]
+    assert torch.equal(model.crit.cluster_weight, cluster)
+
+
 def test_names_are_those_of_2019() -> None:
     for module in (ptbert, ptbert.modeling):
         assert module.load_tf_weights_in_bert is load_tf_weights_in_bert
