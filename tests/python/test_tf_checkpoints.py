@@ -318,9 +318,9 @@ def test_transformer_xl_loads_whole(caplog: pytest.LogCaptureFixture) -> None:
     variables = _C.load_tf_variables(str(SAMPLES / "transfo_xl"))
     model = TransfoXLLMHeadModel.from_pretrained(SAMPLES / "transfo_xl", from_tf=True)
     assert not caplog.records
-    trunk = model.transformer
+    trunk: Any = model.transformer
     for i, layer in enumerate(trunk.layers):
-        attention: Any = layer.dec_attn
+        attention = layer.dec_attn
         assert torch.equal(attention.r_w_bias, variables["transformer/r_w_bias"][i])
         kernel = variables[f"transformer/layer_{i}/rel_attn/qkv/kernel"]
         assert torch.equal(attention.qkv_net.weight, kernel.T)
