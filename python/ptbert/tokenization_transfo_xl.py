@@ -85,6 +85,11 @@ _DATASETS = {
 }
 
 
+def _check_split(split: str) -> None:
+    if split not in _SPLITS:
+        raise ValueError(f"`split` must be one of {', '.join(_SPLITS)}, but is {split!r}.")
+
+
 class TransfoXLCorpus:
     """A corpus, encoded to ids, with its vocabulary.
 
@@ -204,15 +209,39 @@ class TransfoXLCorpus:
         for split in _SPLITS:
             if split == "train" and not rules.ordered:
                 self.train = shards
-                continue
-            ids = self.vocab.encode_file(
-                folder / f"{split}.txt",
-                ordered=rules.ordered,
-                verbose=verbose,
-                add_eos=rules.add_eos,
-                add_double_eos=not rules.ordered,
+            else:
+                self.encode_split(folder, dataset, split, verbose)
+
+    def encode_split(self, path: StrPath, dataset: str, split: str, verbose: bool = True) -> None:
+        """Encodes one file of a corpus with the vocabulary that is there, such as a model's.
+
+        Args:
+            path: The directory with the file, train.txt, valid.txt or test.txt.
+            dataset: As in `build_corpus`.
+            split: "train", "valid" or "test"; of lm1b not "train".
+            verbose: Whether to show a progress bar if stderr is a terminal.
+
+        Raises:
+            FileNotFoundError: The file is missing.
+            ValueError: There is no such dataset or split, a line is not UTF-8, or a symbol has no
+                id.
+        """
+        rules = _rules(dataset)
+        _check_split(split)
+        if split == "train" and not rules.ordered:
+            raise ValueError(
+                f"`split` must be 'valid' or 'test' for {dataset}, whose training text is not one "
+                "file, but is 'train'."
             )
-            setattr(self, split, ids)
+        self.dataset = dataset
+        ids = self.vocab.encode_file(
+            Path(path) / f"{split}.txt",
+            ordered=rules.ordered,
+            verbose=verbose,
+            add_eos=rules.add_eos,
+            add_double_eos=not rules.ordered,
+        )
+        setattr(self, split, ids)
 
     def get_iterator(self, split: str, *args: Any, **kwargs: Any) -> Any:
         """Returns an iterator over the batches of a split.
@@ -226,8 +255,7 @@ class TransfoXLCorpus:
             An `LMOrderedIterator`; for lm1b an `LMMultiFileIterator` of shuffled files for "train",
             an `LMShuffledIterator` for the others.
         """
-        if split not in _SPLITS:
-            raise ValueError(f"`split` must be one of {', '.join(_SPLITS)}, but is {split!r}.")
+        _check_split(split)
         data = getattr(self, split)
         if self.dataset is None or data is None:
             raise ValueError(
