@@ -1,4 +1,4 @@
-"""Functions of 2019 whose code is not written yet.
+"""Functions of 2019 whose code is not written yet: so far `build_tf_to_pytorch_map`.
 
 They can be imported, as scripts do that use one family and import all. Calling one raises
 NotImplementedError.
