@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .. import _C
-from .bridge import Adoption, CppModule, register_nodes, run
+from .bridge import register_nodes, run
+from .clustered import Clustered
 
 
-class ProjectedAdaptiveLogSoftmax(CppModule):
+class ProjectedAdaptiveLogSoftmax(Clustered):
     """Log-probabilities over clusters of ever rarer tokens with ever shorter vectors: a head scores
     the tokens of the first cluster and the other clusters, a tail the tokens of its cluster. Grave
     et al., 2016 (https://arxiv.org/abs/1609.04309).
@@ -59,30 +59,11 @@ class ProjectedAdaptiveLogSoftmax(CppModule):
     def _set_sizes(
         self, n_token: int, d_embed: int, d_proj: int, cutoffs: Sequence[int], div_val: int
     ) -> None:
-        self.n_token = n_token
-        self.d_embed = d_embed
-        self.d_proj = d_proj
-        self.cutoffs = [*cutoffs, n_token]
-        self.cutoff_ends = [0, *self.cutoffs]
-        self.div_val = div_val
+        super()._set_sizes(n_token, d_embed, d_proj, cutoffs, div_val)
         self.shortlist_size = self.cutoffs[0]
         self.n_clusters = len(self.cutoffs) - 1
         self.head_size = self.shortlist_size + self.n_clusters
         self.keep_order = False
-
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(
-            self.n_token, self.d_embed, self.d_proj, self.cutoffs[:-1], self.div_val
-        )
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        if self.config is not None:
-            self._set_sizes(*self._arguments(self.config, cpp, []))
-        super()._adopt(cpp, adoption)
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return config.n_token, config.d_embed, config.d_model, config.cutoffs, config.div_val
 
     def forward(
         self, hidden: Tensor, target: Tensor | None = None, keep_order: bool = False

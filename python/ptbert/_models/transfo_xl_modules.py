@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .. import _C
 from .bridge import Adoption, CppModule, NodeKind, register_kind, register_nodes, run
+from .clustered import Clustered
 
 
 class PositionalEmbedding(CppModule):
@@ -51,7 +52,7 @@ class PositionalEmbedding(CppModule):
         return run(self, pos_seq, bsz)
 
 
-class AdaptiveEmbedding(CppModule):
+class AdaptiveEmbedding(Clustered):
     """Embeddings of a large vocabulary, in clusters of ever rarer tokens with ever shorter vectors,
     each projected to the same width. Baevski and Auli, 2018 (https://arxiv.org/abs/1809.10853).
 
@@ -94,30 +95,11 @@ class AdaptiveEmbedding(CppModule):
             (table,) = self.emb_layers
             table.sparse = sample_softmax > 0  # type: ignore[assignment]
 
-    def _new_cpp(self) -> Any:
-        return self._cpp_type(
-            self.n_token, self.d_embed, self.d_proj, self.cutoffs[:-1], self.div_val
-        )
-
     def _set_sizes(
         self, n_token: int, d_embed: int, d_proj: int, cutoffs: Sequence[int], div_val: int
     ) -> None:
-        self.n_token = n_token
-        self.d_embed = d_embed
-        self.d_proj = d_proj
-        self.cutoffs = [*cutoffs, n_token]
-        self.cutoff_ends = [0, *self.cutoffs]
-        self.div_val = div_val
+        super()._set_sizes(n_token, d_embed, d_proj, cutoffs, div_val)
         self.emb_scale = d_proj**0.5
-
-    def _adopt(self, cpp: Any, adoption: Adoption) -> None:
-        if self.config is not None:
-            self._set_sizes(*self._arguments(self.config, cpp, []))
-        super()._adopt(cpp, adoption)
-
-    @classmethod
-    def _arguments(cls, config: Any, cpp: Any, tied: list[nn.Parameter]) -> tuple[Any, ...]:
-        return config.n_token, config.d_embed, config.d_model, config.cutoffs, config.div_val
 
     def forward(self, inp: Tensor) -> Tensor:
         """[*] -> [*, d_proj]"""
