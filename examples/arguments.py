@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ptbert.training import processes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that every script that fine-tunes BERT has."""
@@ -33,23 +35,32 @@ def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) 
     add("--warmup_proportion", type=float, default=0.1, help="share of the steps that warm up")
     add("--gradient_accumulation_steps", type=int, default=1, help="batches per optimizer step")
     add("--seed", type=int, default=42, help="the same seed gives the same run")
+    add("--fp16", action="store_true", help="compute in float16, with a loss scale")
+    add("--loss_scale", type=float, default=0.0, help="with --fp16; a power of 2, or 0: dynamic")
+    add("--bf16", action="store_true", help="compute in bfloat16, which needs no loss scale")
+    add("--shard", action="store_true", help="cut the model among the processes (FSDP2)")
+    add("--optimize_on_cpu", action="store_true", help="keep the optimizer in the CPU's memory")
+    add("--save_steps", type=int, default=500, help="steps between checkpoints; 0: none")
+    add("--resume", action="store_true", help="go on from the newest checkpoint in --output_dir")
+    add("--log_dir", type=Path, help="folder for TensorBoard's files")
     add_device_arguments(parser)
-    add("--fp16", action="store_true", help="not in this version yet")
-    add("--loss_scale", type=float, default=0.0, help="not in this version yet")
     parser.set_defaults(**defaults)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where the model runs."""
-    parser.add_argument("--no_cuda", action="store_true", help="run on the CPU even with a GPU")
-    parser.add_argument("--local_rank", type=int, default=-1, help="not in this version yet")
+    add = parser.add_argument
+    add("--no_cuda", action="store_true", help="run on the CPU even with a GPU")
+    # torch's launcher of today writes a hyphen.
+    add("--local_rank", "--local-rank", type=int, default=-1, help="set by a launcher of 2019")
+    add("--ddp_timeout", type=float, default=1800.0, help="seconds to wait for other processes")
 
 
-def check_device_arguments(args: argparse.Namespace) -> None:
-    """Refuse the distributed flag, which this version only parses."""
-    if args.local_rank != -1:
-        raise NotImplementedError(
-            f"`--local_rank` ({args.local_rank}): distributed training is not in this version yet."
+def check_one_process() -> None:
+    """Refuse several processes for a script that has work for one only."""
+    if processes.count() > 1:
+        raise ValueError(
+            f"This script must run in one process, but was started in {processes.count()}."
         )
 
 
@@ -60,12 +71,24 @@ def check_batch_sizes(args: argparse.Namespace) -> None:
             raise ValueError(f"`--{name}` ({value}) must be at least 1.")
 
 
+def check_precision(args: argparse.Namespace) -> None:
+    """Refuse wrong flags of 16-bit training."""
+    if args.fp16 and args.bf16:
+        raise ValueError("Only one of `--fp16` and `--bf16` may be given.")
+    scale = args.loss_scale
+    if scale and not args.fp16:
+        raise ValueError(f"`--loss_scale` ({scale:g}) may be given only with `--fp16`.")
+    if scale and (scale < 0 or not math.isfinite(scale) or math.frexp(scale)[0] != 0.5):
+        raise ValueError(
+            f"`--loss_scale` ({scale:g}) must be a power of 2, or 0 for one that adapts itself."
+        )
+    if args.save_steps < 0:
+        raise ValueError(f"`--save_steps` ({args.save_steps}) must be at least 0.")
+
+
 def check_arguments(args: argparse.Namespace) -> None:
     """Refuse what cannot work before anything is loaded."""
-    check_device_arguments(args)
-    if args.fp16 or args.loss_scale:
-        flag = "--fp16" if args.fp16 else "--loss_scale"
-        raise NotImplementedError(f"`{flag}`: 16-bit training is not in this version yet.")
+    check_precision(args)
     check_batch_sizes(args)
     steps = args.gradient_accumulation_steps
     if steps < 1:
@@ -87,7 +110,13 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def prepare_output_dir(directory: Path, *, training: bool, overwrite: bool) -> None:
-    """Create the output folder; never train over the files of another run unasked."""
+    """Create the output folder; never train over the files of another run unasked.
+
+    Args:
+        directory: The folder.
+        training: Whether this run writes a model to it.
+        overwrite: Whether it may have files: those of a run that goes on, or to be replaced.
+    """
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"`--output_dir` ({directory}) must be a folder, but is a file.")
     if training and not overwrite and directory.is_dir() and any(directory.iterdir()):
@@ -95,6 +124,7 @@ def prepare_output_dir(directory: Path, *, training: bool, overwrite: bool) -> N
             f"`--output_dir` ({directory}) already exists and is not empty; "
             "give --overwrite_output_dir to train into it."
         )
+    processes.barrier()  # every process has looked before the first one writes
     directory.mkdir(parents=True, exist_ok=True)
 
 

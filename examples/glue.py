@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 import feature_cache
-import progress
 from inputs import Batch, join, model_inputs, read_lines
 from ptbert import BertTokenizer
+from ptbert.training import track
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def make_features(
     tokenizer.max_len = sys.maxsize  # `join` cuts: no text is too long
     cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
     features = []
-    with progress.track(total=len(examples), desc="Features", unit="example") as bar:
+    with track(total=len(examples), desc="Features", unit="example") as bar:
         for start in range(0, len(examples), EXAMPLES_AT_ONCE):
             part = examples[start : start + EXAMPLES_AT_ONCE]
             ids_a = tokenizer.encode_batch([example.text_a for example in part])

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 import inputs
-import progress
 from inputs import Batch
 from ptbert import GPT2Tokenizer
+from ptbert.training import track
 
 END_OF_TEXT = "<|endoftext|>"
 IGNORED = -1
@@ -36,7 +36,7 @@ def encode(documents: Sequence[str], tokenizer: GPT2Tokenizer) -> list[int]:
         raise ValueError(f"The vocabulary must have the token {END_OF_TEXT}, but lacks it.")
     between = tokenizer.encoder[END_OF_TEXT]
     ids: list[int] = []
-    for document in progress.track(documents, desc="Tokenizing", unit="document"):
+    for document in track(documents, desc="Tokenizing", unit="document"):
         ids.append(between)
         ids += tokenizer.encode(document)
     return ids

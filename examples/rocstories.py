@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 import inputs
-import progress
 from inputs import Batch
 from ptbert import OpenAIGPTTokenizer
+from ptbert.training import track
 
 SPECIAL_TOKENS = ("_start_", "_delimiter_", "_classify_")
 COLUMNS = 8  # id, four sentences, two endings, number of the right one
@@ -67,7 +67,7 @@ def make_features(
     start, delimiter, classify = tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))
     longest = n_positions // 2 - 2
     features = []
-    for story in progress.track(stories, desc="Tokenizing", unit="story"):
+    for story in track(stories, desc="Tokenizing", unit="story"):
         beginning = tokenizer.encode(story.beginning)[:longest]
         first, second = (
             [start, *beginning, delimiter, *tokenizer.encode(ending)[:longest], classify]

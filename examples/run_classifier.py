@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import training
 from glue import Task
 from inputs import Batch
 from ptbert import BertForSequenceClassification, BertTokenizer
-from training import Batches, TrainingLog
+from ptbert.training import Batches, TrainingLog, fit, processes
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,7 +42,7 @@ def check_arguments(args: argparse.Namespace, task: Task) -> None:
         arguments.require_file(args.data_dir / name, "--data_dir")
     for directory in output_dirs(args, task) if args.do_eval else [args.output_dir]:
         arguments.prepare_output_dir(
-            directory, training=args.do_train, overwrite=args.overwrite_output_dir
+            directory, training=args.do_train, overwrite=args.overwrite_output_dir or args.resume
         )
 
 
@@ -64,21 +63,22 @@ def load(
         args.bert_model, cache_dir=args.cache_dir, num_labels=task.num_labels
     )
     arguments.check_length(args.max_seq_length, model, least=3 if task.text_b is None else 5)
-    return model.to(training.select_device(args.no_cuda)), tokenizer
+    return model.to(training.select_device(args)), tokenizer
 
 
 def load_batches(
     args: argparse.Namespace, task: Task, tokenizer: BertTokenizer, name: str
 ) -> Batches[glue.Features]:
     """The batches of one file: shuffled for training, in order for evaluation."""
-    features = glue.load_features(
-        task,
-        args.data_dir / name,
-        tokenizer,
-        args.bert_model,
-        args.max_seq_length,
-        args.feature_cache_dir,
-    )
+    with processes.first_goes_ahead():  # the others read what it has cached
+        features = glue.load_features(
+            task,
+            args.data_dir / name,
+            tokenizer,
+            args.bert_model,
+            args.max_seq_length,
+            args.feature_cache_dir,
+        )
     length = args.max_seq_length if args.pad_to_max_seq_length else None
     collate = functools.partial(glue.collate, length=length)
     if name == "train.tsv":
@@ -99,9 +99,8 @@ def train(
         (logits,) = training.forward(model, batch)
         return glue.task_loss(task, logits, batch["labels"])
 
-    # The loading of a model may draw more or fewer random numbers; dropout must not notice.
-    training.seed_everything(args.seed)
-    return training.fit(model, batches, batch_loss, training.TrainingOptions.from_arguments(args))
+    training.seed_training(args.seed)
+    return fit(model, batches, batch_loss, training.options_from(args))
 
 
 def evaluate(
@@ -125,8 +124,8 @@ def evaluate(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     task = glue.find_task(args.task_name)
     check_arguments(args, task)
     if args.do_train and args.do_eval:
@@ -143,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             metrics = evaluate(args, task, model, tokenizer, name)
             progress = {"global_step": log.global_step, "loss": log.mean_loss}
             training.write_results(directory, {**metrics, **progress})
+    training.finish(args)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import random
 import sys
 from collections.abc import Sequence
 
 import arguments
-import progress
 import training
 from ptbert import GPT2LMHeadModel, GPT2Tokenizer
 from ptbert.generation import NewToken
+from ptbert.training import track
 
 END_OF_TEXT = "<|endoftext|>"
 PROMPT = "Model prompt >>> "
@@ -37,7 +36,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Refuse wrong arguments before anything is loaded."""
-    arguments.check_device_arguments(args)
+    arguments.check_one_process()
     if args.batch_size == -1:
         args.batch_size = 1
     arguments.check_batch_sizes(args)
@@ -60,7 +59,7 @@ def load(args: argparse.Namespace) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
             f"`--length` ({args.length}) must be at least 1 and below the window of the model "
             f"({window}), where a token of the prompt stands as well."
         )
-    return model.to(training.select_device(args.no_cuda)).eval(), tokenizer
+    return model.to(training.select_device(args)).eval(), tokenizer
 
 
 def write_samples(
@@ -73,7 +72,7 @@ def write_samples(
     """Print --nsamples continuations, --batch_size of them at a time."""
     number = 0
     tokens = args.nsamples * args.length
-    with progress.track(total=tokens, desc="Writing", unit="token") as bar:
+    with track(total=tokens, desc="Writing", unit="token") as bar:
 
         def count(_: NewToken) -> None:
             bar.update()
@@ -107,8 +106,8 @@ def ask() -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     check_arguments(args)
     model, tokenizer = load(args)
     # Each batch takes the next seed, so that a prompt entered again gives another text.

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import functools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 import arguments
-import progress
 import rocstories
 import training
 from inputs import Batch
 from ptbert import OpenAIAdam, OpenAIGPTDoubleHeadsModel, OpenAIGPTTokenizer
+from ptbert.training import Batches, MeanLoss, TrainingLog, fit, processes
 from rocstories import Features, Story
-from training import Batches, TrainingLog
 
 SCHEDULES = ("warmup_linear", "warmup_cosine", "warmup_constant", "none")
 
@@ -63,7 +61,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.n_valid < 1:
         raise ValueError(f"`--n_valid` ({args.n_valid}) must be at least 1.")
     arguments.prepare_output_dir(
-        args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir
+        args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir or args.resume
     )
 
 
@@ -93,7 +91,7 @@ def load(args: argparse.Namespace) -> tuple[OpenAIGPTDoubleHeadsModel, OpenAIGPT
     model = OpenAIGPTDoubleHeadsModel.from_pretrained(
         args.model_name, cache_dir=args.cache_dir, num_special_tokens=len(special_tokens)
     )
-    return model.to(training.select_device(args.no_cuda)), tokenizer
+    return model.to(training.select_device(args)), tokenizer
 
 
 def new_optimizer(
@@ -125,22 +123,25 @@ def train(
     """Fine-tune the model in place."""
     batches = Batches(
         features,
-        args.train_batch_size // args.gradient_accumulation_steps,
+        training.batch_size(args),
         rocstories.collate,
         shuffle_seed=args.seed,
     )
 
-    def batch_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    def batch_loss(model: torch.nn.Module, batch: Batch) -> list[MeanLoss]:
         language_model, choice = losses(model, batch)
-        return args.lm_coef * language_model + choice
+        labelled = int((batch["lm_labels"][..., 1:] != -1).sum())
+        return [
+            MeanLoss(args.lm_coef * language_model, labelled),
+            MeanLoss(choice, processes.rows_of(batch)),
+        ]
 
-    # The loading of a model may draw more or fewer random numbers; dropout must not notice.
-    training.seed_everything(args.seed)
-    return training.fit(
+    training.seed_training(args.seed)
+    return fit(
         model,
         batches,
         batch_loss,
-        training.TrainingOptions.from_arguments(args),
+        training.options_from(args),
         new_optimizer=functools.partial(new_optimizer, args),
     )
 
@@ -151,11 +152,9 @@ def evaluate(
     """The share of right choices, and the mean loss of the choice."""
     batches = Batches(features, args.eval_batch_size, rocstories.collate)
     right, total_loss = 0, 0.0
-    model.eval()
-    for batch in progress.track(batches, desc="Evaluating", unit="batch"):
-        batch = training.to_device(batch, model)
-        with torch.no_grad():
-            _, scores = model(batch["input_ids"], batch["mc_token_ids"])
+    for batch, (_, scores) in training.predict(
+        model, batches, "Evaluating", names=("input_ids", "mc_token_ids")
+    ):
         labels = batch["mc_labels"]
         total_loss += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
         right += int((scores.argmax(-1) == labels).sum())
@@ -164,8 +163,8 @@ def evaluate(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     check_arguments(args)
     train_stories, eval_stories = read_stories(args)
     model, tokenizer = load(args)
@@ -178,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = rocstories.make_features(eval_stories, tokenizer, longest)
         results = {**evaluate(args, model, features), "train_loss": log.mean_loss}
         training.write_results(args.output_dir, results)
+    training.finish(args)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import squad_evaluate
 import training
 from inputs import Batch
 from ptbert import BertForQuestionAnswering, BertTokenizer
+from ptbert.training import Batches, TrainingLog, fit, processes
 from squad import Window
 from squad_answers import AnswerOptions, Predictions, Scores, choose_answers
 from squad_examples import Example, read_examples
 from squad_reader import read_questions
-from training import Batches, TrainingLog
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if math.isnan(args.null_score_diff_threshold):
         raise ValueError("`--null_score_diff_threshold` (nan) must be a number.")
     arguments.prepare_output_dir(
-        args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir
+        args.output_dir, training=args.do_train, overwrite=args.overwrite_output_dir or args.resume
     )
 
 
@@ -78,22 +78,23 @@ def load(args: argparse.Namespace) -> tuple[BertForQuestionAnswering, BertTokeni
     model = BertForQuestionAnswering.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
     # [CLS], two [SEP] and at least one token of the paragraph stand beside the question.
     arguments.check_length(args.max_seq_length, model, least=args.max_query_length + 4)
-    return model.to(training.select_device(args.no_cuda)), tokenizer
+    return model.to(training.select_device(args)), tokenizer
 
 
 def load_windows(
     args: argparse.Namespace, tokenizer: BertTokenizer, path: Path, *, for_training: bool
 ) -> tuple[list[Example], list[Window]]:
     """The questions of a file and their windows."""
-    return squad.load(
-        path,
-        tokenizer,
-        args.bert_model,
-        squad.WindowOptions(args.max_seq_length, args.doc_stride, args.max_query_length),
-        training=for_training,
-        with_negative=args.version_2_with_negative,
-        cache_dir=args.feature_cache_dir,
-    )
+    with processes.first_goes_ahead():  # the others read what it has cached
+        return squad.load(
+            path,
+            tokenizer,
+            args.bert_model,
+            squad.WindowOptions(args.max_seq_length, args.doc_stride, args.max_query_length),
+            training=for_training,
+            with_negative=args.version_2_with_negative,
+            cache_dir=args.feature_cache_dir,
+        )
 
 
 def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:
@@ -115,11 +116,10 @@ def train(
     """Fine-tune the model in place on --train_file."""
     _, windows = load_windows(args, tokenizer, args.train_file, for_training=True)
     batches = training.training_batches(args, windows, collate_for(args))
-    options = training.TrainingOptions.from_arguments(args)
-    # The loading of a model may draw more or fewer random numbers; dropout must not notice.
-    training.seed_everything(args.seed)
+    options = training.options_from(args)
+    training.seed_training(args.seed)
     # No output depends on the pooler: it has no gradient, and must not decay either.
-    return training.fit(model, batches, span_loss, options, exclude="pooler")
+    return fit(model, batches, span_loss, options, exclude="pooler")
 
 
 def predict(
@@ -165,8 +165,8 @@ def print_metrics(path: Path, predictions: Predictions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     check_arguments(args)
     if args.do_train and args.do_predict:
         # A mistake in the file is better known before the training than after it.
@@ -177,8 +177,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         training.save(model, tokenizer, args, args.output_dir)
     if args.do_predict:
         predictions = predict(args, model, tokenizer)
-        predictions.write(args.output_dir)
-        print_metrics(args.predict_file, predictions)
+        if processes.is_first():
+            predictions.write(args.output_dir)
+            print_metrics(args.predict_file, predictions)
+    training.finish(args)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 import arguments
-import progress
 import training
 from ptbert import TransfoXLCorpus, TransfoXLLMHeadModel, TransfoXLTokenizer
+from ptbert.training import track
 
 SPLITS = {"all": ("valid", "test"), "valid": ("valid",), "test": ("test",)}
 DATASETS = ("wt103", "wt2", "ptb", "enwik8", "text8", "lm1b")
@@ -48,7 +48,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Refuse wrong arguments before anything is loaded."""
-    arguments.check_device_arguments(args)
+    arguments.check_one_process()
     arguments.check_batch_sizes(args)
     for split in SPLITS[args.split] if args.data_dir else ():
         arguments.require_file(args.data_dir / f"{split}.txt", "--data_dir")
@@ -72,7 +72,7 @@ def load_model(args: argparse.Namespace) -> TransfoXLLMHeadModel:
     model.transformer.clamp_len = args.clamp_len
     model.transformer.same_length = args.same_length
     model.transformer.cache_memory = True
-    return model.to(training.select_device(args.no_cuda)).eval()
+    return model.to(training.select_device(args)).eval()
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def evaluate(model: TransfoXLLMHeadModel, batches: Iterable[Any], desc: str) -> 
     """The mean loss of a token; each segment goes on from the memory of the one before."""
     total, count = 0.0, 0
     mems = None
-    for input_ids, target, seq_len in progress.track(batches, desc=desc, unit="segment"):
+    for input_ids, target, seq_len in track(batches, desc=desc, unit="segment"):
         loss, mems = model(input_ids, target=target, mems=mems)
         total += seq_len * float(loss.mean())
         count += seq_len
@@ -103,8 +103,8 @@ def report(split: str, loss: float, dataset: str) -> dict[str, float | None]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     check_arguments(args)
     model = load_model(args)
     corpus = load_corpus(args)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 import feature_cache
-import progress
 from inputs import Batch, model_inputs
 from ptbert import BertTokenizer
+from ptbert.training import track
 from squad_examples import NO_WORD, Example, read_examples
 
 
@@ -156,7 +156,7 @@ def make_windows(
 ) -> list[Window]:
     """The windows of all examples."""
     make = WindowMaker(tokenizer, options)
-    questions = progress.track(examples, desc="Features", unit="question")
+    questions = track(examples, desc="Features", unit="question")
     return [window for index, example in enumerate(questions) for window in make(index, example)]
 
 

@@ -19,7 +19,7 @@ import packed_text
 import training
 from inputs import Batch
 from ptbert import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer, OpenAIAdam
-from training import Batches, TrainingLog
+from ptbert.training import Batches, MeanLoss, TrainingLog, fit, processes
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         if not getattr(args, flag) >= 0:
             raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 0.")
     arguments.prepare_output_dir(
-        args.output_dir, training=True, overwrite=args.overwrite_output_dir
+        args.output_dir, training=True, overwrite=args.overwrite_output_dir or args.resume
     )
 
 
@@ -91,9 +91,12 @@ def load_tokenizer(args: argparse.Namespace) -> GPT2Tokenizer:
     if given := args.tokenizer or args.model_name_or_path:
         tokenizer = GPT2Tokenizer.from_pretrained(given, cache_dir=args.cache_dir)
     else:
-        tokenizer = GPT2Tokenizer.train(
-            args.train_files, args.vocab_size, args.output_dir, overwrite=True, verbose=True
-        )
+        with processes.first_goes_ahead():  # the others read what it has learned
+            if processes.is_first():
+                GPT2Tokenizer.train(
+                    args.train_files, args.vocab_size, args.output_dir, overwrite=True, verbose=True
+                )
+            tokenizer = GPT2Tokenizer.from_pretrained(args.output_dir)
     tokenizer.max_len = sys.maxsize  # texts are cut into windows below
     return tokenizer
 
@@ -117,7 +120,7 @@ def load_model(args: argparse.Namespace, tokenizer: GPT2Tokenizer) -> GPT2LMHead
     args.window = longest if args.window is None else args.window
     if not 2 <= args.window <= longest:
         raise ValueError(f"`--window` ({args.window}) must be between 2 and {longest}.")
-    return model.to(training.select_device(args.no_cuda))
+    return model.to(training.select_device(args))
 
 
 def set_dropout(model: GPT2LMHeadModel, probability: float) -> None:
@@ -155,10 +158,11 @@ def new_optimizer(
     )
 
 
-def batch_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+def batch_loss(model: torch.nn.Module, batch: Batch) -> MeanLoss:
     """The model's loss for the next tokens."""
-    loss: torch.Tensor = model(batch["input_ids"], lm_labels=batch["lm_labels"])
-    return loss
+    labels = batch["lm_labels"]
+    loss = model(batch["input_ids"], lm_labels=labels)
+    return MeanLoss(loss, int((labels[..., 1:] != packed_text.IGNORED).sum()))
 
 
 def evaluate(args: argparse.Namespace, model: GPT2LMHeadModel, ids: Sequence[int]) -> float:
@@ -195,24 +199,27 @@ def train(
     """Train the model in place; evaluates, samples and saves on the way."""
     batches = Batches(
         packed_text.windows(ids, args.window),
-        args.train_batch_size // args.gradient_accumulation_steps,
+        training.batch_size(args),
         packed_text.collate,
         shuffle_seed=args.seed,
     )
-    options = dataclasses.replace(
-        training.TrainingOptions.from_arguments(args), max_grad_norm=args.max_grad_norm
-    )
+    options = dataclasses.replace(training.options_from(args), max_grad_norm=args.max_grad_norm)
 
     def after_step(log: TrainingLog) -> None:
-        if args.eval_every and log.global_step % args.eval_every == 0:
+        if args.eval_every == 0 or log.global_step % args.eval_every:
+            return
+        whole = training.whole_model(model)
+        if processes.is_first():
             parts = [f"Step {log.global_step}: training loss {log.losses[-1]:.3f}"]
             if len(held_out) > 1:
-                parts.append(f"held-out perplexity {evaluate(args, model, held_out):.2f}")
-            tqdm.write(f"{', '.join(parts)}\n{sample(args, model, tokenizer)}\n", file=sys.stdout)
-            training.save(model, tokenizer, args, args.output_dir)
+                perplexity = evaluate(args, whole, held_out)
+                log.metrics.append((log.global_step, "eval_perplexity", perplexity))
+                parts.append(f"held-out perplexity {perplexity:.2f}")
+            tqdm.write(f"{', '.join(parts)}\n{sample(args, whole, tokenizer)}\n", file=sys.stdout)
+        training.save(model, tokenizer, args, args.output_dir)
 
-    training.seed_everything(args.seed)
-    return training.fit(
+    training.seed_training(args.seed)
+    return fit(
         model,
         batches,
         batch_loss,
@@ -224,8 +231,8 @@ def train(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = parse_arguments(argv)
+    training.start(args)
     check_arguments(args)
     tokenizer = load_tokenizer(args)
     ids, held_out = load_ids(args, tokenizer)
@@ -236,12 +243,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     log = train(args, model, tokenizer, ids, held_out)
     training.save(model, tokenizer, args, args.output_dir)
-    results: dict[str, float | None] = {"global_step": log.global_step, "loss": log.mean_loss}
-    if len(held_out) > 1:
-        perplexity = evaluate(args, model, held_out)
-        results |= {"eval_loss": math.log(perplexity), "eval_perplexity": perplexity}
-    training.write_results(args.output_dir, results)
-    print(sample(args, model, tokenizer))
+    whole = training.whole_model(model)
+    if processes.is_first():
+        results: dict[str, float | None] = {"global_step": log.global_step, "loss": log.mean_loss}
+        if len(held_out) > 1:
+            perplexity = evaluate(args, whole, held_out)
+            results |= {"eval_loss": math.log(perplexity), "eval_perplexity": perplexity}
+        training.write_results(args.output_dir, results)
+        print(sample(args, whole, tokenizer))
+    training.finish(args)
 
 
 if __name__ == "__main__":

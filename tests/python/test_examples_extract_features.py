@@ -44,6 +44,7 @@ def test_flags_have_the_defaults_of_2019() -> None:
         "pad_to_max_seq_length": False,
         "no_cuda": False,
         "local_rank": -1,
+        "ddp_timeout": 1800.0,
     }
 
 

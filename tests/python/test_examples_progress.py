@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-import progress
+from ptbert._training import progress
 
 
 def test_short_work_leaves_no_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:

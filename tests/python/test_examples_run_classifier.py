@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import glue
-import progress
 import ptbert
 import run_classifier
 from examples_support import load_tokenizer, write_lines, write_model, write_sst2
+from ptbert._training import progress
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-import progress
 import ptbert
 import rocstories
 import run_openai_gpt
-import training
 from examples_support import write_gpt, write_lines
+from ptbert._training import progress
 from rocstories import Story
 from support import import_or_skip
 
@@ -103,6 +102,7 @@ def test_training_and_evaluation_write_model_and_results(
     assert sorted(path.name for path in output.iterdir()) == [
         "config.json",
         "eval_results.txt",
+        "history.csv",
         "merges.txt",
         "pytorch_model.bin",
         "special_tokens.txt",
@@ -191,7 +191,7 @@ def test_losses_are_those_of_the_library_of_2019(
     expected = []
     names = ("input_ids", "mc_token_ids", "lm_labels", "mc_labels")
     reference.train()
-    batches = training.Batches(features, 2, rocstories.collate, shuffle_seed=args.seed)
+    batches = ptbert.training.Batches(features, 2, rocstories.collate, shuffle_seed=args.seed)
     for batch in batches:
         losses = reference(*(batch[name] for name in names))
         loss = args.lm_coef * losses[0] + losses[1]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import progress
 import ptbert
 import run_squad
 import squad
 from examples_support import question, squad_file, write_model
+from ptbert._training import progress
 
 ANIMALS = ("cat", "dog", "bird")
 PLACES = ("mat", "tree", "park")

@@ -80,6 +80,7 @@ def test_flags_have_the_defaults_of_2019() -> None:
         "no_log": False,
         "no_cuda": False,
         "local_rank": -1,
+        "ddp_timeout": 1800.0,
     }
 
 

@@ -18,8 +18,8 @@ import ptbert
 import training
 from examples_support import load_tokenizer, write_model
 from glue import Features
+from ptbert.training import Batches, TrainingLog, TrainingOptions, bert_adam, fit
 from support import assert_close, assert_equal
-from training import Batches, TrainingLog, TrainingOptions
 
 TASK = glue.find_task("SST-2")
 WEIGHT = "bert.pooler.dense.weight"
@@ -56,9 +56,7 @@ def run(
     training.seed_everything(seed)
     collate = functools.partial(glue.collate, length=length)
     batches = Batches(rows(), batch_size, collate, shuffle_seed=seed)
-    return training.fit(
-        model, batches, batch_loss, TrainingOptions(**{"learning_rate": 1e-3} | options)
-    )
+    return fit(model, batches, batch_loss, TrainingOptions(**{"learning_rate": 1e-3} | options))
 
 
 def outputs(model: torch.nn.Module) -> torch.Tensor:
@@ -123,7 +121,7 @@ def test_log_without_training_has_no_loss() -> None:
 def test_optimizer_decays_weights_only(tmp_path: Path) -> None:
     model = make_model(tmp_path)
     options = TrainingOptions(learning_rate=2e-5, warmup_proportion=0.2)
-    optimizer = training.make_optimizer(model, options, 10)
+    optimizer = bert_adam(model, 10, options)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     decayed, others = (
         {names[id(parameter)] for parameter in group["params"]} for group in optimizer.param_groups
@@ -139,7 +137,7 @@ def test_optimizer_decays_weights_only(tmp_path: Path) -> None:
 
 def test_optimizer_leaves_out_what_is_excluded(tmp_path: Path) -> None:
     model = make_model(tmp_path)
-    optimizer = training.make_optimizer(model, TrainingOptions(), 10, exclude="pooler")
+    optimizer = bert_adam(model, 10, TrainingOptions(), exclude="pooler")
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     left_out = {name for name, parameter in model.named_parameters() if id(parameter) not in held}
     assert left_out == {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
@@ -231,23 +229,16 @@ def test_shared_flags_have_the_defaults_of_2019() -> None:
         "seed": 42,
         "no_cuda": False,
         "local_rank": -1,
+        "ddp_timeout": 1800.0,
         "fp16": False,
         "loss_scale": 0.0,
+        "bf16": False,
+        "shard": False,
+        "optimize_on_cpu": False,
+        "save_steps": 500,
+        "resume": False,
+        "log_dir": None,
     }
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--fp16"], "`--fp16`: 16-bit training is not in this version yet."),
-        (["--loss_scale", "128"], "`--loss_scale`: 16-bit training is not in this version yet."),
-        (["--local_rank", "0"], "`--local_rank` (0): distributed training is not in this version"),
-    ],
-)
-def test_flags_of_later_versions_say_so(argv: list[str], message: str) -> None:
-    with pytest.raises(NotImplementedError) as error:
-        arguments.check_arguments(parse(*argv))
-    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +260,13 @@ def test_flags_of_later_versions_say_so(argv: list[str], message: str) -> None:
             ["--warmup_proportion", "10"],
             "`--warmup_proportion` (10.0) must be at least 0 and below 1, or -1 for no warm-up.",
         ),
+        (["--fp16", "--bf16"], "Only one of `--fp16` and `--bf16` may be given."),
+        (["--loss_scale", "128"], "`--loss_scale` (128) may be given only with `--fp16`."),
+        (
+            ["--fp16", "--loss_scale", "100"],
+            "`--loss_scale` (100) must be a power of 2, or 0 for one that adapts itself.",
+        ),
+        (["--save_steps", "-1"], "`--save_steps` (-1) must be at least 0."),
     ],
 )
 def test_wrong_arguments_are_refused(argv: list[str], message: str) -> None:

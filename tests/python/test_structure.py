@@ -20,6 +20,7 @@ PYTHON_BELOW = {
     "_files": {"file_utils"},
     "_text": {"_files", "file_utils"},
     "_models": {"_files", "file_utils"},
+    "_training": {"optimization"},
 }
 
 # What each folder of C++ may include, besides its own files and `errors.h`.

@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from . import processes
+
 # In a log, and only for work that takes longer than that.
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -24,18 +26,25 @@ class _Lines:
 
 
 def track(
-    items: Iterable[Any] | None = None, *, desc: str, unit: str, total: int | None = None
+    items: Iterable[Any] | None = None,
+    *,
+    desc: str,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
 ) -> Any:
-    """A tqdm over `items`, or one of `total` steps that the caller updates."""
+    """A tqdm over `items`, or one of `total` steps that the caller updates, of which `initial` are
+    done already. Of several processes only the first shows it."""
+    known: dict[str, Any] = {"desc": desc, "unit": unit, "total": total, "initial": initial}
+    if not processes.is_first():
+        return tqdm(items, disable=True, **known)
     if sys.stderr.isatty():
-        return tqdm(items, desc=desc, unit=unit, total=total, dynamic_ncols=True)
+        return tqdm(items, dynamic_ncols=True, **known)
     return tqdm(
         items,
-        desc=desc,
-        unit=unit,
-        total=total,
         file=_Lines(),
         delay=SECONDS_BETWEEN_LINES,
         mininterval=SECONDS_BETWEEN_LINES,
         bar_format="{desc}: {n_fmt} of {total_fmt} in {elapsed}, {rate_fmt}{postfix}",
+        **known,
     )

@@ -1,0 +1,259 @@
+"""`amp.initialize` and `amp.scale_loss`."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .._training.loss_scaler import LossScaler
+from .optimizers import MasterWeights
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What an `opt_level` means."""
+
+    autocast: bool
+    """Weights stay in float32; operations choose their type."""
+    half: bool
+    """Weights are in float16, and so is all that is computed."""
+    master_weights: bool
+    loss_scale: float
+    """0: dynamic."""
+
+
+_LEVELS = {
+    "O0": _Level(autocast=False, half=False, master_weights=False, loss_scale=1.0),
+    "O1": _Level(autocast=True, half=False, master_weights=False, loss_scale=0.0),
+    "O2": _Level(autocast=False, half=True, master_weights=True, loss_scale=0.0),
+    "O3": _Level(autocast=False, half=True, master_weights=False, loss_scale=1.0),
+}
+
+
+class _Amp:
+    """What amp adds to an optimizer: the loss scale, and float32 copies of 16-bit parameters."""
+
+    def __init__(self, optimizer: Optimizer, loss_scale: float, *, masters: bool) -> None:
+        self.scaler = LossScaler(loss_scale)
+        self._masters = MasterWeights(optimizer) if masters else None
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._overflow = False
+        self._holds_scaled = False
+        self._step, self._zero_grad = optimizer.step, optimizer.zero_grad
+        optimizer.step = self._step_unless_overflow  # type: ignore[method-assign]
+        optimizer.zero_grad = self._zero_all  # type: ignore[method-assign]
+
+    @contextmanager
+    def scaled(self, loss: Tensor, delay_unscale: bool) -> Iterator[Tensor]:
+        """Yields the scaled loss; then takes the scale out of the gradients, unless delayed."""
+        before: list[Tensor | None] = [None] * len(self._parameters)
+        if not self._holds_scaled:  # gradients of an earlier backward pass have no scale any more
+            for index, parameter in enumerate(self._parameters):
+                before[index], parameter.grad = parameter.grad, None
+        yield loss.float() * self.scaler.loss_scale
+        self._holds_scaled = delay_unscale
+        if delay_unscale:
+            return
+        if self._masters is not None:
+            self._masters.fetch_gradients()
+        finite = self.scaler.unscale(p.grad for p in self._parameters if p.grad is not None)
+        self.scaler.update(finite)
+        self._overflow |= not finite
+        for parameter, earlier in zip(self._parameters, before, strict=True):
+            if earlier is not None:
+                parameter.grad = earlier if parameter.grad is None else earlier + parameter.grad
+
+    def _step_unless_overflow(self, closure: Callable[[], Any] | None = None) -> Any:
+        if closure is not None:
+            raise ValueError("`closure` must be None: gradients are made within `amp.scale_loss`.")
+        if self._overflow:
+            self._overflow = False
+            return None
+        result = self._step()
+        if self._masters is not None:
+            self._masters.publish()
+        return result
+
+    def _zero_all(self, set_to_none: bool = True) -> None:
+        self._zero_grad(set_to_none)
+        self._holds_scaled = False
+        for parameter, _ in () if self._masters is None else self._masters.pairs:
+            parameter.grad = None
+
+
+_amps: weakref.WeakKeyDictionary[Optimizer, weakref.ref[_Amp]] = weakref.WeakKeyDictionary()
+
+
+def initialize(
+    models: Any,
+    optimizers: Any = None,
+    enabled: bool = True,
+    opt_level: str = "O1",
+    keep_batchnorm_fp32: bool | None = None,
+    master_weights: bool | None = None,
+    loss_scale: float | str | None = None,
+    verbosity: int = 1,
+) -> Any:
+    """Prepare models and optimizers for 16-bit training.
+
+    Args:
+        models: A model, or a list of them.
+        optimizers: An optimizer, or a list of them; `None` for none.
+        enabled: False leaves everything as it is.
+        opt_level: "O0": float32. "O1": autocast; weights in float32. "O2": weights in float16, of
+            which the optimizers update float32 copies. "O3": all in float16.
+        keep_batchnorm_fp32: As in apex; the models of this library have no batch normalization, so
+            that it has no effect on them.
+        master_weights: Whether there are float32 copies, in the place of what the level says.
+        loss_scale: A factor of the loss or "dynamic", in the place of what the level says.
+        verbosity: 0 says nothing.
+
+    Returns:
+        The models and, if there are any, the optimizers, as they were given.
+
+    Raises:
+        ValueError: `opt_level` or `loss_scale` is unknown, or an optimizer has been initialized.
+    """
+    if not enabled:
+        return models if optimizers is None else (models, optimizers)
+    if opt_level not in _LEVELS:
+        raise ValueError(f"`opt_level` must be one of {', '.join(_LEVELS)}, but is {opt_level!r}.")
+    level = _LEVELS[opt_level]
+    scale = level.loss_scale if loss_scale is None else _scale_of(loss_scale)
+    for model in models if isinstance(models, list) else [models]:
+        _prepare(model, level)
+    masters = level.master_weights if master_weights is None else master_weights
+    if optimizers is None:
+        return models
+    for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+        if optimizer in _amps:
+            raise ValueError("`optimizers` must not have been initialized before, but one has.")
+        amp = _Amp(optimizer, scale, masters=masters)
+        optimizer._amp = amp
+        _amps[optimizer] = weakref.ref(amp)
+    if verbosity:
+        logger.info(
+            "amp: level %s, loss scale %s.", opt_level, f"{scale:g}" if scale else "dynamic"
+        )
+    return models, optimizers
+
+
+def _scale_of(loss_scale: float | str) -> float:
+    if loss_scale == "dynamic":
+        return 0.0
+    try:
+        scale = float(loss_scale)
+    except ValueError:
+        scale = 0.0
+    if not scale > 0:
+        raise ValueError(
+            f'`loss_scale` must be a positive number or "dynamic", but is {loss_scale!r}.'
+        )
+    return scale
+
+
+def _prepare(model: nn.Module, level: _Level) -> None:
+    """Give a model the types of a level."""
+    device = next(model.parameters()).device.type
+    forward = model.forward
+    if level.autocast:
+
+        def in_autocast(*args: Any, **kwargs: Any) -> Any:
+            with torch.autocast(device, torch.float16):
+                return forward(*args, **kwargs)
+
+        model.forward = in_autocast
+    elif level.half:
+        model.half()
+
+        def in_half(*args: Any, **kwargs: Any) -> Any:
+            return _cast(
+                forward(*_cast(args, torch.half), **_cast(kwargs, torch.half)), torch.float
+            )
+
+        model.forward = in_half
+    else:
+        model.float()
+
+
+def _cast(tree: Any, dtype: torch.dtype) -> Any:
+    """The same tree with floating-point tensors of another type."""
+    if isinstance(tree, Tensor):
+        return tree.to(dtype) if tree.is_floating_point() else tree
+    if isinstance(tree, dict):
+        return {name: _cast(value, dtype) for name, value in tree.items()}
+    return type(tree)(_cast(value, dtype) for value in tree) if _is_list(tree) else tree
+
+
+def _is_list(tree: Any) -> bool:
+    return isinstance(tree, list | tuple)
+
+
+@contextmanager
+def scale_loss(
+    loss: Tensor, optimizers: Optimizer | Sequence[Optimizer], *, delay_unscale: bool = False
+) -> Iterator[Tensor]:
+    """Yields the loss to call `backward` on; the gradients have no scale when the context ends.
+
+    Args:
+        loss: The loss.
+        optimizers: The optimizer of its parameters; several take turns in their own contexts.
+        delay_unscale: Gradients keep the scale, for a later backward pass to add to them.
+
+    Raises:
+        ValueError: There is not exactly one optimizer.
+    """
+    optimizer = optimizers if isinstance(optimizers, Optimizer) else _only(optimizers)
+    amp = getattr(optimizer, "_amp", None)
+    if amp is None:
+        yield loss  # as it is where amp is not enabled
+        return
+    with amp.scaled(loss, delay_unscale) as scaled:
+        yield scaled
+
+
+def _only(optimizers: Sequence[Optimizer]) -> Optimizer:
+    if len(optimizers) != 1:
+        raise ValueError(f"`optimizers` must be one optimizer, but are {len(optimizers)}.")
+    return optimizers[0]
+
+
+def master_params(optimizer: Optimizer) -> Iterator[nn.Parameter]:
+    """The parameters that the optimizer updates, with the gradients to clip."""
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def state_dict() -> dict[str, Any]:
+    """The loss scales of all optimizers, in the order in which they were initialized."""
+    return {f"loss_scaler{index}": amp.scaler.state_dict() for index, amp in enumerate(_alive())}
+
+
+def load_state_dict(state_dict: dict[str, Any]) -> None:
+    """Take over the result of `state_dict`.
+
+    Raises:
+        ValueError: It is of another number of optimizers.
+    """
+    amps = _alive()
+    if len(state_dict) != len(amps):
+        raise ValueError(
+            f"`state_dict` must have the scales of {len(amps)} optimizers, but has "
+            f"{len(state_dict)}."
+        )
+    for index, amp in enumerate(amps):
+        amp.scaler.load_state_dict(state_dict[f"loss_scaler{index}"])
+
+
+def _alive() -> list[_Amp]:
+    return [amp for amp in (reference() for reference in _amps.values()) if amp is not None]

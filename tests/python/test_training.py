@@ -1,0 +1,396 @@
+"""`ptbert.training` in one process: checkpoints, resuming, 16 bits, the optimizer on the CPU."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ptbert
+from ptbert.training import (
+    Batches,
+    HostOptimizer,
+    LossScaler,
+    MeanLoss,
+    TrainingLog,
+    TrainingOptions,
+    fit,
+    processes,
+)
+from support import assert_close, assert_equal, import_or_skip
+from training_cases import batches, class_loss, make_model, run_folder, train
+
+OPTIONS: dict[str, Any] = {"learning_rate": 1e-3, "epochs": 4.0, "save_steps": 4}
+
+
+def run(
+    folder: Path,
+    *,
+    stop_at: int | None = None,
+    seed: int | None = 5,
+    model: Any = None,
+    **options: Any,
+) -> tuple[Any, TrainingLog]:
+    """Train with dropout, 12 steps; a signal comes in step `stop_at`."""
+    model = make_model(dropout=0.1) if model is None else model
+    if seed is not None:
+        torch.manual_seed(seed)
+
+    def after_step(log: TrainingLog) -> None:
+        log.metrics.append((log.global_step, "steps", float(log.global_step)))
+        if log.global_step == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    given = TrainingOptions(**OPTIONS | {"output_dir": folder} | options)
+    return model, fit(model, batches(6), class_loss, given, after_step=after_step)
+
+
+def stop_and_go_on(folder: Path, **options: Any) -> tuple[Any, TrainingLog]:
+    """Stops in step 6, and goes on with other weights and another state of the generators."""
+    with pytest.raises(SystemExit) as stopped:
+        run(folder, stop_at=6, **options)
+    assert stopped.value.code == 128 + signal.SIGINT
+    torch.manual_seed(99)
+    return run(folder, seed=None, resume=True, **options)
+
+
+def assert_same_weights(model: Any, other: Any) -> None:
+    for (name, tensor), value in zip(
+        model.state_dict().items(), other.state_dict().values(), strict=True
+    ):
+        assert torch.equal(tensor, value), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulation_steps": 2, "epochs": 8.0},
+        {"precision": "float16"},
+        {"precision": "bfloat16"},
+        {"max_grad_norm": 0.5},
+        {"save_steps": 0},
+    ],
+    ids=str,
+)
+def test_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, options: dict[str, Any]) -> None:
+    undisturbed, log = run(tmp_path / "whole", **options)
+    resumed, other = stop_and_go_on(tmp_path / "parts", **options)
+    assert_same_weights(undisturbed, resumed)
+    assert other == log
+    for name in ("history.csv", "metrics.csv"):
+        whole, parts = (tmp_path / folder / name for folder in ("whole", "parts"))
+        assert parts.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+
+
+def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path, stop_at=5, save_steps=0)
+    assert "checkpoints/step-00000006.pt" in run_folder(tmp_path)
+    assert "Stopped after step 6, which is in" in caplog.text
+    assert "--resume goes on from there" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_second_signal_ends_at_once(tmp_path: Path) -> None:
+    def after_step(log: TrainingLog) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    options = TrainingOptions(**OPTIONS | {"output_dir": tmp_path})
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), batches(6), class_loss, options, after_step=after_step)
+
+
+def test_newest_two_checkpoints_stay(tmp_path: Path) -> None:
+    run(tmp_path, save_steps=2)
+    names = [name for name in run_folder(tmp_path) if name.endswith(".pt")]
+    assert names == ["checkpoints/step-00000010.pt", "checkpoints/step-00000012.pt"]
+
+
+def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    undisturbed, _ = run(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        run(tmp_path / "parts", stop_at=6)
+    (tmp_path / "parts" / "checkpoints" / "unfinished-step-00000008.pt").write_bytes(b"PK")
+    resumed, _ = run(tmp_path / "parts", seed=None, resume=True)
+    assert_same_weights(undisturbed, resumed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 2e-3}, "`learning_rate` 0.001, which must be the same"),
+        ({"epochs": 5.0}, "`epochs` 4.0, which must be the same to go on, but is 5.0"),
+        ({"precision": "bfloat16"}, "`precision` 'float32', which must be the same"),
+        ({"arguments": {"data": "b"}}, "`data` None, which must be the same to go on, but is 'b'"),
+    ],
+    ids=str,
+)
+def test_run_with_other_options_is_not_resumed(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    run(tmp_path)
+    before = (tmp_path / "history.csv").read_bytes()
+    with pytest.raises(ValueError, match=r"step-00000012\.pt is of a run with") as error:
+        run(tmp_path, resume=True, **options)
+    assert message in str(error.value)
+    assert (tmp_path / "history.csv").read_bytes() == before
+
+
+def test_run_of_another_model_is_not_resumed(tmp_path: Path) -> None:
+    run(tmp_path)
+    other = make_model()
+    other.classifier = torch.nn.Linear(32, 3)
+    message = r"of another model: `classifier\.bias` must be of shape \[3\], but is of \[2\]"
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, resume=True, model=other)
+
+
+def test_run_of_more_processes_is_not_resumed(tmp_path: Path) -> None:
+    run(tmp_path)
+    path = tmp_path / "checkpoints" / "step-00000012.pt"
+    state = torch.load(path, weights_only=True)
+    state["random"] *= 2
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="run with 2 processes, which must be as many to go on"):
+        run(tmp_path, resume=True)
+
+
+def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="`resume`: there is no checkpoint in"):
+        run(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0.0}, "`epochs` (0.0) must be positive."),
+        ({"accumulation_steps": 0}, "`accumulation_steps` (0) must be at least 1."),
+        ({"save_steps": -1}, "`save_steps` (-1) must be at least 0."),
+        (
+            {"precision": "fp16"},
+            '`precision` (fp16) must be "float32", "bfloat16" or "float16".',
+        ),
+        (
+            {"resume": True},
+            "`output_dir` (None) must be given to save checkpoints or to resume.",
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        TrainingOptions(**options)
+    assert str(error.value) == message
+
+
+def test_parts_need_processes() -> None:
+    with pytest.raises(ValueError, match="`shard` must be used with several processes"):
+        train("rows", shard=True)
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "environment", "message"),
+    [
+        (-2, {}, r"`local_rank` \(-2\) must be at least 0, or -1 for one process"),
+        (0, {"RANK": "0"}, "WORLD_SIZE, MASTER_ADDR, MASTER_PORT is not; start the processes by"),
+    ],
+)
+def test_processes_are_started_by_a_launcher(
+    monkeypatch: pytest.MonkeyPatch, local_rank: int, environment: dict[str, str], message: str
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        processes.start(local_rank, no_cuda=True)
+
+
+def test_time_to_wait_is_positive() -> None:
+    with pytest.raises(ValueError, match=r"`timeout_s` \(0\) must be positive"):
+        processes.start(timeout_s=0)
+
+
+def test_one_process_is_first_and_alone() -> None:
+    assert processes.start(no_cuda=True) == torch.device("cpu")
+    assert (processes.rank(), processes.count(), processes.is_first()) == (0, 1, True)
+    assert processes.gather("a") == ["a"]
+    assert processes.total([1.0, 2.0]) == [1.0, 2.0]
+
+
+def test_history_has_a_row_for_each_step(tmp_path: Path) -> None:
+    _, log = run(tmp_path)
+    with (tmp_path / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 13))
+    assert [int(row["epoch"]) for row in rows] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    assert [float(row["loss"]) for row in rows] == log.losses
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates[-1] == pytest.approx(0.0)
+    assert max(rates) == pytest.approx(1e-3, rel=0.1)
+
+
+def test_new_run_writes_over_an_old_history(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = (tmp_path / "history.csv").read_bytes()
+    run(tmp_path)
+    assert (tmp_path / "history.csv").read_bytes() == before
+
+
+def test_tensorboard_gets_losses_and_metrics(tmp_path: Path) -> None:
+    reader = import_or_skip("tensorboard.backend.event_processing.event_accumulator")
+    _, log = run(tmp_path / "run", log_dir=tmp_path / "board")
+    events = reader.EventAccumulator(str(tmp_path / "board")).Reload()
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(log.losses)
+    assert [event.step for event in events.Scalars("steps")] == list(range(1, 13))
+
+
+def test_tensorboard_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="`log_dir` needs TensorBoard: pip install tensorboard"):
+        TrainingOptions(log_dir=tmp_path)
+
+
+def test_means_over_other_items_are_added() -> None:
+    def loss(model: Any, batch: Any) -> list[MeanLoss]:
+        half = class_loss(model, batch) / 2
+        return [MeanLoss(half, 3), MeanLoss(half, 100)]
+
+    models = make_model(), make_model()
+    options = TrainingOptions(learning_rate=1e-3, epochs=1.0)
+    first = fit(models[0], batches(6), class_loss, options)
+    second = fit(models[1], batches(6), loss, options)
+    assert second.losses == pytest.approx(first.losses, abs=1e-6)
+
+
+def test_order_of_an_epoch_depends_on_its_number_only() -> None:
+    def ids(source: Batches[Any], epoch: int, first: int = 0) -> list[Any]:
+        return [batch["input_ids"].tolist() for batch in source.of_epoch(epoch, first)]
+
+    shuffled = batches(4)
+    epochs = [ids(shuffled, epoch) for epoch in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert ids(batches(4), 2) == epochs[2]
+    assert ids(shuffled, 0) == epochs[0]
+    assert ids(shuffled, 1, 3) == epochs[1][3:]
+    assert [batch["input_ids"].tolist() for batch in batches(4)] == epochs[0]
+
+
+# 16 bits
+
+
+@pytest.mark.parametrize(("precision", "atol"), [("float16", 5e-3), ("bfloat16", 4e-2)])
+def test_losses_in_16_bits_are_near_those_in_32(precision: str, atol: float) -> None:
+    _, expected = train("rows", epochs=8.0)
+    _, log = train("rows", epochs=8.0, precision=precision)
+    assert log.losses != expected.losses
+    assert log.losses == pytest.approx(expected.losses, abs=atol)
+
+
+def overflowing(at: int) -> Callable[[Any, Any], torch.Tensor]:
+    """A loss whose gradients are infinite in one of its calls."""
+    calls = 0
+
+    def loss(model: Any, batch: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return class_loss(model, batch) * (float("inf") if calls == at else 1.0)
+
+    return loss
+
+
+def test_step_with_overflow_is_left_out_and_the_scale_halved(tmp_path: Path) -> None:
+    model = make_model()
+    weights: list[torch.Tensor] = []
+
+    def after_step(log: TrainingLog) -> None:
+        weights.append(model.classifier.weight.detach().clone())
+
+    options = TrainingOptions(epochs=2.0, precision="float16", output_dir=tmp_path)
+    fit(model, batches(6), overflowing(4), options, after_step=after_step)
+    stays = [torch.equal(before, after) for before, after in itertools.pairwise(weights)]
+    assert stays == [False, False, True, False, False]
+    with (tmp_path / "history.csv").open(newline="", encoding="utf-8") as file:
+        scales = [float(row["loss_scale"]) for row in csv.DictReader(file)]
+    assert scales == [65536.0] * 4 + [32768.0] * 2
+
+
+def test_dynamic_scale_grows_after_2000_good_steps() -> None:
+    scaler = LossScaler()
+    for _ in range(1999):
+        scaler.update(True)
+    assert scaler.loss_scale == 65536.0
+    scaler.update(True)
+    assert scaler.loss_scale == 131072.0
+    scaler.update(False)
+    assert (scaler.loss_scale, scaler.good_steps) == (65536.0, 0)
+    other = LossScaler()
+    other.load_state_dict(scaler.state_dict())
+    assert other.state_dict() == scaler.state_dict()
+
+
+def test_static_scale_stays() -> None:
+    scaler = LossScaler(128)
+    scaler.update(False)
+    for _ in range(2001):
+        scaler.update(True)
+    assert scaler.loss_scale == 128
+
+
+@pytest.mark.parametrize("scale", [-1.0, float("inf"), float("nan")])
+def test_wrong_scale_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"`loss_scale` \(.*\) must be positive and finite, or 0"):
+        LossScaler(scale)
+
+
+# The optimizer in the memory of the CPU
+
+
+def test_optimizer_on_the_cpu_makes_the_same_steps() -> None:
+    plain, hosted = make_model(), make_model()
+    optimizers: list[Any] = [
+        ptbert.BertAdam(plain.parameters(), lr=1e-3),
+        HostOptimizer(hosted, lambda copy: ptbert.BertAdam(copy.parameters(), lr=1e-3)),
+    ]
+    for batch in batches(6):
+        for model, optimizer in zip((plain, hosted), optimizers, strict=True):
+            class_loss(model, batch).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert_same_weights(plain, hosted)
+    assert optimizers[1].get_lr() == optimizers[0].get_lr()
+
+
+def test_optimizer_on_the_cpu_keeps_more_bits_than_the_model() -> None:
+    """Steps too small for bfloat16 add up, also over a saved state."""
+    model = torch.nn.Linear(4, 4).bfloat16()
+    copied = torch.nn.Linear(4, 4).bfloat16()
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+
+    def new_optimizer(copy: torch.nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(copy.parameters(), lr=1e-3)
+
+    first = HostOptimizer(model, new_optimizer)
+    for _ in range(5):
+        model.weight.grad = torch.ones_like(model.weight)
+        first.step()
+    copied.load_state_dict(model.state_dict())
+    second = HostOptimizer(copied, new_optimizer)
+    second.load_state_dict(first.state_dict())
+    for _ in range(5):
+        copied.weight.grad = torch.ones_like(copied.weight)
+        second.step()
+    assert_close(second.state_dict()["copies"]["weight"], torch.full((4, 4), 0.99), atol=1e-6)
+    assert_equal(copied.weight, torch.full((4, 4), 0.99).bfloat16())
