@@ -23,7 +23,7 @@ from ._training.batches import Batches, BatchSource
 from ._training.checkpoints import Checkpoints
 from ._training.history import HISTORY_NAME, METRICS_NAME
 from ._training.host_optimizer import HostOptimizer
-from ._training.loop import TrainingLog, TrainingOptions, bert_adam, fit
+from ._training.loop import Carried, TrainingLog, TrainingOptions, bert_adam, fit
 from ._training.loss_scaler import LossScaler
 from ._training.progress import track
 from ._training.replicas import MeanLoss, whole
@@ -33,6 +33,7 @@ __all__ = [
     "METRICS_NAME",
     "BatchSource",
     "Batches",
+    "Carried",
     "Checkpoints",
     "HostOptimizer",
     "LossScaler",

@@ -160,7 +160,7 @@ def test_run_of_more_processes_is_not_resumed(tmp_path: Path) -> None:
     run(tmp_path)
     path = tmp_path / "checkpoints" / "step-00000012.pt"
     state = torch.load(path, weights_only=True)
-    state["random"] *= 2
+    state["processes"] *= 2
     torch.save(state, path)
     with pytest.raises(ValueError, match="run with 2 processes, which must be as many to go on"):
         run(tmp_path, resume=True)

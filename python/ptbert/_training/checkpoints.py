@@ -43,6 +43,7 @@ class Checkpoints:
         model: nn.Module,
         optimizer: AnyOptimizer,
         progress: Mapping[str, object],
+        carried: object = None,
     ) -> Path:
         """Write a checkpoint; every process must call this.
 
@@ -51,13 +52,14 @@ class Checkpoints:
             model: The model.
             optimizer: Its optimizer.
             progress: Plain values to give back.
+            carried: Plain values and tensors of this process alone to give back.
         """
         state = {
             "arguments": self._arguments,
             "step": step,
             "model": {name: whole(tensor) for name, tensor in model.state_dict().items()},
             "optimizer": _whole(optimizer.state_dict()),
-            "random": processes.gather(_random_state()),
+            "processes": processes.gather({"random": _random_state(), "carried": carried}),
             "progress": dict(progress),
         }
         path = self._folder / f"step-{step:08d}.pt"
@@ -69,11 +71,13 @@ class Checkpoints:
         processes.barrier()
         return path
 
-    def resume(self, model: nn.Module, optimizer: AnyOptimizer) -> dict[str, Any] | None:
+    def resume(
+        self, model: nn.Module, optimizer: AnyOptimizer
+    ) -> tuple[dict[str, Any], Any] | None:
         """Put the newest checkpoint back into the model, the optimizer and the random generators.
 
         Returns:
-            Its `progress`, or `None` if there is no checkpoint yet.
+            Its `progress` and `carried`, or `None` if there is no checkpoint yet.
 
         Raises:
             ValueError: The checkpoint is of a run with other arguments, another number of processes
@@ -85,13 +89,14 @@ class Checkpoints:
         path = found[-1][1]
         state = torch.load(path, map_location="cpu", weights_only=True)
         self._check(path, state, model)
-        own = model.state_dict(keep_vars=True)
+        parameters = model.state_dict(keep_vars=True)
         model.load_state_dict(
-            {name: part_like(tensor, own[name]) for name, tensor in state["model"].items()}
+            {name: part_like(tensor, parameters[name]) for name, tensor in state["model"].items()}
         )
         optimizer.load_state_dict(_cut(state["optimizer"], optimizer))
-        _set_random_state(state["random"][processes.rank()])
-        return state["progress"]
+        own = state["processes"][processes.rank()]
+        _set_random_state(own["random"])
+        return state["progress"], own["carried"]
 
     def remove(self) -> None:
         """Delete all checkpoints, when the run has come to its end and its model is saved."""
@@ -115,10 +120,10 @@ class Checkpoints:
                     f"{path} is of a run with `{name}` {before.get(name)!r}, which must be the "
                     f"same to go on, but is {now.get(name)!r}."
                 )
-        if len(state["random"]) != processes.count():
+        if len(state["processes"]) != processes.count():
             raise ValueError(
-                f"{path} is of a run with {len(state['random'])} processes, which must be as many "
-                f"to go on, but are {processes.count()}."
+                f"{path} is of a run with {len(state['processes'])} processes, which must be as "
+                f"many to go on, but are {processes.count()}."
             )
         shapes = {name: list(tensor.shape) for name, tensor in state["model"].items()}
         wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}

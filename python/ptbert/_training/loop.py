@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -33,6 +33,18 @@ logger = logging.getLogger(__name__)
 Precision = Literal["float32", "bfloat16", "float16"]
 MakeOptimizer = Callable[[nn.Module, int], Optimizer]
 NO_DECAY = ("bias", "LayerNorm.weight")
+
+
+class Carried(Protocol):
+    """What a loss carries from one batch to the next, such as memory of the text before."""
+
+    def state_dict(self) -> Any:
+        """Plain values and tensors."""
+        ...
+
+    def load_state_dict(self, state: Any) -> object:
+        """Takes over the result of `state_dict`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,7 @@ def fit(
     exclude: str | None = None,
     new_optimizer: MakeOptimizer | None = None,
     after_step: Callable[[TrainingLog], None] | None = None,
+    carried: Carried | None = None,
 ) -> TrainingLog:
     """Train the model in place.
 
@@ -148,6 +161,7 @@ def fit(
             with weight decay on the weights only.
         after_step: Called after each step, in every process; it may use the model, and add to the
             log's `metrics`.
+        carried: What `batch_loss` carries from batch to batch, to be kept in checkpoints.
 
     Raises:
         ValueError: There are too few batches for one step, or the checkpoint is of another run.
@@ -162,7 +176,7 @@ def fit(
         )
     if new_optimizer is None:
         new_optimizer = functools.partial(bert_adam, options=options, exclude=exclude)
-    run = _Run(model, batch_loss, options, new_optimizer, total_steps)
+    run = _Run(model, batch_loss, options, new_optimizer, total_steps, carried)
     log = run.log
     epochs = math.ceil(total_steps / steps_per_epoch)
     with run:
@@ -222,8 +236,10 @@ class _Run:
         options: TrainingOptions,
         new_optimizer: MakeOptimizer,
         total_steps: int,
+        carried: Carried | None,
     ) -> None:
         self._model = model
+        self._carried = carried
         self._options = options
         self._replicas = Replicas(model, _in_precision(batch_loss, options), shard=options.shard)
         on_host = options.optimize_on_cpu and _device_of(model).type != "cpu"
@@ -304,7 +320,10 @@ class _Run:
         if self._checkpoints is None:
             return
         if self._is_interrupted or (every and step % every == 0):
-            path = self._checkpoints.save(step, self._model, self._optimizer, self._progress())
+            carried = None if self._carried is None else self._carried.state_dict()
+            path = self._checkpoints.save(
+                step, self._model, self._optimizer, self._progress(), carried
+            )
             if self._is_interrupted:
                 logger.warning("Stopped after step %d, which is in %s.", step, path)
                 logger.warning("The same command with --resume goes on from there.")
@@ -318,11 +337,14 @@ class _Run:
         }
 
     def _resume(self, checkpoints: Checkpoints, folder: Path) -> None:
-        progress = checkpoints.resume(self._model, self._optimizer)
-        if progress is None:
+        found = checkpoints.resume(self._model, self._optimizer)
+        if found is None:
             raise FileNotFoundError(
                 f"`resume`: there is no checkpoint in {folder / CHECKPOINT_FOLDER}."
             )
+        progress, carried = found
+        if self._carried is not None:
+            self._carried.load_state_dict(carried)
         self.log.losses = progress["losses"]
         self.log.metrics = [(step, name, value) for step, name, value in progress["metrics"]]
         self._metrics_noted = len(self.log.metrics)
