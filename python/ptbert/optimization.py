@@ -228,6 +228,35 @@ SCHEDULES: dict[str | None, type[_LRSchedule]] = {
 }
 
 
+_16_BITS = (torch.float16, torch.bfloat16)
+
+
+def new_averages(parameter: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+    """Zeros for the averages of a parameter's gradients. Those of a parameter of 16 bits are in
+    float32, as is a copy of it, "master", since small steps would be lost."""
+    data = parameter.detach()
+    if data.dtype not in _16_BITS:
+        return {name: data.new_zeros(data.shape) for name in names}
+    zeros = {name: data.new_zeros(data.shape, dtype=torch.float32) for name in names}
+    return {**zeros, "master": data.float()}
+
+
+def averages_in_float32(
+    optimizer: Optimizer, names: Iterable[str], state_dict: Mapping[str, Any]
+) -> None:
+    """After loading: what torch has rounded to the type of 16-bit parameters is taken again."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, loaded in state_dict["state"].items():
+        parameter = parameters[index]
+        if parameter.dtype not in _16_BITS:
+            continue
+        state = optimizer.state[parameter]
+        for name in names:
+            state[name] = loaded[name].to(parameter.device, torch.float32, copy=True)
+        master = loaded.get("master", parameter.detach())
+        state["master"] = master.to(parameter.device, torch.float32, copy=True)
+
+
 class _Adam(Optimizer, ABC):
     """What BertAdam and OpenAIAdam have in common."""
 
@@ -308,10 +337,14 @@ class _Adam(Optimizer, ABC):
             raise RuntimeError("`grad` must be dense, but is sparse; use torch.optim.SparseAdam.")
         state: dict[str, Any] = self.state[parameter]
         if not state:
-            data = parameter.detach()
             state["step"] = 0
-            state.update((name, data.new_zeros(data.shape)) for name in self._averages)
+            state.update(new_averages(parameter, self._averages))
         return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the result of `state_dict`."""
+        super().load_state_dict(state_dict)
+        averages_in_float32(self, self._averages, state_dict)
 
 
 class BertAdam(_Adam):
@@ -383,6 +416,7 @@ class BertAdam(_Adam):
             [parameter.grad for parameter in parameters],
             [state["next_m"] for state in states],
             [state["next_v"] for state in states],
+            [state.get("master") for state in states],
             [_scheduled_rate(group, state) for state in states],
             b1=group["b1"],
             b2=group["b2"],

@@ -113,6 +113,7 @@ class OpenAIAdam(_Adam):
             [parameter.grad for parameter in parameters],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
+            [state.get("master") for state in states],
             [_scheduled_rate(group, state) for state in states],
             [state["step"] for state in states],
             b1=group["b1"],

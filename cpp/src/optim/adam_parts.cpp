@@ -84,6 +84,20 @@ void update_in_one_pass(AdamKernel update, const AdamCoefficients& coefficients,
     tensor->unsafeGetTensorImpl()->bump_version(); // as in-place operations do
 }
 
+bool has_16_bits(const torch::Tensor& parameter) {
+  return parameter.scalar_type() == torch::kHalf || parameter.scalar_type() == torch::kBFloat16;
+}
+
+torch::Tensor new_average(const torch::Tensor& parameter) {
+  const auto options = parameter.options().memory_format(torch::MemoryFormat::Preserve);
+  return torch::zeros_like(parameter,
+                           has_16_bits(parameter) ? options.dtype(torch::kFloat) : options);
+}
+
+torch::Tensor new_master(const torch::Tensor& parameter) {
+  return has_16_bits(parameter) ? parameter.detach().to(torch::kFloat) : torch::Tensor();
+}
+
 void clip_gradient(torch::Tensor& gradient, double max_norm) {
   if (max_norm > 0)
     gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp_max(1.0));

@@ -97,6 +97,28 @@ bool are_dense_floats(const AdamTensors& tensors);
 void update_in_one_pass(AdamKernel update, const AdamCoefficients& coefficients, double max_norm,
                         const AdamTensors& tensors);
 
+/// Whether a parameter has too few bits to take small steps: float16 or bfloat16.
+bool has_16_bits(const torch::Tensor& parameter);
+
+/// Zeros for an average of a parameter's gradients: float32 for a parameter of 16 bits.
+torch::Tensor new_average(const torch::Tensor& parameter);
+
+/// The float32 copy of a parameter of 16 bits; undefined for others.
+torch::Tensor new_master(const torch::Tensor& parameter);
+
+/// Calls `update(parameter, gradient)` with the float32 copy of a parameter of 16 bits, and rounds
+/// the result to the parameter. Where the parameter is not the copy rounded, it has been changed
+/// since, and its value counts.
+template <typename Update>
+void update_master(torch::Tensor& master, torch::Tensor& parameter, const torch::Tensor& gradient,
+                   const Update& update) {
+  const auto is_same = master.to(parameter.scalar_type()) == parameter;
+  master.copy_(torch::where(is_same, master, parameter.to(torch::kFloat)));
+  auto float_gradient = gradient.to(torch::kFloat);
+  update(master, float_gradient);
+  parameter.copy_(master);
+}
+
 /// Scales a gradient in place by min(1, max_norm / (its L2 norm + 1e-6)), if max_norm > 0.
 void clip_gradient(torch::Tensor& gradient, double max_norm);
 

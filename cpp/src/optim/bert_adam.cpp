@@ -26,7 +26,14 @@ PTBERT_VECTORIZED void update(const detail::AdamCoefficients& c, float* __restri
 } // namespace
 
 void bert_adam_update(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
-                      torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v) {
+                      torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v,
+                      torch::Tensor master) {
+  if (master.defined()) {
+    const auto update = [&](torch::Tensor& p, torch::Tensor& g) {
+      bert_adam_update(options, lr, p, g, next_m, next_v);
+    };
+    return detail::update_master(master, parameter, gradient, update);
+  }
   const detail::AdamTensors tensors{parameter, gradient, next_m, next_v};
   if (detail::are_dense_floats(tensors)) {
     const auto decay = std::max(options.weight_decay(), 0.0);
@@ -65,13 +72,14 @@ torch::Tensor BertAdam::step(LossClosure closure) {
     auto& slot = state_[parameter.unsafeGetTensorImpl()];
     if (!slot) {
       auto fresh = std::make_unique<BertAdamParamState>();
-      fresh->next_m(torch::zeros_like(parameter, torch::MemoryFormat::Preserve));
-      fresh->next_v(torch::zeros_like(parameter, torch::MemoryFormat::Preserve));
+      fresh->next_m(detail::new_average(parameter));
+      fresh->next_v(detail::new_average(parameter));
+      fresh->master(detail::new_master(parameter));
       slot = std::move(fresh);
     }
     auto& state = static_cast<BertAdamParamState&>(*slot);
     bert_adam_update(options, options.lr() * options.schedule()(state.step()), parameter, gradient,
-                     state.next_m(), state.next_v());
+                     state.next_m(), state.next_v(), state.master());
     state.step(state.step() + 1);
   };
   return detail::step_with<BertAdamOptions>(param_groups_, closure, update);

@@ -28,7 +28,13 @@ PTBERT_VECTORIZED void update(const detail::AdamCoefficients& c, float* __restri
 
 void openai_adam_update(const OpenAIAdamOptions& options, double lr, int64_t step,
                         torch::Tensor& parameter, torch::Tensor& gradient, torch::Tensor& exp_avg,
-                        torch::Tensor& exp_avg_sq) {
+                        torch::Tensor& exp_avg_sq, torch::Tensor master) {
+  if (master.defined()) {
+    const auto update = [&](torch::Tensor& p, torch::Tensor& g) {
+      openai_adam_update(options, lr, step, p, g, exp_avg, exp_avg_sq);
+    };
+    return detail::update_master(master, parameter, gradient, update);
+  }
   TORCH_CHECK_VALUE(step >= 1, "`step` must be at least 1, but is ", step, ".");
   const auto t = static_cast<double>(step);
   const auto rate = lr * std::sqrt(1 - std::pow(options.b2(), t)) / (1 - std::pow(options.b1(), t));
@@ -70,14 +76,15 @@ torch::Tensor OpenAIAdam::step(LossClosure closure) {
     auto& slot = state_[parameter.unsafeGetTensorImpl()];
     if (!slot) {
       auto fresh = std::make_unique<OpenAIAdamParamState>();
-      fresh->exp_avg(torch::zeros_like(parameter, torch::MemoryFormat::Preserve));
-      fresh->exp_avg_sq(torch::zeros_like(parameter, torch::MemoryFormat::Preserve));
+      fresh->exp_avg(detail::new_average(parameter));
+      fresh->exp_avg_sq(detail::new_average(parameter));
+      fresh->master(detail::new_master(parameter));
       slot = std::move(fresh);
     }
     auto& state = static_cast<OpenAIAdamParamState&>(*slot);
     state.step(state.step() + 1);
     openai_adam_update(options, options.lr() * options.schedule()(state.step()), state.step(),
-                       parameter, gradient, state.exp_avg(), state.exp_avg_sq());
+                       parameter, gradient, state.exp_avg(), state.exp_avg_sq(), state.master());
   };
   return detail::step_with<OpenAIAdamOptions>(param_groups_, closure, update);
 }

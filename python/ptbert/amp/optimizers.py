@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from .. import _C
 from .._training.loss_scaler import LossScaler
+from ..optimization import averages_in_float32, new_averages
 
 _16_BITS = (torch.float16, torch.bfloat16)
 
@@ -270,14 +271,19 @@ class FusedAdam(Optimizer):
             self._update(group, parameters)
         return loss
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the result of `state_dict`."""
+        super().load_state_dict(state_dict)
+        averages_in_float32(self, ("exp_avg", "exp_avg_sq"), state_dict)
+
     def _update(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         b1, b2 = group["betas"]
         states = [self.state[p] for p in parameters]
         rates = []
         for parameter, state in zip(parameters, states, strict=True):
             if not state:
-                state.update(step=0, exp_avg=torch.zeros_like(parameter))
-                state["exp_avg_sq"] = torch.zeros_like(parameter)
+                state["step"] = 0
+                state.update(new_averages(parameter, ("exp_avg", "exp_avg_sq")))
             state["step"] += 1
             rate = group["lr"]
             if group["bias_correction"]:
@@ -288,6 +294,7 @@ class FusedAdam(Optimizer):
             [p.grad for p in parameters],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
+            [state.get("master") for state in states],
             rates,
             b1=b1,
             b2=b2,

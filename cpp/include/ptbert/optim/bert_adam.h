@@ -34,6 +34,8 @@ struct BertAdamParamState : public torch::optim::OptimizerCloneableParamState<Be
   /// Exponential averages of the gradient and of its square.
   TORCH_ARG(torch::Tensor, next_m);
   TORCH_ARG(torch::Tensor, next_v);
+  /// float32 copy of a parameter of 16 bits; undefined for others.
+  TORCH_ARG(torch::Tensor, master);
 };
 
 /// Updates one parameter in place; g is its gradient:
@@ -43,8 +45,11 @@ struct BertAdamParamState : public torch::optim::OptimizerCloneableParamState<Be
 ///   p      -= lr (next_m / (sqrt(next_v) + e) + weight_decay p)
 /// `lr` is the scheduled rate. Adam (arXiv 1412.6980) without bias correction, as in BERT's
 /// TensorFlow code, with decoupled weight decay (arXiv 1711.05101).
+/// A parameter of 16 bits is updated in `master`, its float32 copy, and gets that rounded; averages
+/// are in float32 then, and the gradient is left as it is.
 void bert_adam_update(const BertAdamOptions& options, double lr, torch::Tensor& parameter,
-                      torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v);
+                      torch::Tensor& gradient, torch::Tensor& next_m, torch::Tensor& next_v,
+                      torch::Tensor master = {});
 
 /// Adam as BERT was trained with it; the update is bert_adam_update().
 class BertAdam : public torch::optim::Optimizer {

@@ -35,6 +35,8 @@ struct OpenAIAdamParamState
   /// Exponential averages of the gradient and of its square.
   TORCH_ARG(torch::Tensor, exp_avg);
   TORCH_ARG(torch::Tensor, exp_avg_sq);
+  /// float32 copy of a parameter of 16 bits; undefined for others.
+  TORCH_ARG(torch::Tensor, master);
 };
 
 /// Updates one parameter in place; g is its gradient and t is `step`, which counts from 1:
@@ -45,9 +47,11 @@ struct OpenAIAdamParamState
 ///   p          -= lr weight_decay p    where p has more than one dimension, or vector_l2
 /// `lr` is the scheduled rate. Adam as in section 2 of its paper (arXiv 1412.6980), with decoupled
 /// weight decay (arXiv 1711.05101) as in GPT's TensorFlow code.
+/// A parameter of 16 bits is updated in `master`, its float32 copy, and gets that rounded; averages
+/// are in float32 then, and the gradient is left as it is.
 void openai_adam_update(const OpenAIAdamOptions& options, double lr, int64_t step,
                         torch::Tensor& parameter, torch::Tensor& gradient, torch::Tensor& exp_avg,
-                        torch::Tensor& exp_avg_sq);
+                        torch::Tensor& exp_avg_sq, torch::Tensor master = {});
 
 /// Adam as GPT was trained with it; the update is openai_adam_update().
 class OpenAIAdam : public torch::optim::Optimizer {
