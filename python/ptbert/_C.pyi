@@ -91,6 +91,7 @@ __all__: list[str] = [
     "TransfoXLModel",
     "Vocabulary",
     "WordpieceTokenizer",
+    "assign_tf_variables",
     "attributes",
     "bert_adam_update",
     "buffers",
@@ -923,6 +924,15 @@ class IndexedLines:
     def sentences(self) -> list[list[str]]: ...
     def symbols(self) -> list[str]: ...
 
+def assign_tf_variables(
+    weights: dict,
+    family: str,
+    cutoffs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+) -> dict:
+    """
+    The weights that are written to each variable of TensorFlow.
+    """
+
 def attributes(module: torch._C.cpp.nn.Module) -> dict:
     """
     The numbers and flags of a module that Python may set.
@@ -1140,7 +1150,12 @@ def sample_logits(
     Scores of labels and samples, [batch, seq, 1 + samples].
     """
 
-def save_tf_weights(prefix: os.PathLike | str | bytes, weights: dict, family: str) -> list[str]:
+def save_tf_weights(
+    prefix: os.PathLike | str | bytes,
+    weights: dict,
+    family: str,
+    cutoffs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+) -> list[str]:
     """
     Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.
     """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from ._files.sources import Entry, Source, find_source, guess_family, list_entries
+from ._files.sources import Entry, Source, guess_family, list_entries, open_source
 from .convert import Conversion, Target, convert
 from .convert_gpt2_checkpoint_to_pytorch import convert_gpt2_checkpoint_to_pytorch
 from .convert_openai_checkpoint_to_pytorch import convert_openai_checkpoint_to_pytorch
@@ -81,21 +81,21 @@ def _add_inspect(commands: _Commands) -> None:
     command.add_argument(
         "path",
         metavar="PATH",
-        help="a file, a folder, or PREFIX of a TensorFlow checkpoint; of any format",
+        help="a file, a folder, a .tar.gz archive or PREFIX of a TensorFlow checkpoint, of any "
+        "format; or the name or Hub id of a model",
     )
     command.set_defaults(run=_inspect)
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    source = find_source(options.path)
-    entries = list_entries(source)
-    family = guess_family(source, [entry.name for entry in entries])
-    family = "openai-gpt" if source.format == "NumPy" else family
-    numbers = sum(math.prod(entry.shape) for entry in entries)
-    print(f"{_format(source)}: {source.path}")
-    print(f"family: {family or 'unknown'}")
-    print(f"{len(entries):,} tensors, {numbers:,} elements")
-    _print_table(entries)
+    with open_source(options.path) as source:
+        entries = list_entries(source)
+        family = guess_family(source, [entry.name for entry in entries])
+        numbers = sum(math.prod(entry.shape) for entry in entries)
+        print(f"{_format(source)}: {source.name}")
+        print(f"family: {family or 'unknown'}")
+        print(f"{len(entries):,} tensors, {numbers:,} elements")
+        _print_table(entries)
 
 
 def _format(source: Source) -> str:
@@ -129,7 +129,8 @@ def _add_convert(commands: _Commands) -> None:
         "source",
         metavar="SOURCE",
         help="a TensorFlow checkpoint, a folder of OpenAI's NumPy files, model.safetensors, "
-        "pytorch_model.bin, or a folder with one of them",
+        "pytorch_model.bin, a folder or .tar.gz archive with one of them, or the name or Hub id of "
+        "a model",
     )
     add("destination", metavar="DESTINATION", help="the folder to write to")
     add(
@@ -138,7 +139,7 @@ def _add_convert(commands: _Commands) -> None:
         default="2019",
         help="2019: pytorch_model.bin as of pytorch-pretrained-bert; transformers: "
         "model.safetensors and config.json of transformers; tensorflow: a checkpoint for the code "
-        "of google-research/bert or openai/gpt-2; default: 2019",
+        "of google-research/bert, openai/gpt-2 or kimiyoung/transformer-xl; default: 2019",
     )
     add("--config", help="the configuration, if it does not lie beside the checkpoint")
     command.set_defaults(run=_convert)

@@ -26,6 +26,7 @@ from ._files.sources import (
     guess_family,
     left_out_projections,
     list_entries,
+    open_source,
     read_weights,
 )
 from ._files.writing import (
@@ -68,7 +69,7 @@ Target = Literal["2019", "transformers", "tensorflow"]
 _CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME, "openai_gpt_config.json", "hparams.json")
 # Copied if they lie beside the checkpoint.
 _COMPANIONS = (
-    *("vocab.txt", "vocab.json", "merges.txt", "special_tokens.txt"),
+    *("vocab.txt", "vocab.json", "merges.txt", "special_tokens.txt", "vocab.bin"),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"),
 )
 # OpenAI's names of two of them.
@@ -134,7 +135,9 @@ _KINDS: dict[Family, _Kind] = {
         "openai-gpt",
         _GPT_RENAMES,
     ),
-    "transfo-xl": _Kind(TransfoXLConfig, {}, TransfoXLLMHeadModel, "transfo-xl"),
+    "transfo-xl": _Kind(
+        TransfoXLConfig, {}, TransfoXLLMHeadModel, "transfo-xl", tf_prefix="model.ckpt"
+    ),
 }
 
 
@@ -177,12 +180,13 @@ def convert(
     Args:
         source: A TensorFlow checkpoint (PREFIX, one of its files, or a folder), a folder of
             OpenAI's NumPy files, model.safetensors, pytorch_model.bin, the index of one of them in
-            shards, or a folder with one of these.
+            shards, a folder or .tar.gz archive with one of these, or the name or Hub id of a
+            model. A path comes before a name.
         destination: The folder to write to. Files in it are replaced if they have the same names.
         to: "2019" for config.json and a pytorch_model.bin that pytorch-pretrained-bert of 2019
             reads; "transformers" for a config.json and model.safetensors of transformers;
-            "tensorflow" for a checkpoint, with bert_config.json or hparams.json, that the code of
-            google-research/bert or openai/gpt-2 reads.
+            "tensorflow" for a checkpoint that the code of google-research/bert, openai/gpt-2 or
+            kimiyoung/transformer-xl reads, with bert_config.json, hparams.json or config.json.
         config: The configuration, if it does not lie beside the checkpoint.
 
     The vocabulary is copied if it lies beside the checkpoint.
@@ -194,21 +198,25 @@ def convert(
     """
     if to not in get_args(Target):
         raise ValueError(f"`to` must be {' or '.join(map(repr, get_args(Target)))}, but is {to!r}.")
-    found = find_source(source)
-    family = _family_of(found)
+    with open_source(source, with_vocabulary=True) as found:
+        return _convert(found, Path(destination), to, config)
+
+
+def _convert(source: Source, destination: Path, to: Target, config: StrPath | None) -> Conversion:
+    family = _family_of(source)
     kind = _KINDS[family]
-    settings = kind.config.from_json_file(_config_of(found, config))
-    weights = read_weights(found, family)
-    model_class, arguments = _head_of(weights, kind)
-    tensors, conversion = convert_weights(
-        found, family, weights, lambda: model_class(settings, **arguments)
-    )
     if to == "tensorflow" and kind.tf_prefix is None:
         raise ValueError(
             f"`to` must be one of the other formats for {family}, whose TensorFlow checkpoints are "
             "not written, but is 'tensorflow'."
         )
-    with complete_folder(Path(destination)) as folder:
+    settings = kind.config.from_json_file(_config_of(source, config))
+    weights = read_weights(source, family)
+    model_class, arguments = _head_of(weights, kind)
+    tensors, conversion = convert_weights(
+        source, family, weights, lambda: model_class(settings, **arguments)
+    )
+    with complete_folder(destination) as folder:
         if to == "2019":
             settings.to_json_file(folder / CONFIG_NAME)
             write_pytorch_bin(folder / WEIGHTS_NAME, tensors)
@@ -221,7 +229,7 @@ def convert(
                 folder / SAFETENSORS_NAME,
                 {kind.renames.get(name, name): tensor for name, tensor in untied.items()},
             )
-        _copy_companions(found.folder, folder, of_openai=(to, family) == ("tensorflow", "gpt2"))
+        _copy_companions(source.folder, folder, of_openai=(to, family) == ("tensorflow", "gpt2"))
     _log(conversion)
     return conversion
 
@@ -245,7 +253,7 @@ def convert_weights(
     trunk = [name for name in missing if not _is_of_head(name)]
     if trunk:
         raise ValueError(
-            f"`{source.path}` must have all weights of the model that the configuration describes, "
+            f"`{source.name}` must have all weights of the model that the configuration describes, "
             f"but lacks {len(trunk)}, the first being `{trunk[0]}`. Pass the configuration of this "
             "checkpoint."
         )
@@ -286,10 +294,10 @@ def convert_to_folder(
 
 def _family_of(source: Source) -> Family:
     names = [entry.name for entry in list_entries(source)]
-    family = "openai-gpt" if source.format == "NumPy" else guess_family(source, names)
+    family = guess_family(source, names)
     if family is None:
         raise ValueError(
-            f"`{source.path}` must be a checkpoint of BERT, GPT, GPT-2 or Transformer-XL, but none "
+            f"`{source.name}` must be a checkpoint of BERT, GPT, GPT-2 or Transformer-XL, but none "
             f"of its {len(names)} names is known"
             + (f": it has `{names[0]}`, ..." if names else ".")
         )
@@ -299,11 +307,13 @@ def _family_of(source: Source) -> Family:
 def _config_of(source: Source, config: StrPath | None) -> Path:
     if config is not None:
         return Path(config)
+    if source.config.is_file():
+        return source.config
     for name in _CONFIG_NAMES:
-        if (source.folder / name).is_file():
-            return source.folder / name
+        if (source.config / name).is_file():
+            return source.config / name
     raise FileNotFoundError(
-        f"`{source.folder}` must hold the configuration of the checkpoint "
+        f"`{source.config}` must hold the configuration of the checkpoint "
         f"({', '.join(_CONFIG_NAMES)}), but does not. Pass it as `config`."
     )
 
@@ -338,14 +348,18 @@ def _in_order(tensor: Tensor, source: Source) -> Tensor:
 
 def _with_tied(tensors: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors in the order of the model's state, which has weights that are one under each of
-    their names."""
-    by_storage = {state[name].untyped_storage()._cdata: tensors[name] for name in tensors}
-    complete = {}
-    for name, place in state.items():
-        found = tensors.get(name, by_storage.get(place.untyped_storage()._cdata))
-        if found is not None and found.shape == place.shape:
-            complete[name] = found
-    return complete
+    their names; all of these get the tensor of the first."""
+
+    def place(name: str) -> tuple[object, ...]:
+        in_model = state[name]
+        storage = in_model.untyped_storage()._cdata
+        return storage, in_model.storage_offset(), in_model.shape
+
+    first: dict[tuple[object, ...], Tensor] = {}
+    for name in state:
+        if name in tensors:
+            first.setdefault(place(name), tensors[name])
+    return {name: first[place(name)] for name in state if place(name) in first}
 
 
 def _write_config(path: Path, settings: Any, kind: _Kind, model: str) -> None:
@@ -358,12 +372,13 @@ def _write_tensorflow(
 ) -> list[str]:
     """Writes the checkpoint, and returns the weights that TensorFlow has no variable for."""
     prefix = str(kind.tf_prefix)
-    left_out = _C.save_tf_weights(str(folder / prefix), without_tied(tensors), family)
+    cutoffs = getattr(settings, "cutoffs", [])
+    left_out = _C.save_tf_weights(str(folder / prefix), without_tied(tensors), family, cutoffs)
     # The file that names the newest checkpoint.
     names = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
     (folder / "checkpoint").write_text(names, encoding="utf-8")
-    if family == "bert":
-        settings.to_json_file(folder / BERT_CONFIG_NAME)
+    if family != "gpt2":
+        settings.to_json_file(folder / (BERT_CONFIG_NAME if family == "bert" else CONFIG_NAME))
         return left_out
     sizes = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
     content = {"n_vocab": settings.total_tokens_embeddings} | sizes

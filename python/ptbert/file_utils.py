@@ -113,6 +113,16 @@ def filename_to_url(filename: str, cache_dir: StrPath | None = None) -> tuple[st
     return metadata["url"], metadata["etag"]
 
 
+def is_url(name: str) -> bool:
+    """Whether a name is an http(s) URL.
+
+    Example:
+        >>> is_url("https://example.org/model.tar.gz"), is_url("model.tar.gz")
+        (True, False)
+    """
+    return urlparse(name).scheme in ("http", "https")
+
+
 def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> str:
     """Returns a local path for a path (which must exist) or a URL (downloaded once).
 
@@ -126,9 +136,9 @@ def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> s
         '.'
     """
     name = os.fspath(url_or_filename)
-    scheme = urlparse(name).scheme
-    if scheme in ("http", "https"):
+    if is_url(name):
         return get_from_cache(name, cache_dir)
+    scheme = urlparse(name).scheme
     if scheme == "s3":
         raise ValueError(
             f"`url_or_filename` ({name}) must be an http(s) URL or a local path: s3:// is not "

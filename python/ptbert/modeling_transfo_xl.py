@@ -41,7 +41,6 @@ from ._models.bridge import CppModule, register_nodes, run
 from ._models.config import check_field, cpp_config
 from ._models.layers import BertLayerNorm as LayerNorm
 from ._models.loading import AnyModule, PretrainedModel, load_foreign_weights
-from ._models.placeholders import placeholder_function
 from ._models.transfo_xl_attention import (
     DecoderLayer,
     MultiHeadAttn,
@@ -89,7 +88,28 @@ PRETRAINED_CONFIG_ARCHIVE_MAP = archive_map("transfo-xl", CONFIG_NAME)
 PRETRAINED_MODEL_ARCHIVE_MAP = archive_map("transfo-xl", WEIGHTS_NAME)
 TF_WEIGHTS_NAME = "model.ckpt"
 
-build_tf_to_pytorch_map = placeholder_function(__name__, "build_tf_to_pytorch_map")
+
+def build_tf_to_pytorch_map(
+    model: AnyModule, config: TransfoXLConfig
+) -> dict[str, Tensor | list[Tensor]]:
+    """Returns the parameters of a Transformer-XL by the names of their variables in TensorFlow.
+
+    Under `transformer/r_r_bias` and `transformer/r_w_bias` stands a list: the biases of all layers,
+    or the one that they share. Where one bias of the softmax is for several clusters, each
+    cluster's name has its part. Tied parameters are there once, as what they are tied to. In 2019
+    the names were always those of a model with clusters that are all of different widths.
+
+    Args:
+        model: A `TransfoXLModel`, or a model with one as `transformer`.
+        config: Its configuration.
+    """
+    prefix = "" if hasattr(model, "transformer") else "transformer."
+    named = {prefix + name: parameter for name, parameter in model.named_parameters()}
+    variables = _C.assign_tf_variables(named, "transfo-xl", config.cutoffs)
+    return {
+        name: found if name.endswith(("r_r_bias", "r_w_bias")) else found[0]
+        for name, found in variables.items()
+    }
 
 
 def load_tf_weights_in_transfo_xl(

@@ -2,9 +2,11 @@
 
 #include <functional>
 
+#include "files/byte_writer.h"
 #include "files/crc32c.h"
 #include "files/snappy.h"
 #include "files/sorted_table.h"
+#include "files/tf_entry.h"
 #include "ptbert/errors.h"
 #include "ptbert/files/tf_weights.h"
 #include "support.h"
@@ -164,16 +166,39 @@ TEST_F(TfCheckpointTest, RefusesTheV1FormatWithTheRemedy) {
                                     "is in the older V1 format. Copy or download it again.");
 }
 
-TEST_F(TfCheckpointTest, RefusesPartitionedVariables) {
-  const auto partitioned = (kSamples / "partitioned").string();
-  const TfCheckpoint checkpoint(partitioned);
-  ASSERT_EQ(checkpoint.variables().size(), 2);
-  EXPECT_EQ(checkpoint.variables()[0].shape, (std::vector<int64_t>{4, 2}));
-  EXPECT_TRUE(checkpoint.variables()[0].is_partitioned);
-  EXPECT_EQ(message_of<FormatError>([&] { load_tf_variables(partitioned); }),
-            "`parts` of `" + partitioned +
-                "` must be saved in one piece, but was saved in parts, by a partitioner. Load and "
-                "save the checkpoint without partitioner in TensorFlow.");
+TEST_F(TfCheckpointTest, JoinsPartitionedVariables) {
+  const auto variables = load_tf_variables((kSamples / "partitioned").string());
+  std::map<std::string, torch::Tensor> tensors(variables.begin(), variables.end());
+  ASSERT_EQ(tensors.size(), 5);
+  expect_equal(tensors.at("rows"), torch::arange(8.F).view({4, 2}));
+  expect_equal(tensors.at("columns"), torch::arange(600, torch::kShort).view({3, 200}));
+  expect_equal(tensors.at("line"), (torch::arange(9000) % 251).to(torch::kByte));
+  expect_equal(tensors.at("grid"), torch::arange(24.F).view({3, 4, 2}));
+  expect_equal(tensors.at("whole"), torch::ones(2));
+}
+
+TEST_F(TfCheckpointTest, ChecksThePartsOfAVariable) {
+  for (const auto* ending : kEndings)
+    fs::copy(kSamples / ("partitioned"s + ending), path("partitioned"s + ending));
+  const auto shard = path("partitioned.data-00000-of-00002");
+  auto bytes = read(shard);
+  bytes.back() ^= 1; // of `grid`
+  write(shard, bytes);
+  EXPECT_EQ(message("partitioned"),
+            quoted(shard) +
+                " must hold `grid` with the checksum that the index notes, but does not: it is "
+                "damaged, or of another checkpoint than `" +
+                path("partitioned.index") + "`. Copy or download both again.");
+}
+
+TEST(TfEntryTest, KeysOfPartsAreInOrderedCode) {
+  EXPECT_EQ(tf_part_key("a", {0}, {-1}), "\0a\0\1\1\1\x80\x7f"s);
+  EXPECT_EQ(tf_part_key("\0\xff"s, {}, {}), "\0\0\xff\xff\0\0\1\0"s);
+  EXPECT_EQ(tf_part_key("", {63, 64, 8191, 8192}, {1, 1, 1, 1}),
+            "\0\0\1\1\4\xbf\x81\xc0\x40\x81\xdf\xff\x81\xe0\x20\0\x81"s);
+  EXPECT_EQ(tf_part_key("", {int64_t{1} << 40, int64_t{1} << 61}, {1, 1}),
+            "\0\0\1\1\2\xfd\0\0\0\0\0\x81\xff\xa0\0\0\0\0\0\0\0\x81"s);
+  EXPECT_EQ(tf_part_key("", {int64_t{1} << 62}, {1}), "\0\0\1\1\1\xff\xc0\x40\0\0\0\0\0\0\0\x81"s);
 }
 
 TEST_F(TfCheckpointTest, NamesMissingTruncatedAndForeignShards) {
@@ -262,29 +287,29 @@ TEST_F(TfCheckpointTest, EveryFlippedBitIsAnErrorOrDoesNotMatter) {
   }
 }
 
-/// An index of one block with a header and one entry, checksums right.
-std::string index_of(const std::string& header, const std::string& entry) {
+/// An index of one block with these entries, checksums right.
+std::string index_of(const TableEntries& entries) {
   const auto with_trailer = [](const std::string& block) {
     const auto stored = block + '\0';
-    const auto checksum = masked_crc32c(stored);
-    return stored + std::string(reinterpret_cast<const char*>(&checksum), sizeof checksum);
+    return stored + fixed(masked_crc32c(stored));
   };
   const auto item = [](const std::string& key, const std::string& value) {
-    std::string start = {'\0', static_cast<char>(key.size()), static_cast<char>(value.size())};
-    return start.append(key).append(value);
+    return '\0' + varint(key.size()) + varint(value.size()) + key + value;
   };
   const auto restarts = "\0\0\0\0\1\0\0\0"s;
-  const auto entries = item("", header) + item("w", entry) + restarts;
-  const auto blocks = item("x", {'\0', static_cast<char>(entries.size())}) + restarts;
-  std::string footer = {'\0', '\0', static_cast<char>(entries.size() + 5),
-                        static_cast<char>(blocks.size())};
+  std::string block;
+  for (const auto& [key, value] : entries)
+    block += item(key, value);
+  block += restarts;
+  const auto blocks = item("x", '\0' + varint(block.size())) + restarts;
+  auto footer = "\0\0"s + varint(block.size() + 5) + varint(blocks.size());
   footer.resize(40);
-  return with_trailer(entries) + with_trailer(blocks) + footer + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
+  return with_trailer(block) + with_trailer(blocks) + footer + "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 }
 
 TEST_F(TfCheckpointTest, ChecksEntriesWhoseChecksumsAreRight) {
   const auto message_of_index = [&](const std::string& header, const std::string& entry) {
-    write(path("various.index"), index_of(header, entry));
+    write(path("various.index"), index_of({{"", header}, {"w", entry}}));
     auto text = message();
     const auto rule =
         quoted(path() + ".index") + " must be the index of a TensorFlow checkpoint, but ";
@@ -316,6 +341,46 @@ TEST_F(TfCheckpointTest, ChecksEntriesWhoseChecksumsAreRight) {
             entry + "it has a number of more than 64 bits" + again);
 }
 
+TEST_F(TfCheckpointTest, ChecksThatPartsMakeUpAVariable) {
+  const auto begins_with_number = [](char length) { return "\x08\1\x12\4\x12\2\x08"s + length; };
+  const auto entry_of_part = [&](char length) {
+    return begins_with_number(length) + '\x28' + static_cast<char>(4 * length);
+  };
+  using Slices = std::vector<std::pair<char, char>>; // start, length
+  const auto message_of_parts = [&](char length, const Slices& slices, const TableEntries& parts) {
+    auto whole = begins_with_number(length);
+    for (const auto& [start, size] : slices)
+      whole += "\x3a\6\x0a\4\x08"s + start + '\x10' + size;
+    TableEntries entries = {{"", "\x08\2"}};
+    entries.insert(entries.end(), parts.begin(), parts.end());
+    entries.emplace_back("w", whole);
+    write(path("various.index"), index_of(entries));
+    const auto text = message();
+    const auto rule =
+        quoted(path() + ".index") + " must be the index of a TensorFlow checkpoint, but ";
+    const auto again = ". Copy or download it again."s;
+    EXPECT_TRUE(text.starts_with(rule) && text.ends_with(again)) << text;
+    return text.substr(rule.size(), text.size() - rule.size() - again.size());
+  };
+  const auto part = [&](char start, char length, char length_of_entry) {
+    return std::pair(tf_part_key("w", {start}, {length}), entry_of_part(length_of_entry));
+  };
+  const auto entry = "the entry of `w` is damaged: it has "s;
+  EXPECT_EQ(message_of_parts(4, {{2, 3}}, {}), entry + "a part of 3 from 2 on in a dimension of 4");
+  EXPECT_EQ(message_of_parts(4, {{0, 2}}, {}), entry + "a part that the index has no entry for");
+  EXPECT_EQ(message_of_parts(4, {{0, 2}}, {part(0, 2, 3)}),
+            entry + "a part of another type or shape than its entry");
+  EXPECT_EQ(message_of_parts(4, {{0, 2}, {1, 3}}, {part(0, 2, 2), part(1, 3, 3)}),
+            entry + "parts that overlap");
+  EXPECT_EQ(message_of_parts(4, {{0, 2}}, {part(0, 2, 2)}),
+            "the entry of `w` is damaged: its parts have 2 elements together, but it has 4");
+  EXPECT_EQ(message_of_parts(40, {{0, 20}, {20, 20}}, {part(0, 20, 20), part(20, 20, 20)}),
+            "the parts of `w` have 160 bytes, and all files 90");
+  write(path("various.index"),
+        index_of({{"", "\x08\2"}, {"w", begins_with_number(4) + "\x3a\4\x0a\0\x0a\0"s}}));
+  EXPECT_NE(message().find(entry + "a part of 2 dimensions"), std::string::npos);
+}
+
 TEST_F(TfCheckpointTest, ReadsWhatItWrites) {
   TfCheckpointWriter writer(path("written"));
   for (int i = 0; i < 300; ++i) // several blocks
@@ -327,7 +392,7 @@ TEST_F(TfCheckpointTest, ReadsWhatItWrites) {
   ASSERT_EQ(checkpoint.variables().size(), 302);
   for (const auto& variable : checkpoint.variables()) {
     const auto& name = variable.name;
-    const std::string bytes(checkpoint.data(variable), variable.size);
+    const std::string bytes(checkpoint.data(variable), variable.bytes.size);
     if (name.starts_with("scope"))
       EXPECT_EQ(bytes, std::string(8, 'a' + std::stoi(name.substr(name.rfind('_') + 1)) % 26));
     else

@@ -74,12 +74,47 @@ def save(prefix: Path, tensors: dict[str, Any]) -> None:
 
 
 def save_in_shards(prefix: Path, *shards: dict[str, Any]) -> None:
-    parts = [prefix.with_name(f"part{number}") for number in range(len(shards))]
-    for part, tensors in zip(parts, shards, strict=True):
-        save(part, tensors)
-    tf.raw_ops.MergeV2Checkpoints(
-        checkpoint_prefixes=[str(part) for part in parts], destination_prefix=str(prefix)
+    for number, tensors in enumerate(shards):
+        save(prefix.with_name(f"part{number}"), tensors)
+    merge(prefix, len(shards))
+
+
+def merge(prefix: Path, shards: int) -> None:
+    parts = [str(prefix.with_name(f"part{number}")) for number in range(shards)]
+    tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts, destination_prefix=str(prefix))
+
+
+def save_partitioned(prefix: Path) -> None:
+    """Variables in parts, as a partitioner makes them, in two shards. Numbers in the keys of the
+    index have one to three bytes."""
+    rows = tf.reshape(tf.range(8.0), [4, 2])
+    columns = tf.cast(tf.reshape(tf.range(600), [3, 200]), tf.int16)
+    line = tf.cast(tf.range(9000) % 251, tf.uint8)
+    grid = tf.reshape(tf.range(24.0), [3, 4, 2])
+    shards = (
+        [
+            ("rows", "4 2 2,2:-", rows[2:]),
+            ("columns", "3 200 -:0,70", columns[:, :70]),
+            ("line", "9000 0,8500", line[:8500]),
+            ("grid", "3 4 2 0,1:-:0,1", grid[:1, :, :1]),
+            ("grid", "3 4 2 1,2:0,3:-", grid[1:, :3]),
+        ],
+        [
+            ("rows", "4 2 0,2:-", rows[:2]),
+            ("columns", "3 200 -:70,130", columns[:, 70:]),
+            ("line", "9000 8500,500", line[8500:]),
+            ("grid", "3 4 2 0,1:-:1,1", grid[:1, :, 1:]),
+            ("grid", "3 4 2 1,2:3,1:-", grid[1:, 3:]),
+            ("whole", "", tf.ones([2])),
+        ],
     )
+    for number, shard in enumerate(shards):
+        names, places, tensors = zip(*shard, strict=True)
+        part = prefix.with_name(f"part{number}")
+        tf.raw_ops.SaveV2(
+            prefix=str(part), tensor_names=names, shape_and_slices=places, tensors=tensors
+        )
+    merge(prefix, len(shards))
 
 
 def draw(shape: list[int], seed: str) -> Any:
@@ -332,12 +367,7 @@ def write_samples() -> None:
     )
     for shard in TARGET.glob("various.data-*"):
         shutil.copy(shard, shard.with_name(shard.name.replace("various", "snappy")))
-    tf.raw_ops.SaveV2(
-        prefix=str(TARGET / "partitioned"),
-        tensor_names=["whole", "parts", "parts"],
-        shape_and_slices=["", "4 2 0,2:-", "4 2 2,2:-"],
-        tensors=[tf.ones([2]), tf.ones([2, 2]), tf.zeros([2, 2])],
-    )
+    save_partitioned(TARGET / "partitioned")
     tf.raw_ops.Save(
         filename=str(TARGET / "old" / "model.ckpt"), tensor_names=["weight"], data=[tf.ones([2])]
     )
@@ -383,7 +413,7 @@ def main() -> None:
     hparams = json.loads((shared / "gpt2_tiny" / "hparams.json").read_text())
     bert_config = json.loads((shared / "bert_tiny" / "bert_config.json").read_text())
     own = ("various", "snappy", "bert/bert_model.ckpt", "custom/model.ckpt-20", "gpt2/model.ckpt")
-    own += ("transfo_xl/model.ckpt",)
+    own += ("transfo_xl/model.ckpt", "partitioned")
     record = {
         "generated_by": "tests/golden/generate_tf_checkpoints.py",
         "tensorflow": tf.__version__,

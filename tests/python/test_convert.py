@@ -7,11 +7,13 @@ import logging
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from ptbert import (
     _C,
@@ -24,6 +26,7 @@ from ptbert import (
     OpenAIGPTModel,
     TransfoXLLMHeadModel,
     cli,
+    file_utils,
     load_tf_weights_in_transfo_xl,
 )
 from ptbert.convert import convert
@@ -155,7 +158,7 @@ def test_round_trip_to_tensorflow_is_bit_exact(
 
 def test_tensorflow_reads_what_was_written(tmp_path: Path) -> None:
     tensorflow = pytest.importorskip("tensorflow", reason="needs the extra group tensorflow")
-    for sample in ("bert", "gpt2"):
+    for sample in ("bert", "gpt2", "transfo_xl"):
         convert(SAMPLES / sample, tmp_path / sample, "tensorflow")
         reader = tensorflow.train.load_checkpoint(str(tmp_path / sample))
         variables = _C.load_tf_variables(str(tmp_path / sample))
@@ -212,8 +215,6 @@ def test_transformer_xl(tmp_path: Path) -> None:
     assert done.missing == done.unused == []
     expected = TransfoXLLMHeadModel.from_pretrained(sample, from_tf=True)
     assert_same(TransfoXLLMHeadModel.from_pretrained(tmp_path / "out"), expected)
-    with pytest.raises(ValueError, match=r"^`to` must be one of the other formats for transfo-xl"):
-        convert(sample, tmp_path / "tensorflow", "tensorflow")
 
 
 @pytest.mark.parametrize("name", TRANSFO_XL)
@@ -444,3 +445,95 @@ def test_inspect_knows_safetensors_shards_and_numpy(
         assert run("inspect", path) == 0
         found = capsys.readouterr().out.splitlines()
         assert found[:2] == [f"{first}: {shown}", f"family: {family}"]
+
+
+def archive_of(folder: Path, archive: Path) -> Path:
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    return archive
+
+
+@pytest.mark.parametrize("sample", ["bert", "custom"])
+def test_archives_of_tensorflow_convert(sample: str, tmp_path: Path) -> None:
+    archive = archive_of(SAMPLES / sample, tmp_path / "model.tar.gz")
+    assert convert(archive, tmp_path / "out", "transformers").source.name == str(archive)
+    convert(SAMPLES / sample, tmp_path / "expected", "transformers")
+    for name in ("config.json", "model.safetensors"):
+        found, expected = (tmp_path / folder / name for folder in ("out", "expected"))
+        assert found.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["model.safetensors", "shards", "NumPy"])
+def test_archives_of_other_formats_convert(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    if form == "NumPy":
+        write_openai_folder(folder)
+    else:
+        model = GPT2LMHeadModel.from_pretrained(SAMPLES / "gpt2", from_tf=True)
+        model.save_pretrained(folder, max_shard_size=2000 if form == "shards" else "5GB")
+        (folder / "vocab.json").write_text("{}")
+    archive = archive_of(folder, tmp_path / "model.tar.gz")
+    assert run("inspect", archive) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(f": {archive}")
+    assert lines[1] == f"family: {'openai-gpt' if form == 'NumPy' else 'gpt2'}"
+    convert(archive, tmp_path / "out", "transformers")
+    convert(folder, tmp_path / "expected", "transformers")
+    for path in (tmp_path / "expected").iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for the Hub: every repository is a small BERT. Returns what is asked for."""
+    folder, asked = tmp_path / "snapshot", list[str]()
+    convert(SAMPLES / "bert", folder, "transformers")
+    (folder / "vocab.txt").write_text("[PAD]\n")
+
+    def download(repo_id: str, filename: str, *, cache_dir: Path) -> str:
+        asked.append(f"{repo_id}/{filename}")
+        if not (folder / filename).is_file():
+            raise LocalEntryNotFoundError("offline and not in the cache")
+        return str(folder / filename)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr(file_utils, "PYTORCH_PRETRAINED_BERT_CACHE", tmp_path / "cache")
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [("bert-base-uncased", "google-bert/bert-base-uncased"), ("owner/bert", "owner/bert")],
+)
+def test_names_of_models_convert(
+    name: str, repository: str, tmp_path: Path, hub: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("inspect", name) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [f"safetensors: {name}", "family: bert"]
+    assert hub == [f"{repository}/config.json", f"{repository}/model.safetensors"]
+    convert(name, tmp_path / "out")
+    expected = BertForPreTraining.from_pretrained(SAMPLES / "bert", from_tf=True)
+    assert_same(BertForPreTraining.from_pretrained(tmp_path / "out"), expected)
+    assert (tmp_path / "out" / "vocab.txt").read_text() == "[PAD]\n"
+
+
+def test_a_folder_comes_before_a_name(
+    tmp_path: Path, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SAMPLES / "gpt2", tmp_path / "bert-base-uncased")
+    monkeypatch.chdir(tmp_path)
+    assert convert("bert-base-uncased", "out").family == "gpt2"
+    assert hub == []
+
+
+def test_a_name_that_is_nowhere_is_one_line(
+    tmp_path: Path, hub: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tmp_path / "snapshot")
+    with pytest.raises(SystemExit):
+        run("convert", "owner/model", tmp_path / "out")
+    error = capsys.readouterr().err
+    assert error.startswith("ptbert: error: `config.json` of `owner/model` must be on the Hugging")
+    assert error.count("\n") == 1

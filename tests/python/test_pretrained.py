@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import re
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+import ptbert
 from ptbert import file_utils
 from ptbert._files import pretrained
 from ptbert._files.pretrained import (
@@ -119,6 +121,23 @@ def test_maps_of_2019_are_derived_from_the_table() -> None:
     assert set(max_len_map("bert").values()) == {512}
     assert max_len_map("gpt2") == {"gpt2": 1024, "gpt2-medium": 1024}
     assert max_len_map("transfo-xl") == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "family"),
+    [
+        ("modeling_openai", "openai-gpt"),
+        ("modeling_gpt2", "gpt2"),
+        ("modeling_transfo_xl", "transfo-xl"),
+    ],
+)
+def test_constants_of_families_are_real(module: str, family: str) -> None:
+    found = importlib.import_module(f"ptbert.{module}")
+    names = {model.name for model in PRETRAINED.values() if model.family == family}
+    assert found.PRETRAINED_MODEL_ARCHIVE_MAP.keys() == names
+    assert all(url.endswith("/config.json") for url in found.PRETRAINED_CONFIG_ARCHIVE_MAP.values())
+    assert (found.CONFIG_NAME, found.WEIGHTS_NAME) == ("config.json", "pytorch_model.bin")
+    assert ptbert.modeling.TF_WEIGHTS_NAME == "model.ckpt"
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,15 @@ def assert_near(actual: Tensor, expected: Any) -> None:
     torch.testing.assert_close(actual, torch.tensor(expected), atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("name", sorted(RECORD["shared"]))
-def test_every_variable_is_bit_for_bit_as_tensorflow_reads_it(name: str, test_data: Path) -> None:
-    path = test_data / "tf_checkpoints" / name
-    recorded = RECORD["shared"][name]
+@pytest.mark.parametrize("name", ["partitioned", *sorted(RECORD["shared"])])
+def test_every_variable_is_bit_for_bit_as_tensorflow_reads_it(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    if name in RECORD["shared"]:
+        path = request.getfixturevalue("test_data") / "tf_checkpoints" / name
+        recorded = RECORD["shared"][name]
+    else:
+        path, recorded = SAMPLES / name, RECORD["samples"][name]
     listed = {n: (dtype, shape) for n, dtype, shape in _C.list_tf_variables(str(path))}
     assert listed == {n: (entry["dtype"], entry["shape"]) for n, entry in recorded.items()}
     found = _C.load_tf_variables(str(path))

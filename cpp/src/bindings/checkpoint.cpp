@@ -54,11 +54,28 @@ void register_tf_checkpoint(py::module_& m) {
       py::arg("path"), "Reads the variables of a TensorFlow checkpoint.");
   m.def(
       "save_tf_weights",
-      [](const std::filesystem::path& prefix, const py::dict& weights, const std::string& family) {
-        return save_tf_weights(prefix.string(), to_named_tensors(weights), family);
+      [](const std::filesystem::path& prefix, const py::dict& weights, const std::string& family,
+         const std::vector<int64_t>& cutoffs) {
+        return save_tf_weights(prefix.string(), to_named_tensors(weights), family, cutoffs);
       },
-      py::arg("prefix"), py::arg("weights"), py::arg("family"),
+      py::arg("prefix"), py::arg("weights"), py::arg("family"), py::arg("cutoffs"),
       "Writes a TensorFlow checkpoint; returns the names of weights it has no variable for.");
+  m.def(
+      "assign_tf_variables",
+      [](const py::dict& weights, const std::string& family, const std::vector<int64_t>& cutoffs) {
+        std::vector<std::string> left_out;
+        py::dict variables;
+        for (const auto& [variable, layout, assigned] :
+             assign_tf_variables(to_named_tensors(weights), family, cutoffs, left_out)) {
+          py::list tensors;
+          for (const auto& weight : assigned)
+            tensors.append(to_python(weight));
+          variables[to_str(variable)] = tensors;
+        }
+        return variables;
+      },
+      py::arg("weights"), py::arg("family"), py::arg("cutoffs"),
+      "The weights that are written to each variable of TensorFlow.");
   m.def("tf_family", &tf_family, py::arg("variables"),
         "The family that knows most of these variables; empty if none knows any.");
   m.def(

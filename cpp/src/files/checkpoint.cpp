@@ -54,11 +54,6 @@ torch::Tensor view_entry(const std::shared_ptr<MappedFile>& file, size_t begin,
   return view_tensor(file, file->data() + begin + offsets[0], shape, dtype);
 }
 
-bool is_ignored(const std::string& name, const KeyMap& keys) {
-  return std::any_of(keys.ignored.begin(), keys.ignored.end(),
-                     [&name](const auto& ending) { return name.ends_with(ending); });
-}
-
 /// Returns a checkpoint entry under its name in the model, transposed if `keys` says so.
 std::pair<std::string, torch::Tensor> renamed_entry(std::string name, torch::Tensor tensor,
                                                     const KeyMap& keys) {

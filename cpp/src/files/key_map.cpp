@@ -1,5 +1,6 @@
 #include "ptbert/files/key_map.h"
 
+#include <algorithm>
 #include <map>
 
 #include "ptbert/errors.h"
@@ -34,6 +35,11 @@ const KeyMap& key_map(const std::string& family) {
         "`family` must be \"bert\", \"gpt2\", \"openai-gpt\" or \"transfo-xl\", but is \"" +
         family + "\".");
   return found->second;
+}
+
+bool is_ignored(const std::string& name, const KeyMap& keys) {
+  return std::any_of(keys.ignored.begin(), keys.ignored.end(),
+                     [&name](const auto& ending) { return name.ends_with(ending); });
 }
 
 } // namespace ptbert

@@ -1,52 +1,42 @@
 #include "ptbert/files/tf_checkpoint.h"
 
 #include <cstdio>
+#include <cstring>
 
 #include "crc32c.h"
 #include "mapped_file.h"
 #include "protobuf.h"
 #include "ptbert/errors.h"
 #include "sorted_table.h"
+#include "tf_entry.h"
 #include "tf_paths.h"
-#include "tf_types.h"
 
 namespace ptbert {
 namespace {
 
 using Wire = ProtobufReader::Wire;
 
-/// BundleEntryProto.shape. Throws FormatError unless every extent is a number from 0.
-std::vector<int64_t> read_shape(std::string_view message) {
-  std::vector<int64_t> shape;
-  ProtobufReader fields(message);
-  while (fields.next()) {
-    if (fields.is(3, Wire::kVarint) && fields.number != 0)
-      throw FormatError("its shape is unknown");
-    if (!fields.is(2, Wire::kBytes))
-      continue;
-    int64_t extent = 0;
-    ProtobufReader dimension(fields.bytes);
-    while (dimension.next()) {
-      if (dimension.is(1, Wire::kVarint))
-        extent = static_cast<int64_t>(dimension.number);
-    }
-    if (extent < 0)
-      throw FormatError("its shape has an extent of " + std::to_string(extent));
-    shape.push_back(extent);
+/// Copies a part of a variable, which is at `from`, to its place in the whole at `to`.
+void copy_part(const TfPart& part, const std::vector<int64_t>& shape, uint64_t element_bytes,
+               const char* from, char* to) {
+  if (part.bytes.size == 0)
+    return;
+  if (shape.empty()) {
+    std::memcpy(to, from, element_bytes);
+    return;
   }
-  return shape;
-}
-
-/// Throws FormatError unless a variable has as many bytes as its shape needs.
-void check_size(const TfVariable& variable, uint64_t element_bytes) {
-  uint64_t bytes = element_bytes;
-  for (const auto extent : variable.shape) {
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes))
-      throw FormatError("its shape needs more than 2^64 bytes");
+  const size_t last = shape.size() - 1;
+  const auto row_bytes = static_cast<uint64_t>(part.shape[last]) * element_bytes;
+  std::vector<int64_t> at(shape.size()); // of a row, within the part
+  for (const char* end = from + part.bytes.size; from < end; from += row_bytes) {
+    uint64_t element = 0;
+    for (size_t i = 0; i < shape.size(); ++i)
+      element =
+          element * static_cast<uint64_t>(shape[i]) + static_cast<uint64_t>(part.start[i] + at[i]);
+    std::memcpy(to + element * element_bytes, from, row_bytes);
+    for (size_t i = last; i-- > 0 && ++at[i] == part.shape[i];)
+      at[i] = 0;
   }
-  if (bytes != variable.size)
-    throw FormatError("its shape needs " + std::to_string(bytes) + " bytes, but it has " +
-                      std::to_string(variable.size));
 }
 
 std::string index_rule(const std::string& prefix) {
@@ -61,7 +51,12 @@ TfCheckpoint::TfCheckpoint(const std::string& path) : prefix_(find_tf_prefix(pat
   } catch (const FormatError& error) {
     throw FormatError(index_rule(prefix_) + error.what() + ". Copy or download it again.");
   }
-  open_shards();
+  for (const auto& variable : variables_) {
+    if (variable.parts.empty())
+      open_shard(variable.name, variable.bytes);
+    for (const auto& part : variable.parts)
+      open_shard(variable.name, part.bytes);
+  }
 }
 
 TfCheckpoint::~TfCheckpoint() = default;
@@ -77,7 +72,7 @@ void TfCheckpoint::read_index() {
     if (name.front() == '\0') // a part of a partitioned variable, which has an entry of its own
       continue;
     try {
-      add_variable(name, entry);
+      variables_.push_back(read_tf_entry(name, entry, entries, shard_count_));
     } catch (const FormatError& error) {
       throw FormatError("the entry of `" + name + "` is damaged: " + error.what());
     }
@@ -97,54 +92,18 @@ void TfCheckpoint::read_header(std::string_view message) {
   }
 }
 
-/// BundleEntryProto: 1 type, 2 shape, 3 shard, 4 offset, 5 size, 6 checksum, 7 slices.
-void TfCheckpoint::add_variable(const std::string& name, std::string_view entry) {
-  TfVariable variable;
-  variable.name = name;
-  uint64_t type = 0;
-  ProtobufReader fields(entry);
-  while (fields.next()) {
-    if (fields.is(1, Wire::kVarint))
-      type = fields.number;
-    else if (fields.is(2, Wire::kBytes))
-      variable.shape = read_shape(fields.bytes);
-    else if (fields.is(3, Wire::kVarint))
-      variable.shard = static_cast<int64_t>(fields.number);
-    else if (fields.is(4, Wire::kVarint))
-      variable.offset = fields.number;
-    else if (fields.is(5, Wire::kVarint))
-      variable.size = fields.number;
-    else if (fields.is(6, Wire::kFixed32))
-      variable.checksum = static_cast<uint32_t>(fields.number);
-    else if (fields.is(7, Wire::kBytes))
-      variable.is_partitioned = true;
-  }
-  const bool known = type < std::size(kTfTypes);
-  variable.dtype = known ? kTfTypes[type].name : "type " + std::to_string(type);
-  if (known && kTfTypes[type].bytes > 0 && !variable.is_partitioned)
-    check_size(variable, kTfTypes[type].bytes);
-  if (variable.shard < 0 || variable.shard >= shard_count_)
-    throw FormatError("it is in shard " + std::to_string(variable.shard) + " of " +
-                      std::to_string(shard_count_));
-  variables_.push_back(std::move(variable));
-}
-
-void TfCheckpoint::open_shards() {
-  for (const auto& variable : variables_) {
-    if (variable.is_partitioned)
-      continue;
-    auto& file = shards_[variable.shard];
-    const auto path = shard_path(variable.shard);
-    if (file == nullptr)
-      file = std::make_unique<MappedFile>(path);
-    if (variable.offset > file->size() || variable.size > file->size() - variable.offset) {
-      throw FormatError("`" + path + "` must hold `" + variable.name + "` in " +
-                        std::to_string(variable.size) + " bytes from byte " +
-                        std::to_string(variable.offset) + ", as the index says, but has " +
-                        std::to_string(file->size()) +
-                        " bytes: it is truncated, or of another checkpoint than `" + prefix_ +
-                        ".index`. Copy or download both again.");
-    }
+/// Opens the file that these bytes of a variable are in. Throws FormatError if it has fewer.
+void TfCheckpoint::open_shard(const std::string& name, const TfBytes& bytes) {
+  auto& file = shards_[bytes.shard];
+  const auto path = shard_path(bytes.shard);
+  if (file == nullptr)
+    file = std::make_unique<MappedFile>(path);
+  if (bytes.offset > file->size() || bytes.size > file->size() - bytes.offset) {
+    throw FormatError("`" + path + "` must hold `" + name + "` in " + std::to_string(bytes.size) +
+                      " bytes from byte " + std::to_string(bytes.offset) +
+                      ", as the index says, but has " + std::to_string(file->size()) +
+                      " bytes: it is truncated, or of another checkpoint than `" + prefix_ +
+                      ".index`. Copy or download both again.");
   }
 }
 
@@ -155,19 +114,39 @@ std::string TfCheckpoint::shard_path(int64_t shard) const {
   return prefix_ + ending;
 }
 
-char* TfCheckpoint::data(const TfVariable& variable) const {
-  if (variable.is_partitioned)
-    throw FormatError("`" + variable.name + "` of `" + prefix_ +
-                      "` must be saved in one piece, but was saved in parts, by a partitioner. "
-                      "Load and save the checkpoint without partitioner in TensorFlow.");
-  char* data = shards_.at(variable.shard)->data() + variable.offset;
-  if (masked_crc32c({data, variable.size}) != variable.checksum) {
-    throw FormatError("`" + shard_path(variable.shard) + "` must hold `" + variable.name +
+/// Where these bytes of a variable are mapped. Throws FormatError if their checksum is another.
+char* TfCheckpoint::checked(const std::string& name, const TfBytes& bytes) const {
+  char* data = shards_.at(bytes.shard)->data() + bytes.offset;
+  if (masked_crc32c({data, bytes.size}) != bytes.checksum) {
+    throw FormatError("`" + shard_path(bytes.shard) + "` must hold `" + name +
                       "` with the checksum that the index notes, but does not: it is damaged, or "
                       "of another checkpoint than `" +
                       prefix_ + ".index`. Copy or download both again.");
   }
   return data;
+}
+
+char* TfCheckpoint::data(const TfVariable& variable) const {
+  return checked(variable.name, variable.bytes);
+}
+
+std::vector<char> TfCheckpoint::joined(const TfVariable& variable) const {
+  uint64_t needed = 0, present = 0;
+  for (const auto& part : variable.parts)
+    needed += part.bytes.size;
+  for (const auto& [number, file] : shards_)
+    present += file->size();
+  if (needed > present) { // as parts may be the same bytes
+    throw FormatError(index_rule(prefix_) + "the parts of `" + variable.name + "` have " +
+                      std::to_string(needed) + " bytes, and all files " + std::to_string(present) +
+                      ". Copy or download it again.");
+  }
+  std::vector<char> whole(needed);
+  const auto element_bytes = tf_element_bytes(variable.dtype);
+  for (const auto& part : variable.parts)
+    copy_part(part, variable.shape, element_bytes, checked(variable.name, part.bytes),
+              whole.data());
+  return whole;
 }
 
 bool is_tf_checkpoint(const std::string& path) {

@@ -14,15 +14,17 @@ struct Part {
 using Parts = std::vector<Part>;
 
 /// A layer in TensorFlow and in our models. When reading, `scope` may be any other; of several
-/// parts for one weight the first is written.
+/// variables for one weight the first is written.
 struct Layer {
   std::string scope, variable, name;
   Parts parts;
+  std::string unless = {}; // as in TfName
 };
 
 const Parts kVector = {{"", ""}};
 const Parts kMatrix = {{"", "", TfLayout::kTransposed}};
 const Parts kTable = {{"", ".weight"}};
+const Parts kBiasOfCluster = {{"", ".bias", TfLayout::kPerCluster}};
 const Parts kNorm = {{"/gamma", ".weight"}, {"/beta", ".bias"}};
 /// tf.layers.dense, then tf.contrib.layers.fully_connected, then variables made by hand.
 const Parts kDense = {
@@ -88,20 +90,27 @@ const std::vector<Layer> kOpenAIGPT = {
     {"model/", "h#/ln_2", "transformer.h.#.ln_2", kNormOfOpenAI},
 };
 
+/// Of a Transformer-XL with several tables of embeddings, and with several clusters.
+const std::string kSecondTable = "transformer.word_emb.emb_layers.1.weight";
+const std::string kClusters = "crit.cluster_weight";
+
 const std::vector<Layer> kTransfoXL = {
-    {"transformer/", "adaptive_embed/lookup_table", "transformer.word_emb.emb_layers.0", kTable},
-    {"transformer/", "adaptive_embed/proj_W", "transformer.word_emb.emb_projs.0", kMatrix},
+    {"transformer/", "adaptive_embed/lookup_table", "transformer.word_emb.emb_layers.0", kTable,
+     kSecondTable},
+    {"transformer/", "adaptive_embed/proj_W", "transformer.word_emb.emb_projs.0", kMatrix,
+     kSecondTable},
     {"transformer/", "adaptive_embed/cutoff_#/lookup_table", "transformer.word_emb.emb_layers.#",
      kTable},
     {"transformer/", "adaptive_embed/cutoff_#/proj_W", "transformer.word_emb.emb_projs.#", kMatrix},
-    {"transformer/", "adaptive_softmax/bias", "crit.out_layers.0.bias", kVector},
-    {"transformer/", "adaptive_softmax/lookup_table", "crit.out_layers.0.weight", kVector},
-    {"transformer/", "adaptive_softmax/proj", "crit.out_projs.0", kMatrix},
-    {"transformer/", "adaptive_softmax/cutoff_#/b", "crit.out_layers.#.bias", kVector},
+    {"transformer/", "adaptive_softmax/bias", "crit.out_layers.0.bias", kVector, kClusters},
+    {"transformer/", "adaptive_softmax/lookup_table", "crit.out_layers.0.weight", kVector,
+     kClusters},
+    {"transformer/", "adaptive_softmax/proj", "crit.out_projs.0", kMatrix, kClusters},
+    {"transformer/", "adaptive_softmax/cutoff_#/b", "crit.out_layers.#", kBiasOfCluster},
     {"transformer/", "adaptive_softmax/cutoff_#/lookup_table", "crit.out_layers.#.weight", kVector},
     {"transformer/", "adaptive_softmax/cutoff_#/proj", "crit.out_projs.#", kMatrix},
-    {"transformer/", "adaptive_softmax/cutoff_#/cluster_W", "crit.cluster_weight", kVector},
-    {"transformer/", "adaptive_softmax/cutoff_#/cluster_b", "crit.cluster_bias", kVector},
+    {"transformer/", "adaptive_softmax/cutoff_0/cluster_W", "crit.cluster_weight", kVector},
+    {"transformer/", "adaptive_softmax/cutoff_0/cluster_b", "crit.cluster_bias", kVector},
     {"transformer/", "layer_#/rel_attn/qkv", "transformer.layers.#.dec_attn.qkv_net", kDense},
     {"transformer/", "layer_#/rel_attn/r", "transformer.layers.#.dec_attn.r_net", kDense},
     {"transformer/", "layer_#/rel_attn/o", "transformer.layers.#.dec_attn.o_net", kDense},
@@ -111,6 +120,8 @@ const std::vector<Layer> kTransfoXL = {
     {"transformer/", "layer_#/ff/layer_2", "transformer.layers.#.pos_ff.CoreNet.3", kDense},
     {"transformer/", "layer_#/ff/LayerNorm", "transformer.layers.#.pos_ff.layer_norm", kNorm},
     // [heads, size of a head], or with a dimension of layers before it if they are not tied.
+    {"transformer/", "r_w_bias", "transformer.r_w_bias", kVector},
+    {"transformer/", "r_r_bias", "transformer.r_r_bias", kVector},
     {"transformer/",
      "r_w_bias",
      "transformer.layers.#.dec_attn.r_w_bias",
@@ -127,7 +138,7 @@ TfKeyMap key_map_of(const std::vector<Layer>& layers) {
     for (const auto& part : layer.parts) {
       const auto end = layer.variable + part.variable, name = layer.name + part.name;
       keys.weights[end] = {name, part.layout};
-      keys.variables.try_emplace(name, TfName{layer.scope + end, part.layout});
+      keys.variables.try_emplace(name, TfName{layer.scope + end, part.layout, layer.unless});
     }
   }
   return keys;
@@ -143,6 +154,14 @@ const std::map<std::string, TfKeyMap>& tf_key_maps() {
       {"transfo-xl", key_map_of(kTransfoXL)},
   };
   return key_maps;
+}
+
+const TfKeyMap& tf_key_map(const std::string& family) {
+  const auto found = tf_key_maps().find(family);
+  if (found == tf_key_maps().end())
+    throw KeyError("`family` must be that of a model, such as \"bert\", but is \"" + family +
+                   "\".");
+  return found->second;
 }
 
 } // namespace ptbert

@@ -9,20 +9,10 @@
 #include "ptbert/errors.h"
 #include "ptbert/files/tf_checkpoint.h"
 #include "tensor_view.h"
+#include "tf_names.h"
 
 namespace ptbert {
 namespace {
-
-const std::map<std::string, torch::ScalarType>& dtypes() {
-  static const std::map<std::string, torch::ScalarType> dtypes = {
-      {"float64", torch::kDouble},    {"float32", torch::kFloat}, {"float16", torch::kHalf},
-      {"bfloat16", torch::kBFloat16}, {"int64", torch::kLong},    {"int32", torch::kInt},
-      {"int16", torch::kShort},       {"int8", torch::kChar},     {"uint64", torch::kUInt64},
-      {"uint32", torch::kUInt32},     {"uint16", torch::kUInt16}, {"uint8", torch::kByte},
-      {"bool", torch::kBool},
-  };
-  return dtypes;
-}
 
 /// The last parts of names of variables that optimizers and training loops make.
 const std::set<std::string> kTrainingState = {
@@ -51,15 +41,6 @@ bool is_training_state(const std::string& variable) {
   return kTrainingState.count(variable.substr(variable.rfind('/') + 1)) > 0;
 }
 
-/// `name` with its first number replaced by "#"; the number goes to `number`.
-std::string numbered(std::string name, std::string& number) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto begin = std::find_if(name.begin(), name.end(), is_digit);
-  const auto end = std::find_if_not(begin, name.end(), is_digit);
-  number.assign(begin, end);
-  return begin == end ? name : name.replace(begin, end, "#");
-}
-
 /// Where a variable belongs, by the longest end of its name that the family knows.
 std::optional<TfName> find(const std::string& variable, const TfKeyMap& keys) {
   for (size_t begin = 0; begin != std::string::npos;) {
@@ -69,11 +50,8 @@ std::optional<TfName> find(const std::string& variable, const TfKeyMap& keys) {
       const auto found = keys.weights.find(key);
       if (found == keys.weights.end())
         continue;
-      auto [name, layout] = found->second;
-      const auto place = name.find('#');
-      if (place != std::string::npos && !number.empty())
-        name.replace(place, 1, number);
-      return TfName{name, layout};
+      const auto& [name, layout, unless] = found->second;
+      return TfName{number.empty() ? name : with_number(name, number), layout};
     }
     const auto slash = variable.find('/', begin);
     begin = slash == std::string::npos ? slash : slash + 1;
@@ -85,6 +63,7 @@ std::optional<TfName> find(const std::string& variable, const TfKeyMap& keys) {
 NamedTensors weights_of(const torch::Tensor& tensor, const TfName& weight) {
   switch (weight.layout) {
   case TfLayout::kSame:
+  case TfLayout::kPerCluster:
     break;
   case TfLayout::kTransposed:
     if (tensor.dim() == 2)
@@ -102,54 +81,40 @@ NamedTensors weights_of(const torch::Tensor& tensor, const TfName& weight) {
       return {
           {weight.name.substr(0, begin) + weight.name.substr(weight.name.rfind('.') + 1), tensor}};
     }
-    for (int64_t layer = 0; layer < tensor.size(0); ++layer) {
-      auto name = weight.name;
-      weights.emplace_back(name.replace(place, 1, std::to_string(layer)), tensor[layer]);
-    }
+    for (int64_t layer = 0; layer < tensor.size(0); ++layer)
+      weights.emplace_back(with_number(weight.name, std::to_string(layer)), tensor[layer]);
     return weights;
   }
   }
   return {{weight.name, tensor}};
 }
 
-const TfKeyMap& keys_of(const std::string& family) {
-  const auto found = tf_key_maps().find(family);
-  if (found == tf_key_maps().end())
-    throw KeyError("`family` must be that of a model, such as \"bert\", but is \"" + family +
-                   "\".");
-  return found->second;
-}
-
-/// A weight as TensorFlow lays it out.
-torch::Tensor variable_of(const torch::Tensor& weight, TfLayout layout) {
-  switch (layout) {
-  case TfLayout::kTransposed:
-    return weight.t(); // [out, in] -> [in, out]
-  case TfLayout::kWidthOne:
-    return weight.dim() == 2 ? weight.unsqueeze(0) : weight; // [in, out] -> [1, in, out]
-  case TfLayout::kSame:
-  case TfLayout::kPerLayer:
-    break;
+/// Joins the biases of the clusters of a Transformer-XL with one table of embeddings for all words,
+/// as such a model has one bias, too.
+void join_clusters(TfWeights& sorted) {
+  const std::map<std::string, torch::Tensor> by_name(sorted.weights.begin(), sorted.weights.end());
+  if (by_name.count("transformer.word_emb.emb_layers.1.weight") > 0)
+    return;
+  std::vector<std::string> names;
+  std::vector<torch::Tensor> biases;
+  while (true) {
+    auto name = "crit.out_layers." + std::to_string(names.size()) + ".bias";
+    const auto found = by_name.find(name);
+    if (found == by_name.end() || found->second.dim() != 1 ||
+        (!biases.empty() && found->second.dtype() != biases[0].dtype()))
+      break;
+    names.push_back(std::move(name));
+    biases.push_back(found->second);
   }
-  return weight;
-}
-
-/// A tensor with its numbers in the order of its shape. One `scratch` serves all tensors: memory
-/// that is freed between what stays would remain the program's.
-torch::Tensor in_order(const torch::Tensor& tensor, torch::Tensor& scratch) {
-  if (tensor.is_contiguous() && tensor.device().is_cpu())
-    return tensor;
-  if (!scratch.defined() || scratch.scalar_type() != tensor.scalar_type())
-    scratch = torch::empty({0}, tensor.options().device(torch::kCPU));
-  return scratch.resize_(tensor.sizes()).copy_(tensor);
-}
-
-std::string dtype_of(const torch::Tensor& tensor) {
-  for (const auto& [name, dtype] : dtypes()) {
-    if (dtype == tensor.scalar_type())
-      return name;
+  for (size_t i = sorted.weights.size(); names.size() > 1 && i-- > 0;) {
+    const auto place = std::find(names.begin(), names.end(), sorted.weights[i].first);
+    if (place == names.begin()) {
+      sorted.weights[i].second = torch::cat(biases);
+    } else if (place != names.end()) {
+      sorted.weights.erase(sorted.weights.begin() + static_cast<std::ptrdiff_t>(i));
+      sorted.variables.erase(sorted.variables.begin() + static_cast<std::ptrdiff_t>(i));
+    }
   }
-  return torch::toString(tensor.scalar_type());
 }
 
 } // namespace
@@ -158,11 +123,17 @@ NamedTensors load_tf_variables(const std::string& path) {
   const auto checkpoint = std::make_shared<const TfCheckpoint>(path);
   NamedTensors tensors;
   for (const auto& variable : checkpoint->variables()) {
-    const auto dtype = dtypes().find(variable.dtype);
-    if (dtype == dtypes().end())
+    const auto dtype = tf_dtypes().find(variable.dtype);
+    if (dtype == tf_dtypes().end())
       continue;
-    tensors.emplace_back(variable.name, view_tensor(checkpoint, checkpoint->data(variable),
-                                                    variable.shape, dtype->second));
+    if (variable.parts.empty()) {
+      tensors.emplace_back(variable.name, view_tensor(checkpoint, checkpoint->data(variable),
+                                                      variable.shape, dtype->second));
+    } else {
+      const auto joined = std::make_shared<std::vector<char>>(checkpoint->joined(variable));
+      tensors.emplace_back(variable.name,
+                           view_tensor(joined, joined->data(), variable.shape, dtype->second));
+    }
   }
   return tensors;
 }
@@ -183,7 +154,7 @@ std::string tf_family(const std::vector<std::string>& variables) {
 }
 
 TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& family) {
-  const auto& keys = keys_of(family);
+  const auto& keys = tf_key_map(family);
   TfWeights sorted;
   // Shorter names first: of two variables for one weight, the one in the outer scope is the
   // model's.
@@ -205,6 +176,7 @@ TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& fa
       }
     }
   }
+  join_clusters(sorted);
   std::sort(sorted.training_state.begin(), sorted.training_state.end());
   std::sort(sorted.unknown.begin(), sorted.unknown.end());
   return sorted;
@@ -231,31 +203,6 @@ NamedTensors left_out_projections(const NamedTensors& model, const NamedTensors&
       projections.emplace_back(name, torch::eye(tensor.size(0)));
   }
   return projections;
-}
-
-std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedTensors& weights,
-                                         const std::string& family) {
-  const auto& keys = keys_of(family);
-  std::vector<std::string> left_out;
-  TfCheckpointWriter writer(prefix);
-  torch::NoGradGuard no_grad;
-  torch::Tensor scratch;
-  for (const auto& [name, weight] : weights) {
-    std::string number;
-    const auto found = keys.variables.find(numbered(name, number));
-    if (found == keys.variables.end()) {
-      left_out.push_back(name);
-      continue;
-    }
-    auto variable = found->second.name;
-    if (const auto place = variable.find('#'); place != std::string::npos)
-      variable.replace(place, 1, number);
-    const auto tensor = in_order(variable_of(weight, found->second.layout), scratch);
-    writer.add(variable, dtype_of(tensor), tensor.sizes().vec(),
-               {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()});
-  }
-  writer.finish();
-  return left_out;
 }
 
 LoadReport load_tf_weights(const NamedTensors& model, const std::string& path,

@@ -8,8 +8,8 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -20,12 +20,12 @@ from ..file_utils import (
     BERT_CONFIG_NAME,
     CONFIG_NAME,
     SAFETENSORS_NAME,
-    TF_WEIGHTS_NAME,
     WEIGHTS_NAME,
     StrPath,
     cache_folder,
     cached_copy,
     cached_path,
+    is_url,
     not_writable,
 )
 from .shards import INDEX_SUFFIX, shards_of
@@ -59,15 +59,10 @@ _WEIGHTS_NAMES = (
     WEIGHTS_NAME,
     WEIGHTS_NAME + INDEX_SUFFIX,
 )
-# Of TensorFlow checkpoints: OpenAI's configuration, and the files in archives.
+# Of TensorFlow checkpoints and OpenAI's NumPy files: a configuration, and the files in archives.
 _TF_CONFIG_NAME = "hparams.json"
-_TF_NAMES = (
-    "checkpoint",
-    *(
-        name + suffix
-        for name in (TF_WEIGHTS_NAME, "bert_model.ckpt")
-        for suffix in (".index", ".data-00000-of-00001")
-    ),
+_TF_FILE = re.compile(
+    r"checkpoint|.+\.index|.+\.data-\d{5}-of-\d{5}|params_shapes\.json|params_\d\.npy"
 )
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK_BYTES = 1 << 20
@@ -194,7 +189,7 @@ def vocabulary_inside(file: StrPath, family: Family = "bert") -> Iterator[Path]:
     if not _is_archive(path):
         yield path
         return
-    with _extracted(path, names, _either(names)) as folder:
+    with _extracted(path, names.__contains__, _either(names)) as folder:
         yield _first_of(names, folder, path)
 
 
@@ -229,7 +224,8 @@ def resolve_bpe_files(
             "the two files."
         )
     names = (vocab_name, merges_name, SPECIAL_TOKENS_NAME)
-    with _extracted(path, names, f"`{vocab_name}` and `{merges_name}`") as folder:
+    contents = f"`{vocab_name}` and `{merges_name}`"
+    with _extracted(path, names.__contains__, contents) as folder:
         yield _bpe_files(folder, path, vocab_name)
 
 
@@ -260,7 +256,7 @@ def resolve_corpus(name_or_path: StrPath, cache_dir: StrPath | None = None) -> I
     if path.is_dir() or not _is_archive(path):
         yield _first_of(names, path, path)
         return
-    with _extracted(path, names, _either(names)) as folder:
+    with _extracted(path, names.__contains__, _either(names)) as folder:
         yield _first_of(names, folder, path)
 
 
@@ -297,7 +293,7 @@ def resolve_model(
         yield _model_files(path, path, *names)
         return
     contents = f"{_either(names[0])} and weights"
-    with _extracted(path, sum(names, ()), contents, weights=names[1]) as folder:
+    with _extracted(path, sum(names, ()).__contains__, contents, weights=names[1]) as folder:
         yield _model_files(folder, path, *names)
 
 
@@ -325,9 +321,60 @@ def resolve_tf_model(
     if found.is_dir():
         yield ModelFiles(_first_of(configs, found, found), found)
         return
+
+    def is_wanted(name: str) -> bool:
+        return name in configs or _TF_FILE.fullmatch(name) is not None
+
     contents = f"{_either(configs)} and a TensorFlow checkpoint"
-    with _extracted(found, (*configs, *_TF_NAMES), contents) as folder:
+    with _extracted(found, is_wanted, contents) as folder:
         yield ModelFiles(_first_of(configs, folder, found), folder)
+
+
+@contextmanager
+def resolve_checkpoint(
+    name_or_path: StrPath, cache_dir: StrPath | None = None, *, with_vocabulary: bool = False
+) -> Iterator[ModelFiles]:
+    """Finds a checkpoint of any family and format: by a path, which comes before a name, PREFIX of
+    a TensorFlow checkpoint, a .tar.gz archive (also by URL), or a model's name or Hub id.
+
+    Yields what is to be read as `weights`, and as `config` the configuration or the folder that it
+    is in. Files extracted from an archive are deleted when the context ends.
+
+    Args:
+        with_vocabulary: Whether what there is of a vocabulary in the Hub is put beside the weights.
+
+    Raises:
+        OSError: It is neither in the cache nor can be downloaded, or the archive is damaged.
+    """
+    path = Path(name_or_path)
+    name = str(name_or_path)
+    if not path.exists() and not _C.is_tf_checkpoint(name):
+        published = PRETRAINED.get(name)
+        family = published.family if published else "bert"
+        if repository := _hub_repository(name, family):
+            with resolve_model(name, cache_dir, family) as files:
+                for filename in (
+                    {*VOCABULARY_NAMES.values(), MERGES_NAME} if with_vocabulary else ()
+                ):
+                    with suppress(OSError):
+                        _from_hub(name, repository, (filename,), cache_dir)
+                yield files
+            return
+        if is_url(name):
+            path = Path(cached_path(name, cache_dir))
+    if path.is_file() and _is_archive(path):
+        configs = {*sum(_CONFIG_NAMES.values(), ()), _TF_CONFIG_NAME}
+        vocabularies = {*VOCABULARY_NAMES.values(), MERGES_NAME, SPECIAL_TOKENS_NAME}
+        known = {*configs, *vocabularies, *_WEIGHTS_NAMES}
+
+        def is_wanted(name: str) -> bool:
+            return name in known or _TF_FILE.fullmatch(name) is not None
+
+        contents = "a checkpoint and its configuration"
+        with _extracted(path, is_wanted, contents, weights=_WEIGHTS_NAMES) as folder:
+            yield ModelFiles(folder, folder)
+        return
+    yield ModelFiles(path if path.is_dir() else path.parent, path)
 
 
 def _hub_repository(name_or_path: StrPath, family: Family) -> str | None:
@@ -450,21 +497,24 @@ def _is_archive(path: Path) -> bool:
 
 @contextmanager
 def _extracted(
-    archive: Path, names: tuple[str, ...], contents: str, weights: tuple[str, ...] = ()
+    archive: Path,
+    is_wanted: Callable[[str], bool],
+    contents: str,
+    weights: tuple[str, ...] = (),
 ) -> Iterator[Path]:
-    """Yields a temporary folder with the files of these names in a .tar.gz archive, and the shards
-    of the first of `weights` that is there.
+    """Yields a temporary folder with the files in a .tar.gz archive whose names are wanted, and the
+    shards of the first of `weights` that is there.
 
     They are at its top or, as `tar czf model.tar.gz model` puts them, in one folder of it.
     """
     with TemporaryDirectory(prefix="ptbert-") as temporary:
         top = Path(temporary)
-        _extract(archive, top, names, contents)
+        _extract(archive, top, is_wanted, contents)
         folder = _only_folder(archive, top, contents)
         present = [folder / name for name in weights if (folder / name).is_file()]
         if present and (shards := shards_of(present[0])):
             # Again from the start: in the archive they may come before their index.
-            _extract(archive, top, tuple(shards), contents)
+            _extract(archive, top, set(shards).__contains__, contents)
         yield folder
 
 
@@ -480,7 +530,7 @@ def _only_folder(archive: Path, top: Path, contents: str) -> Path:
     return folders[0]
 
 
-def _extract(archive: Path, folder: Path, names: tuple[str, ...], contents: str) -> None:
+def _extract(archive: Path, folder: Path, is_wanted: Callable[[str], bool], contents: str) -> None:
     try:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -488,7 +538,7 @@ def _extract(archive: Path, folder: Path, names: tuple[str, ...], contents: str)
                     _check_member(archive, member)
                     parts = PurePosixPath(member.name).parts
                     source = tar.extractfile(member)
-                    if source is not None and len(parts) <= 2 and parts[-1] in names:
+                    if source is not None and len(parts) <= 2 and is_wanted(parts[-1]):
                         path = folder.joinpath(*parts)
                         path.parent.mkdir(exist_ok=True)
                         with source, path.open("wb") as target:

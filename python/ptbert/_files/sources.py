@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -18,7 +19,7 @@ from .openai_folder import (
     list_openai_folder,
     read_openai_folder,
 )
-from .pretrained import Family
+from .pretrained import Family, resolve_checkpoint
 from .shards import INDEX_SUFFIX, is_index
 
 Format = Literal["TensorFlow", "safetensors", "PyTorch", "NumPy"]
@@ -42,16 +43,20 @@ class Source:
     Attributes:
         format: The program or format that it is of.
         path: The file or folder that it is read from; of TensorFlow what names it.
-        folder: Where its configuration and vocabulary are looked for.
+        folder: Where its vocabulary is looked for.
+        config: Its configuration, or the folder in which it is looked for.
+        name: What it was found by, for messages.
 
     Example:
-        >>> Source("NumPy", Path("gpt"), Path("gpt")).is_sharded
+        >>> Source("NumPy", Path("gpt"), Path("gpt"), Path("gpt"), "gpt").is_sharded
         False
     """
 
     format: Format
     path: Path
     folder: Path
+    config: Path
+    name: str
 
     @property
     def is_sharded(self) -> bool:
@@ -94,6 +99,23 @@ class Weights:
     unknown: list[str] = field(default_factory=list)
 
 
+@contextmanager
+def open_source(name_or_path: StrPath, *, with_vocabulary: bool = False) -> Iterator[Source]:
+    """Finds a checkpoint as `resolve_checkpoint` does, and tells of which format it is.
+
+    What is extracted from an archive is there until the context ends.
+
+    Raises:
+        OSError: There is none.
+    """
+    with resolve_checkpoint(name_or_path, with_vocabulary=with_vocabulary) as files:
+        path = cast(Path, files.weights)
+        found = find_source(path)
+        is_path = path == Path(name_or_path)
+        shown = str(found.path if is_path else name_or_path)
+        yield replace(found, config=files.config, name=shown)
+
+
 def find_source(path: StrPath) -> Source:
     """Tells of which format a checkpoint is.
 
@@ -104,26 +126,31 @@ def find_source(path: StrPath) -> Source:
         OSError: There is none.
     """
     path = Path(path)
+
+    def source(format: Format, path: Path, folder: Path) -> Source:
+        return Source(format, path, folder, folder, str(path))
+
     if path.is_dir():
         if is_openai_folder(path):
-            return Source("NumPy", path, path)
+            return source("NumPy", path, path)
         for name in _FILES:
             if (path / name).is_file():
                 return find_source(path / name)
         if _C.is_tf_checkpoint(str(path)):
-            return Source("TensorFlow", path, path)
+            return source("TensorFlow", path, path)
         raise FileNotFoundError(
             f"`{path}` must hold {SAFETENSORS_NAME}, {WEIGHTS_NAME} (or one of them in shards), a "
             f"TensorFlow checkpoint (NAME.index) or {SHAPES_NAME}, but holds none of them."
         )
     if _C.is_tf_checkpoint(str(path)):
-        return Source("TensorFlow", path, path.parent)
+        return source("TensorFlow", path, path.parent)
     if not path.is_file():
         raise FileNotFoundError(f"`{path}` must be a checkpoint, but does not exist.")
     if path.name == SHAPES_NAME:
-        return Source("NumPy", path.parent, path.parent)
+        return source("NumPy", path.parent, path.parent)
     first = path.name.removesuffix(INDEX_SUFFIX)
-    return Source("safetensors" if first.endswith(".safetensors") else "PyTorch", path, path.parent)
+    is_safetensors = first.endswith(".safetensors")
+    return source("safetensors" if is_safetensors else "PyTorch", path, path.parent)
 
 
 def list_entries(source: Source) -> list[Entry]:
@@ -149,6 +176,8 @@ def list_entries(source: Source) -> list[Entry]:
 
 def guess_family(source: Source, names: list[str]) -> Family | None:
     """Returns the family that a checkpoint with entries of these names is of."""
+    if source.format == "NumPy":
+        return "openai-gpt"
     if source.format == "TensorFlow":
         found = _C.tf_family(names)
         return cast(Family, found) if found in get_args(Family) else None
@@ -175,7 +204,7 @@ def read_weights(source: Source, family: Family) -> Weights:
     if not tensors:
         some = next(iter(variables), None)
         raise ValueError(
-            f"`{source.path}` must be a checkpoint of a {family} model, but none of its "
+            f"`{source.name}` must be a checkpoint of a {family} model, but none of its "
             f"{len(variables)} variables is one of its weights"
             f"{'' if some is None else f': it has `{some}`, ...'}"
         )

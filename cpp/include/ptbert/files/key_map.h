@@ -24,4 +24,7 @@ struct KeyMap {
 /// The key map of a family, such as "bert". Throws KeyError for an unknown family.
 const KeyMap& key_map(const std::string& family);
 
+/// Whether a name ends as one of `keys.ignored`.
+bool is_ignored(const std::string& name, const KeyMap& keys);
+
 } // namespace ptbert

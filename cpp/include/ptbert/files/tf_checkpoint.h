@@ -12,18 +12,29 @@ namespace ptbert {
 
 class MappedFile;
 
+/// Bytes of a checkpoint: the number of their file, where in it, how many, and their masked
+/// CRC-32C.
+struct TfBytes {
+  int64_t shard = 0;
+  uint64_t offset = 0, size = 0;
+  uint32_t checksum = 0;
+};
+
+/// A part of a partitioned variable: its first element is that at `start` of the whole.
+struct TfPart {
+  std::vector<int64_t> start, shape;
+  TfBytes bytes;
+};
+
 /// A variable of a TensorFlow checkpoint, as the index describes it.
 struct TfVariable {
   std::string name;
   /// TensorFlow's name of its type, such as "float32".
   std::string dtype;
   std::vector<int64_t> shape;
-  /// Whether it is saved in parts, as variables made with a partitioner are.
-  bool is_partitioned = false;
-  /// Its bytes: the number of their file, where in it, how many, and their masked CRC-32C.
-  int64_t shard = 0;
-  uint64_t offset = 0, size = 0;
-  uint32_t checksum = 0;
+  TfBytes bytes;
+  /// What it is saved in, in place of `bytes`, if it was made with a partitioner.
+  std::vector<TfPart> parts;
 };
 
 /// A checkpoint in TensorFlow's V2 format: PREFIX.index, a sorted table of variables, and their
@@ -43,16 +54,18 @@ public:
   /// In the order of their names.
   const std::vector<TfVariable>& variables() const { return variables_; }
 
-  /// The bytes of one of `variables()`: `size` of them, in row-major order and little-endian, in a
-  /// private mapping: writing to them does not change the file. Throws FormatError when they do not
-  /// have the checksum that the index notes, or the variable is partitioned.
+  /// The bytes of one of `variables()`, in row-major order and little-endian, in a private mapping:
+  /// writing to them does not change the file. Throws FormatError when they do not have the
+  /// checksum that the index notes. Not for a variable in parts.
   char* data(const TfVariable& variable) const;
+  /// The bytes of a variable that is saved in parts, put together. Throws as data() does.
+  std::vector<char> joined(const TfVariable& variable) const;
 
 private:
   void read_index();
   void read_header(std::string_view message);
-  void add_variable(const std::string& name, std::string_view entry);
-  void open_shards();
+  void open_shard(const std::string& name, const TfBytes& bytes);
+  char* checked(const std::string& name, const TfBytes& bytes) const;
   std::string shard_path(int64_t shard) const;
 
   std::string prefix_;

@@ -18,14 +18,17 @@ NamedTensors load_tf_variables(const std::string& path);
 enum class TfLayout {
   kSame,
   kTransposed,
-  kWidthOne, ///< [1, in, out], for a convolution of width 1: [in, out] in the model
-  kPerLayer, ///< [layers, heads, size]: a tensor of each layer; or [heads, size]: of all of them
+  kWidthOne,   ///< [1, in, out], for a convolution of width 1: [in, out] in the model
+  kPerLayer,   ///< [layers, heads, size]: a tensor of each layer; or [heads, size]: of all of them
+  kPerCluster, ///< a cluster's part of a tensor that the model may have for all words
 };
 
 /// A name of TensorFlow or of our models, with "#" for a number, and the layout of the variable.
 struct TfName {
   std::string name;
   TfLayout layout = TfLayout::kSame;
+  /// A weight; models that have it use another variable. Empty for none.
+  std::string unless = {};
 };
 
 /// How the variables of a family are named in TensorFlow and in our models.
@@ -40,6 +43,9 @@ struct TfKeyMap {
 
 /// The key maps by family, such as "bert".
 const std::map<std::string, TfKeyMap>& tf_key_maps();
+
+/// One of them. Throws KeyError for an unknown family.
+const TfKeyMap& tf_key_map(const std::string& family);
 
 /// The family that knows most of these variables; empty if none knows any.
 std::string tf_family(const std::vector<std::string>& variables);
@@ -65,11 +71,29 @@ TfWeights sort_tf_variables(const NamedTensors& variables, const std::string& fa
 NamedTensors left_out_projections(const NamedTensors& model, const NamedTensors& found,
                                   const std::string& family);
 
-/// Writes weights, under the names of the family's models with a head, as a TensorFlow checkpoint:
-/// `prefix`.index and `prefix`.data-00000-of-00001. Returns the names of those that TensorFlow has
-/// no variable for. Throws FileError when a file cannot be written, KeyError for an unknown family.
+/// A variable of TensorFlow and what is written to it: a weight, for TfLayout::kPerLayer those of
+/// all layers, for TfLayout::kPerCluster a part of a weight.
+struct TfAssignment {
+  std::string variable;
+  TfLayout layout;
+  std::vector<torch::Tensor> weights;
+};
+
+/// The variables that weights are written to, which have the names of the family's models with a
+/// head. Names that TensorFlow has no variable for go to `left_out`, except those that hold no
+/// weights. `cutoffs` are those of a Transformer-XL: the first ids of all clusters but the first.
+/// Throws KeyError for an unknown family.
+std::vector<TfAssignment> assign_tf_variables(const NamedTensors& weights,
+                                              const std::string& family,
+                                              const std::vector<int64_t>& cutoffs,
+                                              std::vector<std::string>& left_out);
+
+/// Writes weights as a TensorFlow checkpoint: `prefix`.index and `prefix`.data-00000-of-00001.
+/// Arguments are those of assign_tf_variables(); returns `left_out`. Throws FileError when a file
+/// cannot be written, and as assign_tf_variables() does.
 std::vector<std::string> save_tf_weights(const std::string& prefix, const NamedTensors& weights,
-                                         const std::string& family);
+                                         const std::string& family,
+                                         const std::vector<int64_t>& cutoffs = {});
 
 /// Loads a TensorFlow checkpoint into the tensors of a model of this family, as load_weights()
 /// does. The report has TensorFlow's names of what was not used, without `training_state`. Throws
