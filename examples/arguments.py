@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from pathlib import Path
 
 import torch
 
+from pretraining_instances import TaskOptions
 from ptbert.training import processes
 
 
@@ -135,12 +137,33 @@ def require_file(path: Path, flag: str) -> Path:
     return path
 
 
-def check_length(max_seq_length: int, model: torch.nn.Module, least: int) -> None:
+def add_pretraining_task_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of scripts that make examples of BERT's pre-training task."""
+    add = parser.add_argument
+    add("--do_whole_word_mask", action="store_true", help="mask all pieces of a word together")
+    add("--max_seq_len", type=int, default=128, help="tokens per example")
+    add("--short_seq_prob", type=float, default=0.1, help="share of examples that are cut short")
+    add("--masked_lm_prob", type=float, default=0.15, help="share of tokens to be restored")
+    add("--max_predictions_per_seq", type=int, default=20, help="most of them in an example")
+    add("--num_workers", type=int, default=1, help="processes; the examples are the same for any")
+    add("--seed", type=int, default=42, help="the same seed gives the same examples")
+
+
+def pretraining_task(args: argparse.Namespace) -> TaskOptions:
+    """What the flags of `add_pretraining_task_arguments` ask for, after a look at them."""
+    if args.num_workers < 1:
+        raise ValueError(f"`--num_workers` ({args.num_workers}) must be at least 1.")
+    return TaskOptions(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TaskOptions)})
+
+
+def check_length(
+    max_seq_length: int, model: torch.nn.Module, least: int, flag: str = "--max_seq_length"
+) -> None:
     """Refuse a sequence length that holds no text, or more than the model has positions."""
     config = model.config
     most: int = config.max_position_embeddings  # type: ignore[union-attr, assignment]
     if not least <= max_seq_length <= most:
         raise ValueError(
-            f"`--max_seq_length` ({max_seq_length}) must be between {least} and "
+            f"`{flag}` ({max_seq_length}) must be between {least} and "
             f"`max_position_embeddings` ({most})."
         )
