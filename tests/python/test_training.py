@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import killed_run
 import ptbert
 from ptbert.training import (
     Batches,
@@ -394,3 +395,13 @@ def test_optimizer_on_the_cpu_keeps_more_bits_than_the_model() -> None:
         second.step()
     assert_close(second.state_dict()["copies"]["weight"], torch.full((4, 4), 0.99), atol=1e-6)
     assert_equal(copied.weight, torch.full((4, 4), 0.99).bfloat16())
+
+
+def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+    """At any moment; tests/slow/killed_runs.py does it 20 times."""
+    killed_run.run(tmp_path / "whole")
+    assert killed_run.run_and_kill(tmp_path / "parts", kills=2, seed=1) == 2
+    expected, weights = (
+        torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("whole", "parts")
+    )
+    assert all(torch.equal(expected[name], weights[name]) for name in expected)

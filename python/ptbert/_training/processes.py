@@ -81,8 +81,8 @@ def _join(backend: str, timeout_s: float) -> None:
                 "choose another port."
             ) from error
         raise RuntimeError(
-            f"{who} did not find the others at {address}:{port} within {timeout_s:g} s: start all "
-            "of them, each with its own RANK, and let the port through the firewall."
+            f"{who} could not join the others at {address}:{port} (it waits {timeout_s:g} s): "
+            "start all of them, each with its own RANK, and let the port through the firewall."
         ) from error
 
 
@@ -130,7 +130,8 @@ def total(values: Sequence[float]) -> list[float]:
     if count() == 1:
         return list(values)
     sums = torch.tensor(values, dtype=torch.float64, device=_device())
-    dist.all_reduce(sums)
+    with _telling_of_loss():
+        dist.all_reduce(sums)
     return [float(value) for value in sums.tolist()]
 
 
@@ -139,8 +140,20 @@ def gather(value: Value) -> list[Value]:
     if count() == 1:
         return [value]
     values: list[Value | None] = [None] * count()
-    dist.all_gather_object(values, value)
+    with _telling_of_loss():
+        dist.all_gather_object(values, value)
     return values  # type: ignore[return-value]
+
+
+@contextmanager
+def _telling_of_loss() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"Process {rank()} of {count()} has lost another one, which has ended or does not "
+            "answer; see its messages. A run with checkpoints goes on with --resume."
+        ) from error
 
 
 def share(batch: Batch) -> tuple[Batch, bool]:
