@@ -15,13 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "python"))
-sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 import scripts_worker
 from examples_support import write_model, write_sst2
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("ptbert-a", "ptbert-b")
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 PORT = "29577"
