@@ -22,7 +22,8 @@ from . import (
     OpenAIGPTLMHeadModel,
     OpenAIGPTTokenizer,
 )
-from ._files.pretrained import PRETRAINED, resolve_model
+from ._files.pretrained import resolve_model
+from ._files.published import published
 from .cli_checkpoints import add_checkpoint_commands
 from .generation import Decoder, ScoredText, Weights
 
@@ -311,8 +312,8 @@ def _load(options: argparse.Namespace) -> tuple[Decoder, Any]:
 
 def _family_of(name: str, cache_dir: str | None) -> str:
     """Tells GPT from GPT-2 by the name of a published model, or by its configuration."""
-    if (published := PRETRAINED.get(name)) is not None:
-        found: str = published.family
+    if (model := published(name)) is not None:
+        found: str = model.family
     else:
         # The names of GPT's files include those of GPT-2's.
         with resolve_model(name, cache_dir, "openai-gpt", need_weights=False) as files:

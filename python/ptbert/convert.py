@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from . import _C
-from ._files.pretrained import Family
+from ._files.published import Family
 from ._files.sources import (
     Source,
     Weights,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import logging
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
@@ -156,10 +158,14 @@ def cached_path(url_or_filename: StrPath, cache_dir: StrPath | None = None) -> s
 def get_from_cache(url: str, cache_dir: StrPath | None = None) -> str:
     """Returns the path of `url` in the cache; downloads it if it is not there.
 
-    If the server cannot be asked for the current version (ETag), returns the newest copy.
+    If the server cannot be asked for the current version (ETag), or must not be, as HF_HUB_OFFLINE
+    is set, returns the newest copy.
+
+    Raises:
+        OSError: It is not in the cache, and cannot be downloaded or written to it.
     """
     folder = cache_folder(cache_dir)
-    etag = _server_etag(url)
+    etag = None if _is_offline() else _server_etag(url)
     cached = folder / url_to_filename(url, etag)
     if etag is None:
         cached = _newest_copy(cached) or cached
@@ -169,7 +175,9 @@ def get_from_cache(url: str, cache_dir: StrPath | None = None) -> str:
 
 
 def http_get(url: str, temp_file: BinaryIO) -> None:
-    """Downloads `url` into an open file, with a progress bar."""
+    """Downloads `url` into an open file, with a progress bar unless HF_HUB_DISABLE_PROGRESS_BARS
+    is set.
+    """
     import requests
     from tqdm import tqdm
 
@@ -179,13 +187,16 @@ def http_get(url: str, temp_file: BinaryIO) -> None:
         response.raise_for_status()
         size = response.headers.get("Content-Length")
         total = int(size) if size and "Content-Encoding" not in response.headers else None
-        with tqdm(total=total, unit="B", unit_scale=True) as progress:
+        hidden = _is_set("HF_HUB_DISABLE_PROGRESS_BARS")
+        received = 0
+        with tqdm(total=total, unit="B", unit_scale=True, disable=hidden) as progress:
             for chunk in response.iter_content(_CHUNK_BYTES):
                 temp_file.write(chunk)
+                received += len(chunk)
                 progress.update(len(chunk))
         # urllib3 checks this only since version 2.
-        if total is not None and progress.n != total:
-            raise requests.ConnectionError(f"{progress.n} of {total} bytes received")
+        if total is not None and received != total:
+            raise requests.ConnectionError(f"{received} of {total} bytes received")
 
 
 def cache_folder(cache_dir: StrPath | None) -> Path:
@@ -206,11 +217,20 @@ def cache_folder(cache_dir: StrPath | None) -> Path:
     return folder
 
 
-def not_writable(folder: Path) -> PermissionError:
-    """Returns the error for a cache that a download cannot be written to."""
-    return PermissionError(
-        f"`cache_dir` ({folder}) must be a directory that can be written to, but is not."
-    )
+def write_error(folder: Path, error: OSError) -> OSError | None:
+    """Returns what to raise if a download could not be written to the cache, None for any other
+    error.
+    """
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PermissionError(
+            f"`cache_dir` ({folder}) must be a directory that can be written to, but is not."
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OSError(
+            f"`cache_dir` ({folder}) must have room for the download, but has not "
+            f"({error.strerror}). Free some, or pass the path of another `cache_dir`."
+        )
+    return None
 
 
 def cached_copy(url: str, cache_dir: StrPath | None = None) -> Path | None:
@@ -223,6 +243,15 @@ def cached_copy(url: str, cache_dir: StrPath | None = None) -> Path | None:
         folders.append(Path(os.path.expanduser("~/.pytorch_pretrained_bert")))  # noqa: PTH111
     copies = (_newest_copy(folder / url_to_filename(url)) for folder in folders)
     return next((copy for copy in copies if copy is not None), None)
+
+
+def _is_set(variable: str) -> bool:
+    """As huggingface_hub reads its variables."""
+    return os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _is_offline() -> bool:
+    return _is_set("HF_HUB_OFFLINE")
 
 
 def _server_etag(url: str) -> str | None:
@@ -246,23 +275,34 @@ def _newest_copy(cached: Path) -> Path | None:
 def _download(url: str, etag: str | None, target: Path) -> None:
     import requests
 
+    if _is_offline():
+        raise OSError(
+            f"`{url}` must be in the cache folder `{target.parent}`, as HF_HUB_OFFLINE forbids to "
+            "download it, but is not. Unset the variable, or pass a local path."
+        )
     # A unique name, so that processes that download the same file do not collide. Not by tempfile:
     # only their owner can read its files, and a cache may be shared.
     incomplete = target.with_name(f"{uuid.uuid4().hex}.incomplete")
+    description = incomplete.with_suffix(".json.incomplete")
     logger.info("downloading %s to %s", url, target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with incomplete.open("xb") as file:
             http_get(url, file)
         metadata = json.dumps({"url": url, "etag": etag})
-        target.with_name(target.name + ".json").write_text(metadata, encoding="utf-8")
+        description.write_text(metadata, encoding="utf-8")
+        description.replace(target.with_name(target.name + ".json"))
         incomplete.replace(target)
     except requests.RequestException as error:
         raise OSError(
             f"`{url}` could not be downloaded ({error}), and the cache folder `{target.parent}` "
             "holds no copy. Check the address and the connection, or pass a local path."
         ) from error
-    except PermissionError as error:
-        raise not_writable(target.parent) from error
+    except OSError as error:
+        if failure := write_error(target.parent, error):
+            raise failure from error
+        raise
     finally:
-        incomplete.unlink(missing_ok=True)
+        for path in (incomplete, description):
+            with suppress(OSError):  # what failed before matters more
+                path.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn import CrossEntropyLoss
 
 from . import _C
-from ._files.pretrained import archive_map
+from ._files.published import archive_map
 from ._models.bert_config import BertConfig
 from ._models.bert_modules import (
     BertAttention,

@@ -42,7 +42,7 @@ from torch.nn import CrossEntropyLoss
 from torch.nn.parameter import Parameter
 
 from . import _C
-from ._files.pretrained import archive_map
+from ._files.published import archive_map
 from ._models.aliases import either
 from ._models.bridge import register_nodes, run
 from ._models.conv1d import Conv1D, prune_conv1d_layer

@@ -35,7 +35,7 @@ from torch.nn import CrossEntropyLoss
 from torch.nn.parameter import Parameter
 
 from . import _C
-from ._files.pretrained import archive_map
+from ._files.published import archive_map
 from ._models.adaptive_softmax import LogUniformSampler, ProjectedAdaptiveLogSoftmax, sample_logits
 from ._models.bridge import CppModule, register_nodes, run
 from ._models.config import check_field, cpp_config

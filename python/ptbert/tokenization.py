@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from . import _C
-from ._files.pretrained import archive_map, max_len_map, resolve_vocabulary, vocabulary_inside
+from ._files.pretrained import resolve_vocabulary, vocabulary_inside
+from ._files.published import archive_map, max_len_map, published
 from ._files.writing import complete_folder
 from ._text.arguments import fault_of_tokens, id_list
 from ._text.encoded_batches import ReturnTensors, check_batch, named
@@ -146,7 +147,8 @@ class BertTokenizer(HasNativeMethods):
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
                 directory with a vocab.txt, a vocabulary file or a .tar.gz archive with one, or the
-                URL of either. A shortcut name overrides `do_lower_case` and limits `max_len`.
+                URL of either. A shortcut name overrides `do_lower_case` and limits `max_len`;
+                `NAME@REVISION` is a version of it.
             cache_dir: Where downloaded files are kept.
             inputs: Further arguments of the class, by position.
             kwargs: Further arguments of the class, by name.
@@ -155,10 +157,10 @@ class BertTokenizer(HasNativeMethods):
             OSError: No vocabulary was found; the message says where it was looked for.
         """
         vocab_file = resolve_vocabulary(pretrained_model_name_or_path, cache_dir)
-        name = pretrained_model_name_or_path
-        if isinstance(name, str) and name in PRETRAINED_VOCAB_ARCHIVE_MAP:
+        if model := published(pretrained_model_name_or_path):
             names = ("do_lower_case", "max_len", "do_basic_tokenize", "never_split")
-            kwargs = _arguments_for(name, {**dict(zip(names, inputs, strict=False)), **kwargs})
+            given = {**dict(zip(names, inputs, strict=False)), **kwargs}
+            kwargs = _arguments_for(model.name, given)
             inputs = ()
         with vocabulary_inside(vocab_file) as path:
             return cls(path, *inputs, **kwargs)

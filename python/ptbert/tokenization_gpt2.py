@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from . import _C
-from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME
+from ._files.published import archive_map, max_len_map
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.tables import ReadOnlyTable
 from ._text.train_vocab import train_byte_level_bpe

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from tqdm import tqdm
 
 from . import _C
-from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME, archive_map, max_len_map
+from ._files.pretrained import MERGES_NAME, SPECIAL_TOKENS_NAME
+from ._files.published import archive_map, max_len_map
 from ._text.arguments import token_list
 from ._text.bpe import VOCAB_NAME, BpeTokenizer, get_pairs
 from ._text.native import Source

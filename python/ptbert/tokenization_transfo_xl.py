@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ._files.plain_files import read_attributes, write_attributes
-from ._files.pretrained import CORPUS_NAME, archive_map, resolve_corpus
+from ._files.pretrained import CORPUS_NAME, resolve_corpus
+from ._files.published import archive_map
 from ._text.lm_iterators import LMMultiFileIterator, LMOrderedIterator, LMShuffledIterator
 from ._text.transfo_xl_tokenizer import (
     PRETRAINED_VOCAB_ARCHIVE_MAP,

@@ -19,14 +19,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 import ptbert
 from ptbert import file_utils
 from ptbert._files import pretrained
-from ptbert._files.pretrained import (
-    PRETRAINED,
-    ModelFiles,
-    archive_map,
-    max_len_map,
-    resolve_model,
-    resolve_vocabulary,
-)
+from ptbert._files.pretrained import ModelFiles, resolve_model, resolve_vocabulary
+from ptbert._files.published import PRETRAINED, archive_map, max_len_map
 
 CONFIG = b'{"vocab_size": 99}'
 WEIGHTS = b"weights of the model"
@@ -45,7 +39,10 @@ class FakeHub:
         self.calls: list[tuple[str, str, Path]] = []
         self.failure: Exception = LocalEntryNotFoundError("offline and not in the cache")
 
-    def download(self, repo_id: str, filename: str, *, cache_dir: Path) -> str:
+    def download(
+        self, repo_id: str, filename: str, *, revision: str | None, cache_dir: Path
+    ) -> str:
+        assert revision is None
         self.calls.append((repo_id, filename, cache_dir))
         if (repo_id, filename) not in self.files:
             raise self.failure

@@ -19,7 +19,8 @@ from .openai_folder import (
     list_openai_folder,
     read_openai_folder,
 )
-from .pretrained import Family, resolve_checkpoint
+from .pretrained import resolve_checkpoint
+from .published import Family
 from .shards import INDEX_SUFFIX, is_index
 
 Format = Literal["TensorFlow", "safetensors", "PyTorch", "NumPy"]

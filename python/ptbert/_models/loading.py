@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .. import _C
 from .._files.checkpoint import read_state_dict, state_dict_of
-from .._files.pretrained import Family, resolve_model, resolve_tf_model
+from .._files.pretrained import resolve_model, resolve_tf_model
+from .._files.published import Family
 from .._files.sources import find_source, left_out_projections, read_weights
 from .._files.writing import (
     complete_folder,
@@ -65,7 +66,8 @@ class PretrainedModel(nn.Module):
             pretrained_model_name_or_path: A folder with a configuration (config.json, or its name
                 in the 2019 library) and model.safetensors or pytorch_model.bin, or one of them in
                 shards with its .index.json; a .tar.gz archive of these files, or its URL; a name
-                such as "bert-base-uncased", or an id of the Hugging Face Hub.
+                such as "bert-base-uncased", or an id of the Hugging Face Hub, either also with
+                "@REVISION".
             *inputs: Further arguments of the class, after `config`.
             state_dict: Weights to load instead of a file.
             cache_dir: Where downloads are kept.

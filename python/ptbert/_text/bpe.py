@@ -15,10 +15,9 @@ from .._files.pretrained import (
     MERGES_NAME,
     SPECIAL_TOKENS_NAME,
     VOCABULARY_NAMES,
-    Family,
-    max_len_map,
     resolve_bpe_files,
 )
+from .._files.published import Family, published
 from .._files.writing import complete_folder
 from ..file_utils import StrPath
 from .arguments import id_list, read_special_tokens, token_list
@@ -93,7 +92,8 @@ class BpeTokenizer(BpeTables, abc.ABC):
             OSError: A file was not found; the message says where it was looked for.
         """
         name = pretrained_model_name_or_path
-        limit = max_len_map(cls._family).get(name) if isinstance(name, str) else None
+        model = published(name)
+        limit = model.max_len if model else None
         if limit is not None:
             given = kwargs.get("max_len")
             kwargs["max_len"] = limit if given is None else min(given, limit)

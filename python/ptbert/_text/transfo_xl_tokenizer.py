@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from .. import _C
 from .._files.plain_files import read_attributes, write_attributes
-from .._files.pretrained import archive_map, resolve_vocabulary, vocabulary_inside
+from .._files.pretrained import resolve_vocabulary, vocabulary_inside
+from .._files.published import archive_map
 from .._files.writing import complete_folder
 from ..file_utils import StrPath
 from .arguments import check_sentences
