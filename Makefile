@@ -14,7 +14,8 @@ BUILD := build/release
 FUZZ_CXX ?= clang++
 # Of each target.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS := bert_tokenizer_fuzz gpt2_tokenizer_fuzz openai_gpt_tokenizer_fuzz transfo_xl_tokenizer_fuzz
+FUZZ_TARGETS ?= bert_tokenizer_fuzz gpt2_tokenizer_fuzz openai_gpt_tokenizer_fuzz transfo_xl_tokenizer_fuzz \
+  tf_checkpoint_fuzz safetensors_fuzz pytorch_bin_fuzz config_fuzz
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' \
@@ -74,20 +75,22 @@ test-sanitized: $(VENV)/.installed
 	build/sanitized/tests/cpp/text_tests --gtest_brief
 	ASAN_OPTIONS=detect_leaks=0 build/sanitized/tests/cpp/core_tests --gtest_brief  # torch's own statics count as leaks
 
-# What a target finds worth keeping stays in build/fuzz/corpus for the next run. Comparisons are not traced, which halves
-# the time; tokenizers.dict has what they would find.
+# What a target finds worth keeping stays in build/fuzz/corpus for the next run. torch is built without sanitizers, so
+# containers that it shares with us cannot be followed.
 fuzz: $(VENV)/.installed
-	@mkdir -p $(addprefix build/fuzz/corpus/,$(FUZZ_TARGETS))
+	@mkdir -p $(addprefix build/fuzz/corpus/,$(FUZZ_TARGETS)) $(addprefix build/fuzz/seeds/,$(FUZZ_TARGETS))
 	@echo 'extern "C" int LLVMFuzzerTestOneInput() { return 0; }' | \
 	  $(FUZZ_CXX) -fsanitize=fuzzer,address -x c++ - -o build/fuzz/probe 2> /dev/null || \
 	  { echo "clang or its libFuzzer is missing: install them (Debian: apt-get install clang libclang-rt-dev)."; exit 1; }
 	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_CXX_COMPILER=$(FUZZ_CXX) \
-	  -DPTBERT_TEXT_ONLY=ON -DPTBERT_BUILD_FUZZERS=ON -DPTBERT_SANITIZE=fuzzer-no-link,address,undefined \
-	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS="-fno-sanitize-recover=all -fno-sanitize-coverage=trace-cmp -D_GLIBCXX_ASSERTIONS" > /dev/null
-	$(BIN)/cmake --build build/fuzz
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DPTBERT_BUILD_FUZZERS=ON -DPTBERT_SANITIZE=fuzzer-no-link,address,undefined \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS="-fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS" > /dev/null
+	$(BIN)/cmake --build build/fuzz --target $(FUZZ_TARGETS)
+	$(BIN)/python tests/fuzz/make_seeds.py build/fuzz/seeds
 	for target in $(FUZZ_TARGETS); do \
-	  build/fuzz/tests/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=10 -timeout=10 -print_final_stats=1 \
-	    -dict=tests/fuzz/tokenizers.dict -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$target || exit 1; \
+	  case $$target in *_tokenizer_fuzz) options="-max_len=4096 -len_control=10 -dict=tests/fuzz/tokenizers.dict";; *) options="-max_len=16384";; esac; \
+	  ASAN_OPTIONS=detect_container_overflow=0 build/fuzz/tests/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+	    $$options -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$target build/fuzz/seeds/$$target || exit 1; \
 	done
 
 bench: $(BUILD)/.built

@@ -63,6 +63,9 @@ TEST(BertConfigTest, NamesTheFieldOfTheWrongType) {
             "`hidden_size` must be a whole number, but is \"big\".");
   EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_size": 32.5})"); }),
             "`hidden_size` must be a whole number, but is 32.5.");
+  EXPECT_EQ(message_of<FormatError>(
+                [] { BertConfig::from_json(R"({"hidden_size": 9223372036854775808})"); }),
+            "`hidden_size` must be below 2^63, but is 9223372036854775808.");
   EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"layer_norm_eps": []})"); }),
             "`layer_norm_eps` must be a number, but is [].");
   EXPECT_EQ(message_of<FormatError>([] { BertConfig::from_json(R"({"hidden_act": null})"); }),
@@ -92,6 +95,13 @@ TEST(BertConfigTest, RejectsWhatIsNoJsonObject) {
               }).rfind("The configuration must be JSON, but is not: ", 0),
               0U);
   }
+  // Deeper values are not read, as writing one recurses.
+  const auto nested = [](int depth) {
+    return R"({"x": )" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  EXPECT_EQ(BertConfig::from_json(nested(99)).unknown_keys.size(), 1U);
+  EXPECT_EQ(message_of<FormatError>([&] { BertConfig::from_json(nested(100'000)); }),
+            "The configuration must be a JSON object, but it is nested more than 100 deep.");
 }
 
 TEST(BertConfigTest, ReadsFiles) {

@@ -131,6 +131,8 @@ TEST_F(CheckpointTest, DamagedSafetensorsAreRefused) {
     write(header, "");
     EXPECT_EQ(message(), rule() + "its header is not a JSON object.");
   }
+  write(R"({"w":)" + std::string(100'000, '['), "");
+  EXPECT_EQ(message(), rule() + "its header cannot be read, as it is nested more than 100 deep.");
 }
 
 TEST_F(CheckpointTest, EntriesThatDoNotFitAreRefused) {
@@ -393,6 +395,9 @@ TEST_F(CheckpointTest, InvalidIndexIsRefused) {
               rule + "hold a JSON object with the file of each weight under `weight_map`, but does "
                      "not. Download or save it again.");
   }
+  EXPECT_EQ(message_of_index(R"({"weight_map":{"x":)" + std::string(100'000, '[')),
+            rule + "hold a JSON object with the file of each weight under `weight_map`, but it is "
+                   "nested more than 100 deep. Download or save it again.");
   for (const auto* shard : {R"("../x")", R"("/x")", R"("a/x")", R"("a\\x")", R"("..")", R"(".")",
                             R"("")", R"("x\u0000")", "3", "null"}) {
     EXPECT_EQ(message_of_index(R"({"weight_map":{"w":)" + std::string(shard) + "}}"),

@@ -106,6 +106,11 @@ def test_file_that_does_not_exist_raises(tmp_path: Path) -> None:
             "must hold JSON, but does not: 'utf-8' codec can't decode byte 0xff in position 0: "
             "invalid start byte.",
         ),
+        (
+            b'{"a": ' + b"[" * 100_000,
+            "must hold JSON, but does not: maximum recursion depth exceeded while decoding a JSON "
+            "array from a unicode string.",
+        ),
         (b"[99]", "must hold a JSON object, but holds a list."),
         (b"3", "must hold a JSON object, but holds an int."),
     ],

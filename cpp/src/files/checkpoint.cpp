@@ -6,12 +6,12 @@
 #include <fstream>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "cannot_open.h"
+#include "json.h"
 #include "mapped_file.h"
 #include "ptbert/errors.h"
 #include "tensor_view.h"
@@ -139,13 +139,23 @@ std::map<std::string, std::string> read_index(const std::string& path) {
   std::ifstream file(path);
   if (!file)
     throw cannot_open(path);
-  const auto content = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  const auto found = content.find("weight_map");
-  if (!content.is_object() || found == content.end() || !found->is_object() || found->empty()) {
-    throw FormatError("`" + path +
-                      "` must hold a JSON object with the file of each weight under "
-                      "`weight_map`, but does not. Download or save it again.");
+  const auto fail = [&path](const std::string& why) {
+    return FormatError("`" + path +
+                       "` must hold a JSON object with the file of each weight under "
+                       "`weight_map`, but " +
+                       why + ". Download or save it again.");
+  };
+  nlohmann::json content;
+  try {
+    content = parse_json(std::string(std::istreambuf_iterator<char>(file), {}));
+  } catch (const nlohmann::json::parse_error&) {
+    throw fail("does not");
+  } catch (const FormatError& error) {
+    throw fail(error.what());
   }
+  const auto found = content.find("weight_map");
+  if (!content.is_object() || found == content.end() || !found->is_object() || found->empty())
+    throw fail("does not");
   std::map<std::string, std::string> shard_of;
   for (const auto& [name, shard] : found->items()) {
     if (!shard.is_string() || !is_plain_name(shard.get<std::string>())) {
@@ -202,10 +212,15 @@ NamedTensors load_safetensors(const std::string& path) {
   if (header_size > file->size() - sizeof header_size) {
     fail("its header would need " + std::to_string(header_size) + " bytes");
   }
-  const char* header_begin = file->data() + sizeof header_size;
-  const auto header =
-      nlohmann::ordered_json::parse(header_begin, header_begin + header_size, nullptr,
-                                    /*allow_exceptions=*/false);
+  nlohmann::ordered_json header;
+  try {
+    header =
+        parse_json<nlohmann::ordered_json>(file->bytes().substr(sizeof header_size, header_size));
+  } catch (const nlohmann::json::parse_error&) {
+    fail("its header is not a JSON object");
+  } catch (const FormatError& error) {
+    fail("its header cannot be read, as " + std::string(error.what()));
+  }
   if (!header.is_object())
     fail("its header is not a JSON object");
   NamedTensors tensors;

@@ -142,9 +142,10 @@ std::string tf_family(const std::vector<std::string>& variables) {
   std::string best;
   int64_t most = 0;
   for (const auto& [family, keys] : tf_key_maps()) {
-    const auto known = std::count_if(variables.begin(), variables.end(), [&](const auto& variable) {
-      return find(variable, keys).has_value();
-    });
+    const auto known =
+        std::count_if(variables.begin(), variables.end(), [&, &keys = keys](const auto& variable) {
+          return find(variable, keys).has_value();
+        });
     if (known > most) {
       best = family;
       most = known;

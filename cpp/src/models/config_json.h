@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "files/cannot_open.h"
+#include "files/json.h"
 #include "ptbert/errors.h"
 
 /// Configurations as JSON. `Config` is a struct with a map `unknown_keys`. `for_each_field(config,
@@ -21,11 +22,20 @@ struct FieldRule {
   bool fits;
   const char* rule;
 };
+inline bool is_too_large(const nlohmann::json& value) { // it would become a negative number
+  return value.is_number_unsigned() &&
+         value.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()};
+}
 inline FieldRule rule_of(int64_t, const nlohmann::json& value) {
+  if (is_too_large(value))
+    return {false, "below 2^63"};
   return {value.is_number_integer(), "a whole number"};
 }
 inline FieldRule rule_of(const std::optional<int64_t>&, const nlohmann::json& value) {
-  return {value.is_null() || value.is_number_integer(), "a whole number or null"};
+  if (value.is_null())
+    return {true, ""};
+  const auto [fits, rule] = rule_of(int64_t{}, value);
+  return {fits, is_too_large(value) ? rule : "a whole number or null"};
 }
 inline FieldRule rule_of(double, const nlohmann::json& value) {
   return {value.is_number(), "a number"};
@@ -38,7 +48,9 @@ inline FieldRule rule_of(const std::string&, const nlohmann::json& value) {
 }
 
 inline FieldRule rule_of(const std::vector<int64_t>&, const nlohmann::json& value) {
-  const auto is_integer = [](const auto& item) { return item.is_number_integer(); };
+  const auto is_integer = [](const auto& item) {
+    return item.is_number_integer() && !is_too_large(item);
+  };
   return {value.is_array() && std::all_of(value.begin(), value.end(), is_integer),
           "a list of whole numbers"};
 }
@@ -65,9 +77,12 @@ template <typename Config, typename Fields>
 Config config_from_json(const std::string& text, Fields for_each_field, Config config = {}) {
   nlohmann::json object;
   try {
-    object = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
+    object = parse_json(text);
+  } catch (const nlohmann::json::parse_error& error) {
     throw FormatError(std::string("The configuration must be JSON, but is not: ") + error.what());
+  } catch (const FormatError& error) {
+    throw FormatError(std::string("The configuration must be a JSON object, but ") + error.what() +
+                      ".");
   }
   if (!object.is_object()) {
     throw FormatError(std::string("The configuration must be a JSON object, but is a JSON ") +

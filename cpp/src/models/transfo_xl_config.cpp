@@ -44,8 +44,9 @@ TransfoXLConfig TransfoXLConfig::from_json(const std::string& text) {
   const auto object = nlohmann::json::parse(text);
   if (!object.contains("n_token") && object.contains("vocab_size")) {
     const auto& size = object["vocab_size"];
-    if (!size.is_number_integer())
-      throw FormatError("`vocab_size` must be a whole number, but is " + size.dump() + ".");
+    if (const auto [fits, rule] = rule_of(config.n_token, size); !fits)
+      throw FormatError(std::string("`vocab_size` must be ") + rule + ", but is " + size.dump() +
+                        ".");
     size.get_to(config.n_token);
   }
   if (!object.contains("tie_projs")) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..file_utils import StrPath
+from .json_files import read_json
 
 SHAPES_NAME = "params_shapes.json"
 
@@ -38,10 +38,7 @@ def list_openai_folder(folder: StrPath) -> dict[str, list[int]]:
         ValueError: It is damaged, or not that of a GPT.
     """
     path = Path(folder) / SHAPES_NAME
-    try:
-        shapes = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"`{path}` must hold JSON, but does not: {error}.") from error
+    shapes = read_json(path)
     if not isinstance(shapes, list) or not all(map(_is_shape, shapes)):
         raise ValueError(f"`{path}` must hold a list of shapes, but does not.")
     blocks, rest = divmod(len(shapes) - len(_EMBEDDINGS), len(_BLOCK))

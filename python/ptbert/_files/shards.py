@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from .json_files import read_json
 
 INDEX_SUFFIX = ".index.json"
 
@@ -19,10 +20,7 @@ def read_index(path: Path) -> dict[str, str]:
     Raises:
         ValueError: It is no such index, or has a shard that is elsewhere.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"`{path}` must hold JSON, but does not: {error}.") from error
+    content = read_json(path)
     shard_of = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shard_of, dict) or not shard_of:
         raise ValueError(

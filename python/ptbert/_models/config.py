@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from .._files.json_files import read_json
 from .messages import with_article
 
 _Self = TypeVar("_Self", bound="Config")
@@ -144,11 +145,9 @@ def check_field(name: str, value: object, expected: type) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"`{path}` must be a config file, but does not exist.") from None
-    except ValueError as error:
-        raise ValueError(f"`{path}` must hold JSON, but does not: {error}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"`{path}` must hold a JSON object, but holds {with_article(content)}.")
     return content
