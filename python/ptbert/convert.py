@@ -224,10 +224,13 @@ def _convert(source: Source, destination: Path, to: Target, config: StrPath | No
             conversion.unused.extend(_write_tensorflow(folder, settings, kind, family, tensors))
         else:
             _write_config(folder / CONFIG_NAME, settings, kind, conversion.model)
-            untied = without_tied(tensors)
+            # transformers does not share the biases of attention between layers.
+            ends = ("r_w_bias", "r_r_bias")
+            biases = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
+            written = without_tied(tensors) | biases
             write_safetensors(
                 folder / SAFETENSORS_NAME,
-                {kind.renames.get(name, name): tensor for name, tensor in untied.items()},
+                {kind.renames.get(name, name): tensor for name, tensor in written.items()},
             )
         _copy_companions(source.folder, folder, of_openai=(to, family) == ("tensorflow", "gpt2"))
     _log(conversion)
@@ -364,6 +367,8 @@ def _with_tied(tensors: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str
 
 def _write_config(path: Path, settings: Any, kind: _Kind, model: str) -> None:
     content = settings.to_dict() | {"model_type": kind.model_type, "architectures": [model]}
+    if kind.model_type == "transfo-xl":
+        content["tie_word_embeddings"] = settings.tie_weight
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
-"""Transformer-XL written as a TensorFlow checkpoint, with every way of sharing weights, and the
-names of its variables. test_tf_checkpoints.py reads those of the authors.
+"""Transformer-XL written as a TensorFlow checkpoint and for transformers, with every way of sharing
+weights, and the names of its variables. test_tf_checkpoints.py reads those of the authors.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,21 @@ def test_what_tensorflow_has_no_variable_for_is_named(tmp_path: Path) -> None:
     TransfoXLLMHeadModel(config).save_pretrained(tmp_path / "ours")
     done = convert(tmp_path / "ours", tmp_path / "tf", "tensorflow")
     assert done.unused == ["transformer.r_emb", "transformer.r_bias"]
+
+
+@every_variant
+def test_folder_for_transformers_loads_and_says_what_is_tied(variant: str, tmp_path: Path) -> None:
+    model = model_of(variant)
+    model.save_pretrained(tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "theirs", "transformers")
+    assert_same(TransfoXLLMHeadModel.from_pretrained(tmp_path / "theirs"), model)
+    config = json.loads((tmp_path / "theirs" / "config.json").read_text())
+    assert (config["model_type"], config["architectures"]) == (
+        "transfo-xl",
+        ["TransfoXLLMHeadModel"],
+    )
+    assert config["tie_word_embeddings"] is model.config.tie_weight
+    # transformers has them for each layer, shared or not.
+    written = _C.load_safetensors(str(tmp_path / "theirs" / "model.safetensors"))
+    layers = [name for name in written if name.endswith("dec_attn.r_w_bias")]
+    assert len(layers) == model.config.n_layer
