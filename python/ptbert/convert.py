@@ -219,7 +219,7 @@ def _convert(source: Source, destination: Path, to: Target, config: StrPath | No
     with complete_folder(destination) as folder:
         if to == "2019":
             settings.to_json_file(folder / CONFIG_NAME)
-            write_pytorch_bin(folder / WEIGHTS_NAME, tensors)
+            _write_2019(folder / WEIGHTS_NAME, tensors, source)
         elif to == "tensorflow":
             conversion.unused.extend(_write_tensorflow(folder, settings, kind, family, tensors))
         else:
@@ -240,7 +240,8 @@ def _convert(source: Source, destination: Path, to: Target, config: StrPath | No
 def convert_weights(
     source: Source, family: Family, weights: Weights, make_model: Callable[[], Any]
 ) -> tuple[dict[str, Tensor], Conversion]:
-    """Returns a checkpoint's weights as the state dict of a model, and what was done.
+    """Returns a checkpoint's weights as the state dict of a model, and what was done. Those that
+    TensorFlow has transposed are views.
 
     Args:
         make_model: Makes the model; it is called where models have shapes, but no memory.
@@ -260,7 +261,7 @@ def convert_weights(
             f"but lacks {len(trunk)}, the first being `{trunk[0]}`. Pass the configuration of this "
             "checkpoint."
         )
-    tensors = _with_tied({name: _in_order(value, source) for name, value in tensors.items()}, state)
+    tensors = _with_tied(tensors, state)
     return tensors, Conversion(
         family,
         type(model).__name__,
@@ -281,7 +282,7 @@ def convert_to_file(
         source, family, read_weights(source, family), lambda: model_class(config)
     )
     with complete_file(Path(destination)) as incomplete:
-        write_pytorch_bin(incomplete, tensors)
+        _write_2019(incomplete, tensors, source)
     _log(conversion)
     return conversion
 
@@ -335,12 +336,16 @@ def _is_of_head(name: str) -> bool:
     return name.startswith(("cls.", "classifier.", "qa_outputs.", "multiple_choice_head."))
 
 
-def _in_order(tensor: Tensor, source: Source) -> Tensor:
-    """The tensor with its numbers in the order of its shape.
+def _write_2019(path: Path, tensors: dict[str, Tensor], source: Source) -> None:
+    """Writes pytorch_model.bin, with the numbers of each tensor in the order of its shape."""
+    unique = {id(tensor): tensor for tensor in tensors.values()}  # one of each that are tied
+    ordered = {key: _in_order(tensor, source) for key, tensor in unique.items()}
+    write_pytorch_bin(path, {name: ordered[id(tensor)] for name, tensor in tensors.items()})
 
-    Those of TensorFlow's files are put in that order in their private mapping, so that a model is
-    in memory only once.
-    """
+
+def _in_order(tensor: Tensor, source: Source) -> Tensor:
+    """Those of TensorFlow's files are put in order in their private mapping, so that a model is in
+    memory only once: torch.save writes when it has all."""
     if tensor.is_contiguous():
         return tensor
     ordered = tensor.contiguous()
