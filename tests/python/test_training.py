@@ -299,6 +299,16 @@ def test_losses_in_16_bits_are_near_those_in_32(precision: str, atol: float) -> 
     assert log.losses == pytest.approx(expected.losses, abs=atol)
 
 
+@pytest.mark.parametrize("has_instructions", [False, True])
+def test_processor_without_bfloat16_is_told(
+    has_instructions: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_instructions})
+    train("rows", epochs=1.0, precision="bfloat16")
+    told = "This processor has no bfloat16 instructions: float32 is faster here." in caplog.messages
+    assert told != has_instructions
+
+
 def overflowing(at: int) -> Callable[[Any, Any], torch.Tensor]:
     """A loss whose gradients are infinite in one of its calls."""
     calls = 0

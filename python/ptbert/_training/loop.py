@@ -240,6 +240,7 @@ class _Run:
     ) -> None:
         self._model = model
         self._carried = carried
+        _warn_of_slow_precision(model, options.precision)
         self._options = options
         self._replicas = Replicas(model, _in_precision(batch_loss, options), shard=options.shard)
         on_host = options.optimize_on_cpu and _device_of(model).type != "cpu"
@@ -351,6 +352,18 @@ class _Run:
         if self._scaler is not None:
             self._scaler.load_state_dict(progress["scaler"])
         logger.info("Going on after step %d.", self.log.global_step)
+
+
+# What torch calls the instructions of processors that multiply bfloat16.
+_BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+
+
+def _warn_of_slow_precision(model: nn.Module, precision: Precision) -> None:
+    """Say so if a processor has no instructions for bfloat16, which is then slower than float32."""
+    if precision == "bfloat16" and _device_of(model).type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        if not any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS):
+            logger.warning("This processor has no bfloat16 instructions: float32 is faster here.")
 
 
 def _in_precision(batch_loss: BatchLoss, options: TrainingOptions) -> BatchLoss:
