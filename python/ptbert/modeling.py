@@ -60,7 +60,7 @@ from ._models.bridge import register_nodes, run
 from ._models.config import cpp_config
 from ._models.layers import ACT2FN, BertLayerNorm, gelu, swish
 from ._models.loading import AnyModule, PretrainedModel, load_foreign_weights
-from ._models.pruning import of_layers, prune_heads, prune_linear_layer
+from ._models.pruning import prune_as_configured, prune_heads, prune_layers, prune_linear_layer
 from .file_utils import (
     BERT_CONFIG_NAME,
     CONFIG_NAME,
@@ -183,6 +183,7 @@ class _CppModel(BertPreTrainedModel, BertAttentionNode):
         BertPreTrainedModel.__init__(self, config)
         for replacement in self._adopt_new().replacements:
             replacement.apply(self.init_bert_weights)
+        prune_as_configured(getattr(self, "bert", self))
         self.output_attentions = output_attentions
         self.keep_multihead_output = keep_multihead_output
 
@@ -234,6 +235,7 @@ class BertModel(_CppModel):
     def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
         """Removes attention heads permanently; outputs are the same as with the heads masked.
 
+        `config.pruned_heads` notes them by their first numbers, so that a saved model loads again.
         Parameters are replaced: create the optimizer afterwards. Once layers have different numbers
         of heads, no `head_mask` fits all of them.
 
@@ -246,8 +248,13 @@ class BertModel(_CppModel):
                 not ints.
             ValueError: A layer or head does not exist, or a layer would have no head left.
         """
+        self._prune(heads_to_prune, "heads_to_prune")
+
+    def _prune(self, heads: Mapping[int, Iterable[int]], argument: str) -> None:
         layers: Any = self.encoder.layer
-        prune_heads(*of_layers(layers, lambda layer: layer.attention, heads_to_prune))
+        attentions = [layer.attention for layer in layers]
+        count = self.config.num_attention_heads
+        prune_layers(prune_heads, attentions, heads, self.config, count, argument)
 
     def get_multihead_outputs(self) -> list[Tensor | None]:
         """Returns the outputs of the heads of each layer in the last forward pass before they were

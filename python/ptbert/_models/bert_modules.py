@@ -155,7 +155,8 @@ class BertAttention(BertAttentionNode):
     def prune_heads(self, heads: Iterable[int]) -> None:
         """Removes heads permanently; the remaining ones are renumbered.
 
-        Parameters are replaced: create the optimizer afterwards.
+        Parameters are replaced: create the optimizer afterwards. The configuration of a model does
+        not learn of it: use the model's `prune_heads` if it is to be saved.
 
         Args:
             heads: Indices of heads to remove, counting present heads only.

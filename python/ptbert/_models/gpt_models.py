@@ -12,7 +12,7 @@ from ..file_utils import StrPath
 from .config import cpp_config
 from .layers import BertLayerNorm
 from .loading import PretrainedModel
-from .pruning import of_layers, prune_fused_heads
+from .pruning import prune_as_configured, prune_fused_heads, prune_layers
 from .self_attention import HasSelfAttentions
 
 _Model = TypeVar("_Model", bound="GPTPreTrainedModel")
@@ -73,6 +73,7 @@ class GPTCppModel(GPTPreTrainedModel, HasSelfAttentions):
         super().__init__(config)
         for replacement in self._adopt_new().replacements:
             replacement.apply(self.init_weights)
+        prune_as_configured(getattr(self, "transformer", self))
         self.output_attentions = output_attentions
         self.keep_multihead_output = keep_multihead_output
 
@@ -113,6 +114,7 @@ class GPTTrunk(GPTCppModel):
     def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
         """Removes attention heads permanently; outputs are the same as with the heads masked.
 
+        `config.pruned_heads` notes them by their first numbers, so that a saved model loads again.
         Parameters are replaced: create the optimizer afterwards. Once blocks have different numbers
         of heads, no `head_mask` fits all of them.
 
@@ -125,8 +127,14 @@ class GPTTrunk(GPTCppModel):
                 ints.
             ValueError: A block or head does not exist, or a block would have no head left.
         """
+        self._prune(heads_to_prune, "heads_to_prune")
+
+    def _prune(self, heads: Mapping[int, Iterable[int]], argument: str) -> None:
         blocks: Any = self.h
-        prune_fused_heads(*of_layers(blocks, lambda block: block.attn, heads_to_prune))
+        attentions = [block.attn for block in blocks]
+        prune_layers(
+            prune_fused_heads, attentions, heads, self.config, self.config.n_head, argument
+        )
 
     def get_multihead_outputs(self) -> list[Any]:
         """Returns the outputs of the heads of each block in the last forward pass before they were

@@ -131,22 +131,67 @@ prune_heads = functools.partial(_prune, _bert_parts)
 prune_fused_heads = functools.partial(_prune, _fused_parts)
 
 
-def of_layers(
-    layers: Sequence[Any], attention: Callable[[Any], Any], heads: Mapping[int, Iterable[int]]
-) -> tuple[dict[str, Any], dict[str, Iterable[int]]]:
-    """Returns attentions and heads by names, for heads by the numbers of layers (-1 is the last).
+def prune_layers(
+    prune: Callable[[Mapping[str, Any], Mapping[str, Iterable[int]]], None],
+    attentions: Sequence[Any],
+    heads: Mapping[int, Iterable[int]],
+    config: Any,
+    count: int,
+    argument: str = "heads_to_prune",
+) -> None:
+    """Removes heads of a model, and notes them in its configuration.
+
+    `config.pruned_heads` has, for each layer that lost some, the numbers that the heads had at
+    first, as transformers writes it: a model that is made by this configuration lacks them.
+
+    Args:
+        prune: `prune_heads` or `prune_fused_heads`.
+        attentions: The node of each layer; layers may share one.
+        heads: By the numbers of layers (-1 is the last), the indices of heads to remove, counting
+            present heads only.
+        config: The configuration of the model.
+        count: The number of heads that each layer had at first.
+        argument: What errors call `heads`.
 
     Raises:
-        ValueError: There is no such layer.
+        ValueError: A layer or head does not exist, or a layer would have no head left.
     """
+    layers = len(attentions)
     for layer in heads:
-        if not -len(layers) <= layer < len(layers):
+        if not -layers <= layer < layers:
             raise ValueError(
-                f"`heads_to_prune` must name layers in [-{len(layers)}, {len(layers)}), "
-                f"but has {layer}."
+                f"`{argument}` must name layers in [-{layers}, {layers}), but has {layer}."
             )
-    names = {layer: f"heads_to_prune[{layer}]" for layer in heads}
-    return (
-        {name: attention(layers[layer]) for layer, name in names.items()},
-        {name: heads[layer] for layer, name in names.items()},
+    names = {layer: f"{argument}[{layer}]" for layer in heads}
+    removed = {layer: _indices(heads[layer], name) for layer, name in names.items()}
+    prune(
+        {name: attentions[layer] for layer, name in names.items()},
+        {name: removed[layer] for layer, name in names.items()},
     )
+    noted = {int(layer): pruned for layer, pruned in getattr(config, "pruned_heads", {}).items()}
+    for number, attention in enumerate(attentions):
+        lost = {
+            h for layer, some in removed.items() if attentions[layer] is attention for h in some
+        }
+        before = noted.get(number, [])
+        present = [head for head in range(count) if head not in before]
+        if lost:
+            noted[number] = sorted([*before, *(present[head] for head in lost)])
+    if noted:
+        config.pruned_heads = noted
+
+
+def prune_as_configured(trunk: Any) -> None:
+    """Removes from a new model the heads that `pruned_heads` of its configuration names.
+
+    Raises:
+        ValueError: A layer or head does not exist, or a layer would have no head left.
+    """
+    heads = getattr(trunk.config, "pruned_heads", None)
+    if heads:
+        trunk.config.pruned_heads = {}  # noted again as they are removed
+        try:
+            trunk._prune({int(layer): of for layer, of in heads.items()}, "pruned_heads")
+        except Exception:
+            trunk.config.pruned_heads = heads
+            raise
