@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import arguments
@@ -26,7 +29,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--input_file", required=True, type=Path, help="a text, or 'text a ||| text b', per line")
-    add("--output_file", required=True, type=Path, help="JSON lines")
+    add("--output_file", required=True, type=Path, help="the file to write")
+    formats = "JSON lines, or NumPy's states_0, tokens_0, states_1, ... [tokens, layers, hidden]"
+    add("--output_format", choices=list(WRITERS), default="jsonl", help=formats)
     add("--bert_model", required=True, help="shortcut name, folder or archive of a pretrained BERT")
     add("--cache_dir", help="folder for downloaded models")
     add("--do_lower_case", action="store_true", help="give this for an uncased model")
@@ -96,6 +101,39 @@ def describe(line: Line, layers: Sequence[int], states: torch.Tensor) -> dict[st
     return {"linex_index": line.index, "features": features}
 
 
+Write = Callable[[Line, torch.Tensor], None]
+
+
+@contextmanager
+def json_lines(path: Path, layers: Sequence[int]) -> Iterator[Write]:
+    """Writes each line that it is called with as a record, as in 2019."""
+    with path.open("w", encoding="utf-8") as output:
+        yield lambda line, states: print(json.dumps(describe(line, layers, states)), file=output)
+
+
+@contextmanager
+def npz(path: Path, layers: Sequence[int]) -> Iterator[Write]:
+    """Writes two arrays for each line, and the numbers of the layers, as `numpy.load` reads them.
+    Arrays are read one by one, so neither side has all of them in memory."""
+    with zipfile.ZipFile(path, "w") as archive:
+
+        def add(name: str, values: np.ndarray) -> None:
+            # force_zip64: an array may be larger than 4 GB.
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(values))
+
+        def write(line: Line, states: torch.Tensor) -> None:
+            # [layers, seq, hidden] -> [tokens, layers, hidden]
+            add(f"states_{line.index}", states[:, : len(line.tokens)].transpose(0, 1).numpy())
+            add(f"tokens_{line.index}", np.array(line.tokens))
+
+        add("layers", np.array(layers))
+        yield write
+
+
+WRITERS = {"jsonl": json_lines, "npz": npz}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
     args = parse_arguments(argv)
@@ -117,15 +155,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     lines = read_input(args.input_file, tokenizer, args.max_seq_length)
     length = args.max_seq_length if args.pad_to_max_seq_length else None
     batches = Batches(lines, args.batch_size, functools.partial(collate, length=length))
-    with args.output_file.open("w", encoding="utf-8") as output:
+    with WRITERS[args.output_format](args.output_file, layers) as write:
         for batch in track(batches, desc="Features", unit="batch"):
             with torch.no_grad():
                 hidden_states, _ = training.forward(model, training.to_device(batch, model))
             # [layers, batch, seq, hidden]
             states = torch.stack([hidden_states[layer] for layer in layers]).float().cpu()
             for position, index in enumerate(batch["index"].tolist()):
-                record = describe(lines[index], layers, states[:, position])
-                output.write(json.dumps(record) + "\n")
+                write(lines[index], states[:, position])
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ __all__: list[str] = [
     "openai_adam_update",
     "pad_rows",
     "parameter_list",
+    "pool_tokens",
     "read_first_words",
     "record_paths",
     "register_activation",
@@ -138,6 +139,7 @@ __all__: list[str] = [
     "swish",
     "tf_family",
     "to_lower",
+    "to_unit_length",
     "tokenize_chinese_chars",
     "torch_version",
     "use_product_library",
@@ -1107,6 +1109,13 @@ def parameter_list(list: ParameterList) -> list:
     The parameters of a list; None for undefined ones.
     """
 
+def pool_tokens(
+    hidden_states: torch.Tensor, attention_mask: torch.Tensor, pooling: str
+) -> torch.Tensor:
+    """
+    [batch, seq, hidden], [batch, seq] -> [batch, hidden]; see ptbert.embed.
+    """
+
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, without repetitions.
@@ -1215,6 +1224,11 @@ def tf_family(variables: collections.abc.Sequence[str]) -> str:
 def to_lower(text: typing.Any) -> str:
     """
     Text in lower case.
+    """
+
+def to_unit_length(vectors: torch.Tensor) -> torch.Tensor:
+    """
+    [*, hidden] -> the same with a length of 1.
     """
 
 def tokenize_chinese_chars(text: typing.Any) -> str:

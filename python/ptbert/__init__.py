@@ -22,6 +22,7 @@ from . import (  # noqa: E402
     tokenization_transfo_xl,
     utils,
 )
+from ._analysis.embeddings import embed  # noqa: E402
 from .file_utils import (  # noqa: E402
     CONFIG_NAME,
     PYTORCH_PRETRAINED_BERT_CACHE,
@@ -105,6 +106,7 @@ __all__ = [
     "TransfoXLTokenizer",
     "WordpieceTokenizer",
     "cached_path",
+    "embed",
     "generation",
     "load_tf_weights_in_bert",
     "load_tf_weights_in_gpt2",

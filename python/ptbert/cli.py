@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import json
 import logging
 import math
 import os
@@ -22,8 +21,8 @@ from . import (
     OpenAIGPTLMHeadModel,
     OpenAIGPTTokenizer,
 )
-from ._files.pretrained import resolve_model
-from ._files.published import published
+from ._files.families import family_of
+from .cli_attention import add_view_attention
 from .cli_checkpoints import add_checkpoint_commands
 from .generation import Decoder, ScoredText, Weights
 
@@ -56,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train_vocab(commands)
     _add_generate(commands)
     _add_score(commands)
+    add_view_attention(commands)
     add_checkpoint_commands(commands)
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
@@ -311,24 +311,7 @@ def _load(options: argparse.Namespace) -> tuple[Decoder, Any]:
 
 
 def _family_of(name: str, cache_dir: str | None) -> str:
-    """Tells GPT from GPT-2 by the name of a published model, or by its configuration."""
-    if (model := published(name)) is not None:
-        found: str = model.family
-    else:
-        # The names of GPT's files include those of GPT-2's.
-        with resolve_model(name, cache_dir, "openai-gpt", need_weights=False) as files:
-            config = _read_config(files.config)
-            is_gpt = files.config.name == "openai_gpt_config.json" or "afn" in config
-        found = config.get("model_type", "gpt2" if "n_embd" in config else "another family")
-        found = "openai-gpt" if is_gpt else found
+    found = family_of(name, cache_dir)
     if found not in _LANGUAGE_MODELS:
         raise ValueError(f"`--model` must be a GPT or GPT-2, but `{name}` is of {found}.")
     return found
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"`--model`: {path} must be JSON, but is not: {error}.") from None
-    return config if isinstance(config, dict) else {}

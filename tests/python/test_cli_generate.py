@@ -338,7 +338,7 @@ def test_other_models_and_damaged_configurations_are_refused(
     tmp_path: Path, gpt2: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bert = write_model(tmp_path / "bert")
-    message = f"`--model` must be a GPT or GPT-2, but `{bert}` is of another family."
+    message = f"`--model` must be a GPT or GPT-2, but `{bert}` is of bert."
     assert error_of(capsys, "--model", str(bert), "the") == f"ptbert: error: {message}\n"
     damaged = shutil.copytree(gpt2, tmp_path / "damaged")
     (damaged / "config.json").write_text("{")

@@ -6,23 +6,26 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import ptbert
+from examples_support import write_model
 from support import GOLDEN, REPOSITORY, assert_close, seed_weights
 from transfo_xl_cases import TINY_TRANSFO_XL
 
 EXAMPLES = REPOSITORY / "build" / "release" / "examples" / "cpp"
 CLASSIFY, GENERATE = EXAMPLES / "classify", EXAMPLES / "generate"
 PERPLEXITY = EXAMPLES / "perplexity"
+NEAREST = EXAMPLES / "nearest"
 FOLDER = GOLDEN / "checkpoints" / "classifier"
 TEXTS = ["The boats sailed quietly.", "The Sea is quick!"]
 
 pytestmark = pytest.mark.skipif(
-    not (CLASSIFY.is_file() and GENERATE.is_file() and PERPLEXITY.is_file()),
+    not all(path.is_file() for path in (CLASSIFY, GENERATE, PERPLEXITY, NEAREST)),
     reason="examples/cpp is not built: see PTBERT_BUILD_TESTS",
 )
 
@@ -254,3 +257,29 @@ def test_reader_names_what_is_wrong(tmp_path: Path, reader: ptbert.TransfoXLLMHe
         "Transformer-XL model.\n"
     )
     assert result.returncode == 1
+
+
+def test_nearest_lines_are_those_of_python(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    lines = ["The cats", "a dog ran", "Who ran ?", "the cat"]
+    (tmp_path / "lines.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    model: Any = ptbert.BertModel.from_pretrained(str(folder))
+    tokenizer = ptbert.BertTokenizer.from_pretrained(str(folder))
+    vectors = ptbert.embed(model, tokenizer, ["who ran", *lines])
+    values, places = (vectors[1:] @ vectors[0]).topk(2)
+    expected = [f"{value:.4f}\t{lines[at]}\n" for value, at in zip(values, places, strict=True)]
+    result = run(NEAREST, folder, tmp_path / "lines.txt", "who ran", 2)
+    assert result.stderr == ""
+    assert result.stdout == "".join(expected)
+
+
+def test_nearest_names_what_is_wrong(tmp_path: Path) -> None:
+    usage = "usage: nearest FOLDER TEXT_FILE QUERY [HOW_MANY]\n"
+    assert run(NEAREST, tmp_path).stderr == usage
+    lines = tmp_path / "lines.txt"
+    assert run(NEAREST, tmp_path, lines, "a").stderr == f"cannot open {lines}\n"
+    lines.write_text("\n", encoding="utf-8")
+    message = f"{lines} must hold at least one line of text.\n"
+    assert run(NEAREST, tmp_path, lines, "a").stderr == message
+    message = "`HOW_MANY` must be at least 1, but is 0.\n"
+    assert run(NEAREST, tmp_path, lines, "a", 0).stderr == message

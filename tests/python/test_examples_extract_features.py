@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,6 +36,7 @@ def test_flags_have_the_defaults_of_2019() -> None:
     assert vars(extract_features.parse_arguments(required)) == {
         "input_file": Path("i"),
         "output_file": Path("o"),
+        "output_format": "jsonl",
         "bert_model": "m",
         "cache_dir": None,
         "do_lower_case": False,
@@ -147,3 +149,22 @@ def test_missing_input_is_refused(tmp_path: Path) -> None:
     argv = ["--input_file", str(tmp_path / "none"), "--output_file", "o", "--bert_model", "m"]
     with pytest.raises(FileNotFoundError, match=r"`--input_file`: there is no file .*none\."):
         extract_features.main(argv)
+
+
+def test_npz_holds_what_the_records_hold(tmp_path: Path, model: Path) -> None:
+    lines = ["The cats", "Who ran ? ||| A dog"]
+    records = run(tmp_path, lines, "--layers=-1,0")
+    output = tmp_path / "output.npz"
+    argv = ["--bert_model", str(model), "--input_file", str(tmp_path / "input.txt")]
+    argv += ["--output_file", str(output), "--do_lower_case", "--max_seq_length", "12"]
+    extract_features.main([*argv, "--layers=-1,0", "--output_format", "npz"])
+    with np.load(output) as arrays:
+        assert sorted(arrays) == ["layers", "states_0", "states_1", "tokens_0", "tokens_1"]
+        assert arrays["layers"].tolist() == [-1, 0]
+        for record in records:
+            states = arrays[f"states_{record['linex_index']}"]
+            tokens = [feature["token"] for feature in record["features"]]
+            assert arrays[f"tokens_{record['linex_index']}"].tolist() == tokens
+            values = [[one["values"] for one in f["layers"]] for f in record["features"]]
+            assert states.dtype == np.float32
+            np.testing.assert_allclose(states, values, rtol=0, atol=1e-6)

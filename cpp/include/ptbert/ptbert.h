@@ -13,6 +13,7 @@
 #include "ptbert/models/bert.h"
 #include "ptbert/models/bert_config.h"
 #include "ptbert/models/bert_heads.h"
+#include "ptbert/models/embedding.h"
 #include "ptbert/models/gpt2.h"
 #include "ptbert/models/gpt2_config.h"
 #include "ptbert/models/gpt2_heads.h"

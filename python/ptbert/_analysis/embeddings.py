@@ -1,0 +1,70 @@
+"""Texts as vectors, for search and comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from .. import _C
+from .._training.progress import track
+from .corpus import Corpus
+from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
+
+Pooling = Literal["first", "mean", "max"]
+
+
+def embed(
+    model: Any,
+    tokenizer: Any,
+    texts: Iterable[str],
+    *,
+    pooling: Pooling = "mean",
+    normalize: bool = True,
+    batch_size: int = 32,
+    max_length: int | None = None,
+    progress: bool = False,
+) -> Tensor:
+    """Returns embeddings of texts, [texts, hidden], float32 on the CPU.
+
+    Texts of like lengths share a batch. With the defaults the result is that of
+    sentence-transformers for models with mean pooling and normalisation, as all-MiniLM-L6-v2.
+
+    Args:
+        model: A BERT, GPT or GPT-2, with or without a head, on any device. It is read in evaluation
+            mode.
+        tokenizer: Its tokenizer.
+        texts: The texts.
+        pooling: How the last hidden states of a text's tokens become one vector: their "mean",
+            their "max", or the "first" one, BERT's [CLS].
+        normalize: Whether each vector is made 1 long; a product of two is then their cosine.
+        batch_size: Texts per batch.
+        max_length: Tokens per text, including [CLS] and [SEP]; the rest is left out, and a warning
+            tells of how many texts. None for as many as the model can read.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        TypeError: `model` is of another family, or `texts` is a str.
+        ValueError: A text of GPT has no token, or an argument is out of range.
+
+    Example:
+        >>> vectors = ptbert.embed(model, tokenizer, ["A cat.", "A dog."])  # doctest: +SKIP
+        >>> vectors @ vectors.T  # their cosines  # doctest: +SKIP
+    """
+    trunk = trunk_of(model)
+    corpus = Corpus(trunk, tokenizer, texts, batch_size, max_length)
+    embeddings = torch.empty(len(corpus), width_of(trunk))
+    last = [num_layers_of(trunk)]
+    batches = corpus.batches(device_of(trunk))
+    if progress:
+        count = math.ceil(len(corpus) / batch_size)
+        batches = track(batches, total=count, desc="Embeddings", unit="batch")
+    with looking(trunk):
+        for batch in batches:
+            (states,) = hidden_states_of(trunk, batch.input_ids, batch.attention_mask, last)
+            pooled = _C.pool_tokens(states.float(), batch.attention_mask, pooling)
+            embeddings[batch.places] = (_C.to_unit_length(pooled) if normalize else pooled).cpu()
+    return embeddings

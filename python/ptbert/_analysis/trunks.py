@@ -1,0 +1,124 @@
+"""How the trunk of each family is asked for attention weights and hidden states."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._models.self_attention import SelfAttention
+
+# Of the families whose models return attention weights and all hidden states: the name of the trunk
+# in a model with a head.
+_TRUNKS = {"bert": "bert", "openai-gpt": "transformer", "gpt2": "transformer"}
+
+
+def trunk_of(model: Any) -> Any:
+    """The model without its head.
+
+    Raises:
+        TypeError: `model` is no BERT, GPT or GPT-2.
+    """
+    family = getattr(model, "_family", None)
+    if family not in _TRUNKS:
+        raise TypeError(
+            f"`model` must be a BERT, GPT or GPT-2, but is a {type(model).__name__}"
+            + (f" ({family})." if family else ".")
+        )
+    return getattr(model, _TRUNKS[family], model)
+
+
+def window_of(trunk: Any) -> int:
+    """The most tokens that the model can read."""
+    config = trunk.config
+    length: int = config.max_position_embeddings if is_bert(trunk) else config.n_positions
+    return length
+
+
+def is_bert(trunk: Any) -> bool:
+    """Whether the trunk is BERT's; else it is GPT's or GPT-2's."""
+    return bool(trunk._family == "bert")
+
+
+def device_of(trunk: Any) -> torch.device:
+    """Where the model computes."""
+    device: torch.device = next(trunk.parameters()).device
+    return device
+
+
+@contextlib.contextmanager
+def looking(trunk: Any, *, attentions: bool = False) -> Iterator[None]:
+    """In this context the model is in evaluation mode and without gradients, and returns attention
+    weights or does not. Then it is as before."""
+    nodes = [node for node in trunk.modules() if isinstance(node, SelfAttention)]
+    before = [node.output_attentions for node in nodes]
+    modes = {node: node.training for node in trunk.modules()}
+    padding = getattr(trunk, "skip_padding", None)
+    try:
+        trunk.eval()
+        if padding is not None:
+            trunk.skip_padding = True  # nobody sees its states
+        for node in nodes:
+            node.output_attentions = attentions
+        with torch.no_grad():
+            yield
+    finally:
+        for node, value in zip(nodes, before, strict=True):
+            node.output_attentions = value
+        for node, mode in modes.items():
+            node.training = mode
+        if padding is not None:
+            trunk.skip_padding = padding
+
+
+def num_layers_of(trunk: Any) -> int:
+    """The number of layers above the embeddings."""
+    config = trunk.config
+    number: int = config.num_hidden_layers if is_bert(trunk) else config.n_layer
+    return number
+
+
+def width_of(trunk: Any) -> int:
+    """The size of a hidden state."""
+    config = trunk.config
+    size: int = config.hidden_size if is_bert(trunk) else config.n_embd
+    return size
+
+
+def hidden_states_of(
+    trunk: Any, input_ids: Tensor, attention_mask: Tensor, layers: Sequence[int]
+) -> list[Tensor]:
+    """The hidden states of some layers, [batch, seq, hidden] each; layer 0 is the embeddings."""
+    if not is_bert(trunk):
+        # Causal: no token sees the padding behind it.
+        states = _gpt_states(trunk, trunk(input_ids))
+        return [states[layer] for layer in layers]
+    last = num_layers_of(trunk)
+    outputs = {0: trunk.embeddings(input_ids)} if 0 in layers else {}
+    if set(layers) <= {0, last}:
+        outputs[last], _ = trunk(input_ids, None, attention_mask, output_all_encoded_layers=False)
+    else:
+        encoded, _ = trunk(input_ids, None, attention_mask)
+        outputs.update(enumerate(encoded, start=1))
+    return [outputs[layer] for layer in layers]
+
+
+def attentions_of(
+    trunk: Any, input_ids: Tensor, token_type_ids: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The attention weights of every layer, [batch, heads, query, key], and the hidden states of
+    all layers from the embeddings on, of texts without padding; `looking` with `attentions`."""
+    if is_bert(trunk):
+        attentions, layers, _ = trunk(input_ids, token_type_ids)
+        return attentions, [trunk.embeddings(input_ids, token_type_ids), *layers]
+    attentions, *output = trunk(input_ids)
+    return attentions, _gpt_states(trunk, output if trunk._family == "gpt2" else output[0])
+
+
+def _gpt_states(trunk: Any, output: Any) -> list[Tensor]:
+    """Of GPT-2 the presents are left out."""
+    states: list[Tensor] = output[0] if trunk._family == "gpt2" else output
+    return states
