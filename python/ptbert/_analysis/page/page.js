@@ -47,7 +47,7 @@
   function buildGrid() {
     const grid = byId("grid");
     grid.style.gridTemplateColumns = `repeat(${most + 1}, auto)`;
-    if (most > 12 || layers > 12) grid.style.setProperty("--thumb", "24px");
+    if (most > 12 || layers > 12) grid.style.setProperty("--thumb", "22px");
     grid.append(make("span"));
     for (let head = 0; head < most; head++) grid.append(make("span", { textContent: head + 1, ariaHidden: "true" }));
     data.heads.forEach((heads, layer) => {
