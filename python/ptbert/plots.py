@@ -1,0 +1,213 @@
+"""Pictures of training runs, attention heads, schedules and benchmarks.
+
+Each function writes a picture in the format that its name ends with (.png, .svg, .pdf), and beside
+it the plotted numbers as CSV, under the same name with .csv. They need matplotlib:
+`pip install "ptbert[plots]"`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from . import _C
+from ._training.history import HISTORY_NAME, METRICS_NAME
+from .file_utils import StrPath
+
+__all__ = ["bars", "curve", "head_map", "schedules", "training_curves"]
+
+_Figure = tuple[Any, Any]
+
+
+def head_map(values: Tensor, path: StrPath, *, title: str = "") -> None:
+    """Draws a value for each attention head as a map: layers from top to bottom, heads across.
+
+    Args:
+        values: [layers, heads], such as `ptbert.analysis.head_importance` returns.
+        path: The picture. The CSV has a row for each head: layer, head, value.
+        title: What the values are.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: `values` has another number of dimensions, or `path` ends with .csv.
+    """
+    if values.dim() != 2:
+        raise ValueError(
+            f"`values` must be of shape [layers, heads], but is of shape {list(values.shape)}."
+        )
+    layers, heads = values.shape
+    rows = values.tolist()
+    figure, axes = _figure(path, (1.5 + 0.55 * heads, 1.2 + 0.45 * layers))
+    image = axes.imshow(rows, cmap="viridis", aspect="auto")
+    axes.set(title=title, xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers))
+    figure.colorbar(image, ax=axes)
+    middle = (min(map(min, rows)) + max(map(max, rows))) / 2
+    for layer, row in enumerate(rows):
+        for head, value in enumerate(row):
+            color = "black" if value > middle else "white"
+            text = f"{value:.2f}" if math.isfinite(value) else ""
+            axes.text(head, layer, text, ha="center", va="center", color=color, fontsize=7)
+    numbered = ((i, j, value) for i, row in enumerate(rows) for j, value in enumerate(row))
+    _save(figure, path, ("layer", "head", "value"), numbered)
+
+
+def curve(
+    points: Sequence[tuple[float, float]], path: StrPath, *, x: str, y: str, title: str = ""
+) -> None:
+    """Draws one value by another, such as a metric by the number of heads removed.
+
+    Args:
+        points: Pairs (x, y), which are also the rows of the CSV.
+        path: The picture.
+        x: What is drawn across.
+        y: What is drawn upward.
+        title: What the picture shows.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There are no points, or `path` ends with .csv.
+    """
+    if not points:
+        raise ValueError("`points` must hold at least one point, but is empty.")
+    figure, axes = _figure(path, (6, 4))
+    axes.plot(*zip(*points, strict=True), marker="o")
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    _save(figure, path, (x, y), points)
+
+
+def training_curves(folder: StrPath, path: StrPath) -> None:
+    """Draws a training run: the loss, the learning rate and the results of evaluations by steps.
+
+    Args:
+        folder: The folder of the run, with the `history.csv` that `ptbert.training.fit` writes, and
+            `metrics.csv` if it evaluated on the way.
+        path: The picture. The CSV has a row for each point: series, step, value.
+
+    Raises:
+        FileNotFoundError: There is no `history.csv`.
+        ImportError: matplotlib is missing.
+        ValueError: `history.csv` holds no step, or `path` ends with .csv.
+    """
+    history = _read(Path(folder) / HISTORY_NAME)
+    if not history:
+        raise ValueError(f"`{Path(folder) / HISTORY_NAME}` must hold a step, but holds none.")
+    series = {
+        name: [(int(row["step"]), float(row[name])) for row in history]
+        for name in ("loss", "learning_rate")
+    }
+    if (Path(folder) / METRICS_NAME).exists():
+        for row in _read(Path(folder) / METRICS_NAME):
+            series.setdefault(row["metric"], []).append((int(row["step"]), float(row["value"])))
+    figure, all_axes = _figure(path, (7, 2.4 * len(series)), rows=len(series))
+    for axes, (name, points) in zip(all_axes, series.items(), strict=True):
+        few = len(points) < 30
+        axes.plot(*zip(*points, strict=True), marker="o" if few else None)
+        axes.set(ylabel=name.replace("_", " "))
+        axes.grid(alpha=0.3)
+    all_axes[-1].set(xlabel="step")
+    rows = ((name, *point) for name, points in series.items() for point in points)
+    _save(figure, path, ("series", "step", "value"), rows)
+
+
+def schedules(path: StrPath, *, warmup: float = 0.1, cycles: float = 3) -> None:
+    """Draws the learning-rate schedules: the multiplier of the learning rate by the progress.
+
+    Args:
+        path: The picture. The CSV has a row for each point: schedule, progress, multiplier.
+        warmup: The share of steps in which the learning rate rises; with warm-up restarts, those
+            of each cycle.
+        cycles: Of the cosine schedules with restarts, the number of cycles.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: `path` ends with .csv.
+    """
+    restarts = _C.warmup_cosine_with_hard_restarts
+    drawn: dict[str, Callable[[float], float]] = {
+        "warmup_constant": lambda t: _C.warmup_constant(t, warmup),
+        "warmup_linear": lambda t: _C.warmup_linear(t, warmup),
+        "warmup_cosine": lambda t: _C.warmup_cosine(t, warmup, 0.5),
+        "warmup_cosine_with_hard_restarts": lambda t: restarts(t, warmup, cycles),
+        "warmup_cosine_with_warmup_restarts": lambda t: _C.warmup_cosine_with_warmup_restarts(
+            t, warmup, cycles
+        ),
+    }
+    progress = [i / 200 for i in range(200)]  # a step begins before 1
+    values = {name: [round(value(t), 6) for t in progress] for name, value in drawn.items()}
+    figure, all_axes = _figure(path, (7, 1.7 * len(drawn)), rows=len(drawn))
+    for axes, (name, multipliers) in zip(all_axes, values.items(), strict=True):
+        axes.plot(progress, multipliers)
+        axes.set(title=name, ylim=(-0.05, 1.05))
+        axes.grid(alpha=0.3)
+    all_axes[-1].set(xlabel="progress of the training")
+    rows = (
+        (name, *point)
+        for name, multipliers in values.items()
+        for point in zip(progress, multipliers, strict=True)
+    )
+    _save(figure, path, ("schedule", "progress", "multiplier"), rows)
+
+
+def bars(
+    values: Mapping[str, Mapping[str, float]], path: StrPath, *, unit: str, title: str = ""
+) -> None:
+    """Draws a benchmark as groups of bars.
+
+    Args:
+        values: For each group, a case, the value of each bar, such as a library, by its name.
+        path: The picture. The CSV has a row for each bar: case, name, value.
+        unit: What is measured, such as "ms".
+        title: What the picture shows.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There are no values, or `path` ends with .csv.
+    """
+    names = list(dict.fromkeys(name for group in values.values() for name in group))
+    if not names:
+        raise ValueError("`values` must hold at least one bar, but hold none.")
+    figure, axes = _figure(path, (2 + 1.6 * len(values), 4))
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        present = [(at, group[name]) for at, group in enumerate(values.values()) if name in group]
+        offset = (number - (len(names) - 1) / 2) * width
+        places, heights = [at + offset for at, _ in present], [height for _, height in present]
+        axes.bar_label(axes.bar(places, heights, width, label=name), fmt="%.3g", fontsize=7)
+    axes.set(title=title, ylabel=unit, xticks=range(len(values)))
+    axes.set_xticklabels(values)
+    axes.legend()
+    rows = ((case, *bar) for case, group in values.items() for bar in group.items())
+    _save(figure, path, ("case", "name", unit), rows)
+
+
+def _figure(path: StrPath, size: tuple[float, float], rows: int = 1) -> _Figure:
+    """A figure that no window shows, and its axes."""
+    if Path(path).suffix.lower() == ".csv":
+        raise ValueError(f"`path` must name a picture, as .png, but is {Path(path).name}.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError(
+            'Pictures need matplotlib: pip install "ptbert[plots]" or pip install matplotlib.'
+        ) from None
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(rows, sharex=rows > 1)
+    return figure, axes
+
+
+def _save(figure: Any, path: StrPath, columns: Sequence[str], rows: Iterable[Any]) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    with Path(path).with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
