@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import logging
 import os
@@ -17,13 +18,22 @@ import torch
 
 import inputs
 from inputs import Batch
-from ptbert import CONFIG_NAME, WEIGHTS_NAME
+from ptbert import CONFIG_NAME, WEIGHTS_NAME, plots
 from ptbert.file_utils import SAFETENSORS_NAME
-from ptbert.training import Batches, Checkpoints, TrainingOptions, processes, track, whole
+from ptbert.training import (
+    HISTORY_NAME,
+    Batches,
+    Checkpoints,
+    TrainingOptions,
+    processes,
+    track,
+    whole,
+)
 
 logger = logging.getLogger(__name__)
 
 RESULTS_NAME = "eval_results.txt"
+CURVES_NAME = "training_curves.png"
 ARGUMENTS_NAME = "training_args.bin"
 # Read rather than WEIGHTS_NAME, here or in transformers.
 OTHER_WEIGHTS = (SAFETENSORS_NAME, f"{SAFETENSORS_NAME}.index.json", f"{WEIGHTS_NAME}.index.json")
@@ -214,6 +224,10 @@ def whole_model(model: Model) -> Model:
 
 
 def finish(args: argparse.Namespace) -> None:
-    """End a script whose model is saved: checkpoints are not needed any more."""
+    """End a script whose model is saved: checkpoints are not needed any more, and the run is drawn
+    if it has trained and matplotlib is installed."""
     Checkpoints(args.output_dir, {}).remove()
+    has_history = (args.output_dir / HISTORY_NAME).is_file()
+    if processes.is_first() and has_history and importlib.util.find_spec("matplotlib"):
+        plots.training_curves(args.output_dir, args.output_dir / CURVES_NAME)
     processes.stop()

@@ -89,6 +89,11 @@ def ids(text: str) -> list[int]:
     return [VOCABULARY.index(token) for token in text.split()]
 
 
+def files_of(output: Path) -> list[str]:
+    """The names of the files in a folder, but the pictures that are drawn where matplotlib is."""
+    return sorted(path.name for path in output.iterdir() if path.stem != "training_curves")
+
+
 def write_lines(path: Path, lines: Sequence[str]) -> Path:
     """A text file of these lines."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ import pretraining_rows
 import ptbert
 import run_pretraining
 import simple_lm_finetuning
-from examples_support import load_tokenizer, write_model
+from examples_support import files_of, load_tokenizer, write_model
 from pretraining_corpus import Corpus
 from pretraining_instances import Instance, TaskOptions, Vocabulary
 from pretraining_rows import RowBatches
@@ -307,7 +307,7 @@ def test_model_is_tuned_on_generated_examples(
     history = (output / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
     losses = [float(line.split(",")[2]) for line in history]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
-    assert sorted(path.name for path in output.iterdir()) == [
+    assert files_of(output) == [
         *("config.json", "history.csv", "pytorch_model.bin", "training_args.bin", "vocab.txt")
     ]
     ptbert.BertForPreTraining.from_pretrained(str(output))

@@ -12,6 +12,7 @@ import ptbert
 import run_classifier
 from examples_support import load_tokenizer, write_lines, write_model, write_sst2
 from ptbert._training import progress
+from support import import_or_skip
 
 
 @pytest.fixture
@@ -69,6 +70,15 @@ def test_training_and_evaluation_write_model_and_results(
     tokenizer = load_tokenizer(output)
     sentence = tokenizer.convert_tokens_to_ids(["[CLS]", "the", "film", "is", "good", "[SEP]"])
     assert again(torch.tensor([sentence])).argmax().item() == 1
+
+
+def test_run_is_drawn(tmp_path: Path, model: Path) -> None:
+    import_or_skip("matplotlib")
+    data, output = write_sst2(tmp_path / "data"), tmp_path / "output"
+    run_classifier.main(argv(model, data, output, "--do_train"))
+    assert (output / "training_curves.png").read_bytes().startswith(b"\x89PNG")
+    lines = (output / "training_curves.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "series,step,value"
 
 
 def test_evaluation_alone_has_no_training_loss(tmp_path: Path, model: Path) -> None:

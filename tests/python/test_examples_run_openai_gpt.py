@@ -11,7 +11,7 @@ import pytest
 import ptbert
 import rocstories
 import run_openai_gpt
-from examples_support import write_gpt, write_lines
+from examples_support import files_of, write_gpt, write_lines
 from ptbert._training import progress
 from rocstories import Story
 from support import import_or_skip
@@ -99,7 +99,7 @@ def test_training_and_evaluation_write_model_and_results(
     assert results["eval_accuracy"] == "1.0"
     assert float(results["eval_loss"]) < 0.3
     assert "loss=" in capsys.readouterr().err
-    assert sorted(path.name for path in output.iterdir()) == [
+    assert files_of(output) == [
         "config.json",
         "eval_results.txt",
         "history.csv",

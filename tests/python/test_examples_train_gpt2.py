@@ -12,7 +12,7 @@ import torch
 import packed_text
 import ptbert
 import train_gpt2
-from examples_support import write_gpt2, write_lines
+from examples_support import files_of, write_gpt2, write_lines
 from ptbert._training import progress
 from support import import_or_skip
 
@@ -72,7 +72,7 @@ def test_new_model_learns_a_text_with_a_vocabulary_of_its_own(
     assert "Step 30: training loss " in printed.out
     assert "held-out perplexity " in printed.out
     assert "loss=" in printed.err
-    assert sorted(path.name for path in output.iterdir()) == [
+    assert files_of(output) == [
         "config.json",
         "eval_results.txt",
         "history.csv",
