@@ -312,6 +312,13 @@ def correlation(predicted: Sequence[Label], labels: Sequence[Label]) -> dict[str
     return {"pearson": pearson, "spearmanr": spearman, "corr": (pearson + spearman) / 2}
 
 
+# What a model is chosen by.
+MAIN_METRIC = {
+    "accuracy": "acc",
+    "accuracy and F1": "acc_and_f1",
+    "matthews": "mcc",
+    "correlation": "corr",
+}
 METRICS = {
     "accuracy": accuracy,
     "accuracy and F1": accuracy_and_f1,

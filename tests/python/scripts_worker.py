@@ -28,6 +28,7 @@ def commands(folder: Path, processes: int) -> dict[str, list[str]]:
         "run_classifier": [
             *(*bert, *train, "--do_eval", "--task_name", "SST-2", "--max_seq_length", "16"),
             *("--data_dir", str(folder / "sst2"), "--gradient_accumulation_steps", "2"),
+            *("--do_predict", "--keep_best"),
         ],
         "run_squad": [*squad, "--train_file", str(folder / "squad.json")],
         "run_swag": [

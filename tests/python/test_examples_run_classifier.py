@@ -168,6 +168,6 @@ def test_missing_data_is_refused_before_anything_is_loaded(tmp_path: Path) -> No
 
 
 def test_run_without_work_is_refused(tmp_path: Path) -> None:
-    message = r"At least one of `--do_train` and `--do_eval` must be given\."
+    message = r"At least one of `--do_train`, `--do_eval` and `--do_predict` must be given\."
     with pytest.raises(ValueError, match=message):
         run_classifier.main(argv(tmp_path / "m", tmp_path / "d", tmp_path / "o"))

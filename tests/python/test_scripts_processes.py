@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 
 import pregenerate_training_data
 import scripts_worker
-from examples_support import write_gpt, write_model, write_sst2
+from examples_support import write_gpt, write_lines, write_model, write_sst2
 from scripts_worker import PROCESSES, commands
 from test_examples_run_openai_gpt import write_stories
 from test_examples_run_squad import data_file
@@ -32,6 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(folder / "bert")
     write_gpt(folder / "gpt")
     write_sst2(folder / "sst2")
+    unlabelled = ["index\tsentence", "0\ta good film", "1\ta bad film", "2\tthe film is dull"]
+    write_lines(folder / "sst2" / "test.tsv", unlabelled)
     data_file(folder / "squad.json")
     for name in ("train.csv", "val.csv"):
         write_swag(folder / "swag" / name)
@@ -83,6 +85,8 @@ def test_two_processes_do_what_one_does(name: str, folder: Path) -> None:
     assert sorted(path.name for path in two.iterdir()) == sorted(p.name for p in one.iterdir())
     if (one / "eval_results.txt").exists():
         assert results(two) == pytest.approx(results(one), abs=1e-4)
+    if (one / "SST-2.tsv").exists():
+        assert (two / "SST-2.tsv").read_bytes() == (one / "SST-2.tsv").read_bytes()
     if (one / "predictions.json").exists():
         predictions = [
             json.loads((output / "predictions.json").read_text()) for output in (one, two)
