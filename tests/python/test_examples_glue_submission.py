@@ -232,3 +232,39 @@ def test_mistakes_are_refused(tmp_path: Path, model: Path, flags: list[str], mes
     (data / "dev.tsv").unlink()
     with pytest.raises((ValueError, OSError), match=message):
         run_classifier.main(argv(model, data, tmp_path / "output", *flags))
+
+
+def test_run_that_goes_on_knows_its_best_epoch(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    """Stopped after the best epoch, and gone on with: the files of a run without a break."""
+    data = write_sst2(tmp_path / "data")
+    flags = ["--do_train", "--do_eval", "--keep_best", "--num_train_epochs", "3"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    accuracies = [0.5, 0.9, 0.7]
+
+    def evaluate(*args: object) -> dict[str, float]:
+        return {"acc": rest.pop(0), "eval_loss": 0.0}
+
+    def stop(*args: object) -> dict[str, float]:
+        if len(rest) == 1:
+            raise RuntimeError("stopped")
+        return evaluate()
+
+    rest = [*accuracies, 0.0]
+    monkeypatch.setattr(run_classifier, "evaluate", evaluate)
+    run_classifier.main(argv(model, data, whole, *flags))
+    rest = [*accuracies]
+    monkeypatch.setattr(run_classifier, "evaluate", stop)
+    with pytest.raises(RuntimeError, match="stopped"):
+        run_classifier.main(argv(model, data, broken, *flags, "--save_steps", "1"))
+    rest = [0.7, 0.0]
+    monkeypatch.setattr(run_classifier, "evaluate", evaluate)
+    run_classifier.main(argv(model, data, broken, *flags, "--save_steps", "1", "--resume"))
+    assert not rest
+    for name in ("metrics.csv", "history.csv"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    saved, expected = (
+        torch.load(folder / "pytorch_model.bin", weights_only=True) for folder in (broken, whole)
+    )
+    assert all(torch.equal(saved[key], expected[key]) for key in expected)
