@@ -30,6 +30,7 @@ CPP_BELOW: dict[str, set[str]] = {
     "speed": set(),
     "files": set(),
     "optim": {"speed"},
+    "analysis": set(),
     "models": {"files", "speed"},
     "generation": {"models", "speed"},
     "bindings": {"files", "generation", "models", "optim", "speed", "text"},

@@ -2,6 +2,7 @@
 
 /// All of the library: models, their files, optimizers, fast paths and tokenizers.
 
+#include "ptbert/analysis/head_statistics.h"
 #include "ptbert/errors.h"
 #include "ptbert/files/checkpoint.h"
 #include "ptbert/files/key_map.h"
@@ -23,6 +24,7 @@
 #include "ptbert/models/openai_gpt.h"
 #include "ptbert/models/openai_gpt_config.h"
 #include "ptbert/models/openai_gpt_heads.h"
+#include "ptbert/models/pruning.h"
 #include "ptbert/models/transfo_xl.h"
 #include "ptbert/models/transfo_xl_attention.h"
 #include "ptbert/models/transfo_xl_config.h"

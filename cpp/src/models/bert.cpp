@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <torch/csrc/jit/frontend/tracer.h>
 
@@ -234,6 +235,17 @@ Tensor BertAttentionImpl::forward_packed(const Tensor& input_tensor, const Packi
   return output(context, rows.defined() ? input_tensor.index_select(0, rows) : input_tensor);
 }
 
+void BertAttentionImpl::keep_heads(const std::vector<int64_t>& kept) {
+  auto& inner = *self_attention;
+  const auto rows = rows_of_heads(kept, inner.attention_head_size);
+  prune_linear_layer(inner.query, rows);
+  prune_linear_layer(inner.key, rows);
+  prune_linear_layer(inner.value, rows);
+  prune_linear_layer(output->dense, rows, /*dim=*/1);
+  inner.num_attention_heads = static_cast<int64_t>(kept.size());
+  inner.all_head_size = rows.size(0);
+}
+
 BertIntermediateImpl::BertIntermediateImpl(const BertConfig& config) : config(config) {
   dense = register_module("dense", Linear(config.hidden_size, config.intermediate_size));
   intermediate_act_fn = activation(config.hidden_act, "hidden_act", gelu);
@@ -334,6 +346,7 @@ BertModelImpl::BertModelImpl(const BertConfig& config, AttentionOptions options)
   pooler = register_module("pooler", BertPooler(config));
   own_attribute("skip_padding", skip_padding);
   init_bert_weights(*this, config.initializer_range);
+  prune(std::exchange(this->config.pruned_heads, {}), "pruned_heads");
 }
 
 BertModelOutput BertModelImpl::forward(const Tensor& input_ids, const Tensor& token_type_ids,
@@ -397,6 +410,28 @@ BertModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& token
   // [batch + count, hidden] -> [batch, hidden], [count, hidden]
   const auto parts = hidden_states.split_with_sizes({input_ids.size(0), positions.size(0)});
   return BertOutputAtPositions{parts[1], pool_packed(parts[0], *packing)};
+}
+
+void BertModelImpl::prune_heads(const HeadsOfLayers& heads_to_prune) {
+  prune(heads_to_prune, "heads_to_prune");
+}
+
+void BertModelImpl::prune(const HeadsOfLayers& heads, const char* name) {
+  std::vector<int64_t> counts;
+  for (const auto& layer : encoder->layer->items)
+    counts.push_back(layer->attention->self_attention->num_attention_heads);
+  for (const auto& [layer, kept] : kept_heads_of_layers(heads, counts, name)) {
+    encoder->layer->items[layer]->attention->keep_heads(kept);
+    auto& pruned = config.pruned_heads[layer];
+    pruned = pruned_heads(config.num_attention_heads, pruned, kept);
+  }
+}
+
+std::vector<Tensor> BertModelImpl::get_multihead_outputs() const {
+  std::vector<Tensor> outputs;
+  for (const auto& layer : encoder->layer->items)
+    outputs.push_back(layer->attention->self_attention->multihead_output);
+  return outputs;
 }
 
 std::optional<Packing> BertModelImpl::try_packing(const Tensor& input_ids,

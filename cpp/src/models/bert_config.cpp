@@ -19,6 +19,7 @@ constexpr auto for_each_field = [](auto& config, auto visit) {
   visit("type_vocab_size", config.type_vocab_size);
   visit("initializer_range", config.initializer_range);
   visit("layer_norm_eps", config.layer_norm_eps);
+  visit("pruned_heads", config.pruned_heads);
 };
 
 } // namespace

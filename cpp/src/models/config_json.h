@@ -4,8 +4,10 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "files/cannot_open.h"
@@ -60,15 +62,42 @@ inline FieldRule rule_of(const std::vector<bool>&, const nlohmann::json& value) 
           "a list of true and false"};
 }
 
+/// Heads of layers: JSON has text for keys only, so numbers are written as text.
+inline FieldRule rule_of(const std::map<int64_t, std::vector<int64_t>>&,
+                         const nlohmann::json& value) {
+  const auto is_number = [](const std::string& key) {
+    return !key.empty() && key.size() < 10 &&
+           key.find_first_not_of("0123456789") == std::string::npos;
+  };
+  return {value.is_object() &&
+              std::all_of(value.items().begin(), value.items().end(),
+                          [&](const auto& item) {
+                            return is_number(item.key()) &&
+                                   rule_of(std::vector<int64_t>(), item.value()).fits;
+                          }),
+          "an object of lists of whole numbers, with numbers of layers as keys"};
+}
+
 template <typename T> void read_field(const nlohmann::json& value, T& field) {
   value.get_to(field);
 }
 inline void read_field(const nlohmann::json& value, std::optional<int64_t>& field) {
   field = value.is_null() ? std::nullopt : std::optional(value.get<int64_t>());
 }
+inline void read_field(const nlohmann::json& value,
+                       std::map<int64_t, std::vector<int64_t>>& field) {
+  for (const auto& [key, heads] : value.items())
+    heads.get_to(field[std::stoll(key)]);
+}
 template <typename T> nlohmann::json json_of(const T& field) { return field; }
 inline nlohmann::json json_of(const std::optional<int64_t>& field) {
   return field ? nlohmann::json(*field) : nlohmann::json();
+}
+inline nlohmann::json json_of(const std::map<int64_t, std::vector<int64_t>>& field) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [key, heads] : field)
+    object[std::to_string(key)] = heads;
+  return object;
 }
 
 /// `config` with the values of the JSON object `text`. Throws FormatError when `text` is none or a
@@ -116,8 +145,11 @@ template <typename Config> Config config_from_json_file(const std::string& path)
 template <typename Config, typename Fields>
 std::string config_to_json(const Config& config, Fields for_each_field) {
   nlohmann::json object;
-  for_each_field(config,
-                 [&object](const char* name, const auto& field) { object[name] = json_of(field); });
+  for_each_field(config, [&object](const char* name, const auto& field) {
+    auto value = json_of(field);
+    if (!value.is_object() || !value.empty()) // no heads were pruned
+      object[name] = std::move(value);
+  });
   for (const auto& [name, value] : config.unknown_keys)
     object[name] = nlohmann::json::parse(value);
   return object.dump(2) + "\n";

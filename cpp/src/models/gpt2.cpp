@@ -1,5 +1,7 @@
 #include "ptbert/models/gpt2.h"
 
+#include <utility>
+
 #include "causal_attention.h"
 #include "checks.h"
 #include "copies.h"
@@ -119,6 +121,15 @@ Tensor GPT2AttentionImpl::forward_packed(const Tensor& x, const Packing& packing
   });
 }
 
+void GPT2AttentionImpl::keep_heads(const std::vector<int64_t>& kept) {
+  const auto rows = rows_of_heads(kept, split_size / n_head);
+  // c_attn has the outputs of queries, keys and values one after the other.
+  prune_conv1d_layer(c_attn, torch::cat({rows, rows + split_size, rows + 2 * split_size}));
+  prune_conv1d_layer(c_proj, rows, /*dim=*/0);
+  n_head = static_cast<int64_t>(kept.size());
+  split_size = rows.size(0);
+}
+
 GPT2MLPImpl::GPT2MLPImpl(int64_t n_state, const GPT2Config& config) : config(config) {
   c_fc = register_module("c_fc", Conv1D(n_state, config.n_embd));
   c_proj = register_module("c_proj", Conv1D(config.n_embd, n_state));
@@ -164,6 +175,7 @@ GPT2ModelImpl::GPT2ModelImpl(const GPT2Config& config, AttentionOptions options)
                       }));
   ln_f = register_module("ln_f", BertLayerNorm(config.n_embd, config.layer_norm_epsilon));
   init_bert_weights(*this, config.initializer_range);
+  prune(std::exchange(this->config.pruned_heads, {}), "pruned_heads");
 }
 
 GPT2ModelOutput GPT2ModelImpl::forward(const Tensor& input_ids, const Tensor& position_ids,
@@ -217,6 +229,28 @@ GPT2ModelImpl::forward_at_positions(const Tensor& input_ids, const Tensor& posit
     hidden_states = h->items[i]->forward_packed(hidden_states, packing, is_last ? rows : Tensor());
   }
   return ln_f(hidden_states);
+}
+
+void GPT2ModelImpl::prune_heads(const HeadsOfLayers& heads_to_prune) {
+  prune(heads_to_prune, "heads_to_prune");
+}
+
+void GPT2ModelImpl::prune(const HeadsOfLayers& heads, const char* name) {
+  std::vector<int64_t> counts;
+  for (const auto& block : h->items)
+    counts.push_back(block->attn->n_head);
+  for (const auto& [layer, kept] : kept_heads_of_layers(heads, counts, name)) {
+    h->items[layer]->attn->keep_heads(kept);
+    auto& pruned = config.pruned_heads[layer];
+    pruned = pruned_heads(config.n_head, pruned, kept);
+  }
+}
+
+std::vector<Tensor> GPT2ModelImpl::get_multihead_outputs() const {
+  std::vector<Tensor> outputs;
+  for (const auto& block : h->items)
+    outputs.push_back(block->attn->multihead_output);
+  return outputs;
 }
 
 void GPT2ModelImpl::check_inputs(const Tensor& input_ids, const Tensor& position_ids,

@@ -1,5 +1,7 @@
 #include "ptbert/models/openai_gpt.h"
 
+#include <utility>
+
 #include "causal_attention.h"
 #include "checks.h"
 #include "copies.h"
@@ -116,6 +118,16 @@ Tensor OpenAIGPTAttentionImpl::forward_packed(const Tensor& x, const Packing& pa
   });
 }
 
+// Same as in gpt2.cpp.
+void OpenAIGPTAttentionImpl::keep_heads(const std::vector<int64_t>& kept) {
+  const auto rows = rows_of_heads(kept, split_size / n_head);
+  // c_attn has the outputs of queries, keys and values one after the other.
+  prune_conv1d_layer(c_attn, torch::cat({rows, rows + split_size, rows + 2 * split_size}));
+  prune_conv1d_layer(c_proj, rows, /*dim=*/0);
+  n_head = static_cast<int64_t>(kept.size());
+  split_size = rows.size(0);
+}
+
 OpenAIGPTMLPImpl::OpenAIGPTMLPImpl(int64_t n_state, const OpenAIGPTConfig& config)
     : config(config) {
   c_fc = register_module("c_fc", Conv1D(n_state, config.n_embd));
@@ -166,6 +178,7 @@ OpenAIGPTModelImpl::OpenAIGPTModelImpl(const OpenAIGPTConfig& config, AttentionO
                                               : copy_without_drawing(before.front(), make_block);
                       }));
   init_bert_weights(*this, config.initializer_range);
+  prune(std::exchange(this->config.pruned_heads, {}), "pruned_heads");
 }
 
 OpenAIGPTModelOutput OpenAIGPTModelImpl::forward(const Tensor& input_ids,
@@ -218,6 +231,31 @@ std::optional<Tensor> OpenAIGPTModelImpl::forward_at_positions(const Tensor& inp
     hidden_states = h->items[i]->forward_packed(hidden_states, packing, is_last ? rows : Tensor());
   }
   return hidden_states;
+}
+
+// Same as in gpt2.cpp.
+void OpenAIGPTModelImpl::prune_heads(const HeadsOfLayers& heads_to_prune) {
+  prune(heads_to_prune, "heads_to_prune");
+}
+
+// Same as in gpt2.cpp.
+void OpenAIGPTModelImpl::prune(const HeadsOfLayers& heads, const char* name) {
+  std::vector<int64_t> counts;
+  for (const auto& block : h->items)
+    counts.push_back(block->attn->n_head);
+  for (const auto& [layer, kept] : kept_heads_of_layers(heads, counts, name)) {
+    h->items[layer]->attn->keep_heads(kept);
+    auto& pruned = config.pruned_heads[layer];
+    pruned = pruned_heads(config.n_head, pruned, kept);
+  }
+}
+
+// Same as in gpt2.cpp.
+std::vector<Tensor> OpenAIGPTModelImpl::get_multihead_outputs() const {
+  std::vector<Tensor> outputs;
+  for (const auto& block : h->items)
+    outputs.push_back(block->attn->multihead_output);
+  return outputs;
 }
 
 void OpenAIGPTModelImpl::check_inputs(const Tensor& input_ids, const Tensor& position_ids,

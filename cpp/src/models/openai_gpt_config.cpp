@@ -21,6 +21,7 @@ constexpr auto for_each_field = [](auto& config, auto visit) {
   visit("layer_norm_epsilon", config.layer_norm_epsilon);
   visit("initializer_range", config.initializer_range);
   visit("predict_special_tokens", config.predict_special_tokens);
+  visit("pruned_heads", config.pruned_heads);
 };
 
 /// Options of today's files that change the arithmetic, with the values that mean this library's.

@@ -7,6 +7,7 @@
 #include "ptbert/models/attention.h"
 #include "ptbert/models/bert_config.h"
 #include "ptbert/models/layers.h"
+#include "ptbert/models/pruning.h"
 #include "ptbert/speed/packing.h"
 
 /// BERT's trunk, smallest block first. Devlin et al., 2018 (arXiv 1810.04805).
@@ -131,6 +132,8 @@ public:
                               const Tensor& head_mask = {});
   /// [tokens, hidden] -> [rows, hidden]
   Tensor forward_packed(const Tensor& input_tensor, const Packing& packing, const Tensor& rows);
+  /// Removes all heads but `kept`, which are renumbered. Parameters are replaced.
+  void keep_heads(const std::vector<int64_t>& kept);
 
   BertConfig config;
   BertSelfAttention self_attention{nullptr};
@@ -252,6 +255,7 @@ class BertModelImpl
     : public Module<BertModelImpl, BertModelOutput(const Tensor&, const Tensor&, const Tensor&,
                                                    bool, const Tensor&)> {
 public:
+  /// Without the heads that `config.pruned_heads` names.
   explicit BertModelImpl(const BertConfig& config, AttentionOptions options = {});
   /// `input_ids` [batch, seq], int64 or int32. `token_type_ids` the same shape, or undefined
   /// (zeros). `attention_mask` the same shape, 1 for a token and 0 for padding, or undefined
@@ -275,6 +279,15 @@ public:
                        const Tensor& attention_mask, const Tensor& head_mask,
                        const Tensor& positions, bool with_pooled_output);
 
+  /// Removes attention heads permanently, for each layer (-1 is the last) by the numbers of its
+  /// present heads, and notes them in `config.pruned_heads` of this trunk; outputs are the same as
+  /// with the heads masked. Parameters are replaced: create the optimizer afterwards. Throws
+  /// ValueError, and removes none, if a layer or head does not exist or a layer would have no head
+  /// left.
+  void prune_heads(const HeadsOfLayers& heads_to_prune);
+  /// `multihead_output` of every layer.
+  std::vector<Tensor> get_multihead_outputs() const;
+
   std::string family() const override { return "bert"; }
 
   BertConfig config;
@@ -293,6 +306,7 @@ private:
   Tensor pool_packed(const Tensor& first_tokens, const Packing& packing);
   BertModelOutput forward_unpadded(const Tensor& input_ids, const Tensor& token_type_ids,
                                    const Packing& packing, bool output_all_encoded_layers);
+  void prune(const HeadsOfLayers& heads, const char* name);
 };
 PTBERT_MODULE(BertModel);
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace ptbert {
 
@@ -33,6 +34,10 @@ struct BertConfig {
   double initializer_range = 0.02;
   /// Epsilon of every LayerNorm.
   double layer_norm_eps = 1e-12;
+
+  /// Heads that prune_heads() removed, for each layer by the numbers they had at first; a new model
+  /// is made without them. Left out of the JSON if empty.
+  std::map<int64_t, std::vector<int64_t>> pruned_heads;
 
   /// Keys without a field here, with their values as JSON text; to_json() writes them back.
   std::map<std::string, std::string> unknown_keys;

@@ -8,6 +8,7 @@
 #include "ptbert/models/attention.h"
 #include "ptbert/models/gpt2_config.h"
 #include "ptbert/models/layers.h"
+#include "ptbert/models/pruning.h"
 #include "ptbert/speed/packing.h"
 
 /// GPT-2's trunk, smallest block first. Radford et al., 2019, "Language Models are Unsupervised
@@ -64,6 +65,8 @@ public:
   forward_with_heads(const Tensor& x, const Tensor& layer_past, const Tensor& head_mask);
   /// [tokens, width] -> [rows, width]
   Tensor forward_packed(const Tensor& x, const Packing& packing, const Tensor& rows);
+  /// Removes all heads but `kept`, which are renumbered. Parameters are replaced.
+  void keep_heads(const std::vector<int64_t>& kept);
   /// Whether `bias` is the causal mask that it is made as.
   bool has_causal_mask() const;
 
@@ -145,6 +148,7 @@ class GPT2ModelImpl
     : public Module<GPT2ModelImpl, GPT2ModelOutput(const Tensor&, const Tensor&, const Tensor&,
                                                    const std::vector<Tensor>&, const Tensor&)> {
 public:
+  /// Without the heads that `config.pruned_heads` names.
   explicit GPT2ModelImpl(const GPT2Config& config, AttentionOptions options = {});
   /// `input_ids` [*, seq], int64 or int32, with any number of leading dimensions, whose product is
   /// the batch. `position_ids` and `token_type_ids` the same shape, or [seq], or undefined: the
@@ -167,6 +171,15 @@ public:
   /// again.
   void set_num_special_tokens(int64_t num_special_tokens);
 
+  /// Removes attention heads permanently, for each block (-1 is the last) by the numbers of its
+  /// present heads, and notes them in `config.pruned_heads` of this trunk; outputs are the same as
+  /// with the heads masked. Parameters are replaced: create the optimizer afterwards. Throws
+  /// ValueError, and removes none, if a block or head does not exist or a block would have no head
+  /// left.
+  void prune_heads(const HeadsOfLayers& heads_to_prune);
+  /// `multihead_output` of every block.
+  std::vector<Tensor> get_multihead_outputs() const;
+
   std::string family() const override { return "gpt2"; }
 
   GPT2Config config;
@@ -180,6 +193,7 @@ private:
   void check_inputs(const Tensor& input_ids, const Tensor& position_ids,
                     const Tensor& token_type_ids, const std::vector<Tensor>& past);
   Tensor embed(const Tensor& input_ids, const Tensor& position_ids, const Tensor& token_type_ids);
+  void prune(const HeadsOfLayers& heads, const char* name);
 };
 PTBERT_MODULE(GPT2Model);
 

@@ -8,6 +8,7 @@
 #include "ptbert/models/attention.h"
 #include "ptbert/models/layers.h"
 #include "ptbert/models/openai_gpt_config.h"
+#include "ptbert/models/pruning.h"
 #include "ptbert/speed/packing.h"
 
 /// OpenAI GPT's trunk, smallest block first. Radford et al., 2018, "Improving Language
@@ -58,6 +59,8 @@ public:
                                                                  const Tensor& head_mask);
   /// [tokens, width] -> [rows, width]
   Tensor forward_packed(const Tensor& x, const Packing& packing, const Tensor& rows);
+  /// Removes all heads but `kept`, which are renumbered. Parameters are replaced.
+  void keep_heads(const std::vector<int64_t>& kept);
   /// Whether `bias` is the causal mask that it is made as.
   bool has_causal_mask() const;
 
@@ -135,6 +138,7 @@ class OpenAIGPTModelImpl
     : public Module<OpenAIGPTModelImpl, OpenAIGPTModelOutput(const Tensor&, const Tensor&,
                                                              const Tensor&, const Tensor&)> {
 public:
+  /// Without the heads that `config.pruned_heads` names.
   explicit OpenAIGPTModelImpl(const OpenAIGPTConfig& config, AttentionOptions options = {});
   /// `input_ids` [*, seq], int64 or int32, with any number of leading dimensions, whose product is
   /// the batch. `position_ids` and `token_type_ids` the same shape, or [seq], or undefined: 0, 1,
@@ -154,6 +158,15 @@ public:
   /// be tied again.
   void set_num_special_tokens(int64_t num_special_tokens);
 
+  /// Removes attention heads permanently, for each block (-1 is the last) by the numbers of its
+  /// present heads, and notes them in `config.pruned_heads` of this trunk; outputs are the same as
+  /// with the heads masked. Parameters are replaced: create the optimizer afterwards. Throws
+  /// ValueError, and removes none, if a block or head does not exist or a block would have no head
+  /// left.
+  void prune_heads(const HeadsOfLayers& heads_to_prune);
+  /// `multihead_output` of every block.
+  std::vector<Tensor> get_multihead_outputs() const;
+
   std::string family() const override { return "openai-gpt"; }
 
   OpenAIGPTConfig config;
@@ -166,6 +179,7 @@ private:
   void check_inputs(const Tensor& input_ids, const Tensor& position_ids,
                     const Tensor& token_type_ids);
   Tensor embed(const Tensor& input_ids, const Tensor& position_ids, const Tensor& token_type_ids);
+  void prune(const HeadsOfLayers& heads, const char* name);
 };
 PTBERT_MODULE(OpenAIGPTModel);
 

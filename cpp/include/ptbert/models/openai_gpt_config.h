@@ -39,6 +39,10 @@ struct OpenAIGPTConfig {
   /// Whether the language-model head scores special tokens, too.
   bool predict_special_tokens = true;
 
+  /// Heads that prune_heads() removed, for each layer by the numbers they had at first; a new model
+  /// is made without them. Left out of the JSON if empty.
+  std::map<int64_t, std::vector<int64_t>> pruned_heads;
+
   /// Keys without a field here, with their values as JSON text; to_json() writes them back.
   std::map<std::string, std::string> unknown_keys;
 
