@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 IGNORED = -100
 DOCUMENT_START = "-DOCSTART-"
+# Not str.split(): a word may hold a no-break space.
+_COLUMNS = re.compile(r"[^ \t]+")
 # Tokenized together; few enough for the progress to be seen.
 SENTENCES_AT_ONCE = 1024
 
@@ -55,7 +58,7 @@ def read_sentences(path: Path) -> list[Sentence]:
     rows: list[list[str]] = []
     is_labelled: bool | None = None
     for number, line in enumerate([*read_lines(path), ""], start=1):
-        columns = line.split()
+        columns = _COLUMNS.findall(line)
         if columns and columns[0] != DOCUMENT_START:
             if is_labelled is None:
                 is_labelled = len(columns) > 1

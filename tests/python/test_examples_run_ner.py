@@ -131,10 +131,10 @@ def test_loss_counts_words_alone(model: Path) -> None:
 def test_columns_are_read(tmp_path: Path) -> None:
     path = write_lines(
         tmp_path / "a.txt",
-        ["-DOCSTART- -X- O", "", "EU NNP B-ORG", "says\tVBZ O", " ", "", "x y z"],
+        ["-DOCSTART- -X- O", "", "EU NNP B-ORG", "10\u00a0000\tVBZ O", " ", "", "x y z"],
     )
     assert ner.read_sentences(path) == [
-        ner.Sentence(["EU", "says"], ["B-ORG", "O"]),
+        ner.Sentence(["EU", "10\u00a0000"], ["B-ORG", "O"]),
         ner.Sentence(["x"], ["z"]),
     ]
     assert ner.read_sentences(write_lines(tmp_path / "b.txt", ["a", "b"])) == [

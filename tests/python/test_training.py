@@ -242,6 +242,17 @@ def test_history_has_a_row_for_each_step(tmp_path: Path) -> None:
     assert max(rates) == pytest.approx(1e-3, rel=0.1)
 
 
+def test_results_before_an_early_end_are_noted(tmp_path: Path) -> None:
+    def after_step(log: TrainingLog) -> None:
+        log.metrics.append((log.global_step, "accuracy", 0.5))
+        raise StopIteration
+
+    options = TrainingOptions(output_dir=tmp_path)
+    with pytest.raises(StopIteration):
+        fit(make_model(), batches(6), class_loss, options, after_step=after_step)
+    assert (tmp_path / "metrics.csv").read_text() == "step,metric,value\n1,accuracy,0.5\n"
+
+
 def test_new_run_writes_over_an_old_history(tmp_path: Path) -> None:
     run(tmp_path)
     before = (tmp_path / "history.csv").read_bytes()

@@ -272,6 +272,7 @@ class _Run:
 
     def __exit__(self, *error: Any) -> None:
         self._interrupts.__exit__(*error)
+        self._note_metrics()  # `after_step` may have ended the run
         if self._history is not None:
             self._history.close()
 
@@ -314,10 +315,7 @@ class _Run:
     def after_step(self) -> None:
         """Save if it is time to; end the run if it is interrupted."""
         step, every = self.log.global_step, self._options.save_steps
-        if self._history is not None:
-            for metric in self.log.metrics[self._metrics_noted :]:
-                self._history.add_metric(*metric)
-        self._metrics_noted = len(self.log.metrics)
+        self._note_metrics()
         if self._checkpoints is None:
             return
         if self._is_interrupted or (every and step % every == 0):
@@ -329,6 +327,13 @@ class _Run:
                 logger.warning("Stopped after step %d, which is in %s.", step, path)
                 logger.warning("The same command with --resume goes on from there.")
                 raise SystemExit(128 + (self._interrupts.received or 0))
+
+    def _note_metrics(self) -> None:
+        """Write the results of evaluations since the last time."""
+        if self._history is not None:
+            for metric in self.log.metrics[self._metrics_noted :]:
+                self._history.add_metric(*metric)
+        self._metrics_noted = len(self.log.metrics)
 
     def _progress(self) -> dict[str, object]:
         return {
