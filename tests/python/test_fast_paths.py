@@ -24,6 +24,7 @@ from fast_path_support import (
     make_model,
     padded_batch,
     run,
+    weighted_sum,
 )
 from ptbert.utils import explain
 from support import assert_close, assert_equal
@@ -186,7 +187,7 @@ def test_transforms_of_torch_func_see_every_gradient() -> None:
     parameters = {name: p.detach() for name, p in model.named_parameters()}
 
     def loss(parameters: dict[str, Tensor]) -> Tensor:
-        return functional_call(model, parameters, batch).square().sum()
+        return weighted_sum(functional_call(model, parameters, batch))
 
     gradients = torch.func.grad(loss)(parameters)
     _, expected = run(model, *batch)

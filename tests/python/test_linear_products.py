@@ -23,6 +23,7 @@ from fast_path_support import (
     padded_batch,
     run,
     token_labels,
+    weighted_sum,
 )
 from ptbert.utils import explain, use_product_library
 from support import assert_close, assert_equal
@@ -173,7 +174,7 @@ def test_transforms_and_other_dtypes_take_torch(library: str) -> None:
     model = make_model("BertForSequenceClassification").eval()
     batch = padded_batch([20, 10])
     parameters = {name: p.detach() for name, p in model.named_parameters()}
-    gradients = torch.func.grad(lambda p: functional_call(model, p, batch).square().sum())(
+    gradients = torch.func.grad(lambda p: weighted_sum(functional_call(model, p, batch)))(
         parameters
     )
     _, expected = run(model, *batch)
