@@ -13,6 +13,7 @@ from torch import Tensor
 
 import plain_models
 import ptbert
+from optimization_cases import OPTIMIZERS
 from support import REPOSITORY, TINY_CONFIG
 
 
@@ -77,3 +78,9 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}: set PTBERT_TEST_DATA")
     return folder
+
+
+@pytest.fixture(params=OPTIMIZERS)
+def optimizer_class(request: pytest.FixtureRequest) -> Any:
+    """Each of the optimizers."""
+    return getattr(ptbert, request.param)

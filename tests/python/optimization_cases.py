@@ -17,6 +17,10 @@ from torch import Tensor, nn
 
 from support import TINY_CONFIG, seed_weights, seeded_ids, seeded_values
 
+AVERAGES = {"BertAdam": ("next_m", "next_v"), "OpenAIAdam": ("exp_avg", "exp_avg_sq")}
+"""What the states of the optimizers call their averages."""
+OPTIMIZERS = list(AVERAGES)
+
 
 @dataclass(frozen=True)
 class ScheduleCase:
