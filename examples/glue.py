@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 
 import feature_cache
-from inputs import Batch, join, model_inputs, read_lines
+from inputs import Batch, join, model_inputs, read_lines, without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
 
@@ -201,8 +199,7 @@ def make_features(
     examples: Sequence[Example], tokenizer: BertTokenizer, max_seq_length: int
 ) -> list[Features]:
     """Tokenize the examples on all processors and cut them to the length."""
-    tokenizer = copy.copy(tokenizer)
-    tokenizer.max_len = sys.maxsize  # `join` cuts: no text is too long
+    tokenizer = without_limit(tokenizer)
     cls, sep = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
     features = []
     with track(total=len(examples), desc="Features", unit="example") as bar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -48,6 +50,13 @@ def read_lines(path: Path) -> list[str]:
     # Not splitlines: it also splits at separators that occur inside a text, such as U+2028.
     lines = read_text(path).split("\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def without_limit(tokenizer: BertTokenizer) -> BertTokenizer:
+    """A copy that does not warn of long texts, for callers that cut them."""
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.max_len = sys.maxsize
+    return tokenizer
 
 
 def truncate_pair(tokens_a: list[Token], tokens_b: list[Token], limit: int) -> None:

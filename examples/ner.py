@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from inputs import Batch, model_inputs, read_lines
+from inputs import Batch, model_inputs, read_lines, without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
 
@@ -111,8 +109,7 @@ def make_features(
 ) -> list[Features]:
     """Cut words into pieces, and sentences that are too long into parts; nothing is left out but
     pieces of a word that would fill a text alone."""
-    tokenizer = copy.copy(tokenizer)
-    tokenizer.max_len = sys.maxsize  # sentences are cut below
+    tokenizer = without_limit(tokenizer)
     cls, sep, unk = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", "[UNK]"])
     number_of = {label: number for number, label in enumerate(labels)}
     room = max_seq_length - 2

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from inputs import without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
 
@@ -63,8 +62,7 @@ def read_corpus(
     Raises:
         ValueError: There are fewer than two documents, between which sentences are exchanged.
     """
-    tokenizer = copy.copy(tokenizer)
-    tokenizer.max_len = sys.maxsize  # texts are cut later on
+    tokenizer = without_limit(tokenizer)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         files = [(Path(name) / file_name).open("wb+") for file_name in NAMES]
         try:

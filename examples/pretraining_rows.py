@@ -204,11 +204,16 @@ def batch_loss(
             MeanLoss(cross_entropy(token_scores, labels), len(labels)),
             MeanLoss(cross_entropy(next_scores, batch["is_random_next"]), len(next_scores)),
         ]
-    loss = model(
+    return MeanLoss(whole_loss(model, batch), len(batch["input_ids"]))
+
+
+def whole_loss(model: Any, batch: Batch) -> Tensor:
+    """The sum of both losses as the model gives it, in this library and in that of 2019."""
+    loss: Tensor = model(
         batch["input_ids"],
         batch["token_type_ids"],
         batch["attention_mask"],
         masked_lm_labels=batch["lm_labels"],
         next_sentence_label=batch["is_random_next"],
     )
-    return MeanLoss(loss, len(batch["input_ids"]))
+    return loss

@@ -6,7 +6,7 @@ import argparse
 import functools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ import training
 from inputs import Batch
 from pretraining_rows import Array, RowBatches
 from ptbert import BertConfig, BertForPreTraining, BertTokenizer
-from ptbert.training import TrainingLog, fit, processes, track
+from ptbert.training import TrainingLog, fit, track
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,11 @@ def in_order(tables: Sequence[Array], batch_size: int) -> Iterator[Batch]:
 
 @torch.no_grad()
 def evaluate(
-    args: argparse.Namespace, model: BertForPreTraining, tables: Sequence[Array]
+    args: argparse.Namespace, tables: Sequence[Array], model: BertForPreTraining
 ) -> dict[str, float]:
     """Loss and accuracy of the tokens to restore, and of what follows."""
+    if not tables:
+        return {}
     model.eval()
     sums = dict.fromkeys(("masked", "masked_loss", "masked_right"), 0.0)
     sums |= dict.fromkeys(("next", "next_loss", "next_right"), 0.0)
@@ -130,10 +132,9 @@ def evaluate(
 def train(
     args: argparse.Namespace,
     model: BertForPreTraining,
-    tokenizer: BertTokenizer,
-    eval_tables: Sequence[Array],
+    after_step: Callable[[TrainingLog], None],
 ) -> TrainingLog:
-    """Train the model in place; evaluates and saves on the way."""
+    """Train the model in place."""
     tables = pretraining_rows.open_shards(args.train_data)
     arguments.check_length(tables[0]["ids"].shape[1], model, least=5, flag="max_seq_len")
     batches = RowBatches(tables, training.batch_size(args), args.seed)
@@ -141,16 +142,6 @@ def train(
         steps_per_epoch = len(batches) // args.gradient_accumulation_steps
         # In the middle of a step, so that rounding cannot lose one.
         args.num_train_epochs = (args.num_train_steps + 0.5) / max(steps_per_epoch, 1)
-
-    def after_step(log: TrainingLog) -> None:
-        if args.eval_every == 0 or log.global_step % args.eval_every:
-            return
-        whole = training.whole_model(model)
-        if processes.is_first() and eval_tables:
-            results = evaluate(args, whole, eval_tables)
-            log.metrics += [(log.global_step, name, value) for name, value in results.items()]
-            logger.info("Step %d: %s", log.global_step, results)
-        training.save(model, tokenizer, args, args.output_dir)
 
     training.seed_training(args.seed)
     loss = functools.partial(pretraining_rows.batch_loss, shard=args.shard)
@@ -166,15 +157,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, tokenizer = load(args)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     logger.info("%d parameters, %d tokens.", parameters, len(tokenizer.vocab))
-    log = train(args, model, tokenizer, eval_tables)
-    training.save(model, tokenizer, args, args.output_dir)
-    results: dict[str, float | None] = {"global_step": log.global_step, "loss": log.mean_loss}
-    whole = training.whole_model(model)
-    if processes.is_first():
-        if eval_tables:
-            results |= evaluate(args, whole, eval_tables)
-        training.write_results(args.output_dir, results)
-    training.finish(args)
+    evaluation = functools.partial(evaluate, args, eval_tables)
+    after_step = training.evaluate_on_the_way(args, model, tokenizer, evaluation)
+    log = train(args, model, after_step)
+    training.save_and_report(args, model, tokenizer, log, evaluation)
 
 
 if __name__ == "__main__":

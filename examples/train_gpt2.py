@@ -8,7 +8,7 @@ import functools
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -165,13 +165,6 @@ def batch_loss(model: torch.nn.Module, batch: Batch) -> MeanLoss:
     return MeanLoss(loss, int((labels[..., 1:] != packed_text.IGNORED).sum()))
 
 
-def evaluate(args: argparse.Namespace, model: GPT2LMHeadModel, ids: Sequence[int]) -> float:
-    """The perplexity of held-out tokens, each after at least half a window."""
-    model.eval()
-    (scored,) = model.score([ids], window=args.window)
-    return scored.perplexity
-
-
 def sample(args: argparse.Namespace, model: GPT2LMHeadModel, tokenizer: GPT2Tokenizer) -> str:
     """A text by the model; the same numbers are drawn each time."""
     model.eval()
@@ -189,14 +182,28 @@ def sample(args: argparse.Namespace, model: GPT2LMHeadModel, tokenizer: GPT2Toke
     return tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
 
+def evaluate(
+    args: argparse.Namespace,
+    tokenizer: GPT2Tokenizer,
+    held_out: Sequence[int],
+    model: GPT2LMHeadModel,
+) -> dict[str, float]:
+    """Print a sample; loss and perplexity of held-out tokens, each after at least half a window."""
+    model.eval()
+    tqdm.write(f"\n{sample(args, model, tokenizer)}", file=sys.stdout)
+    if len(held_out) < 2:
+        return {}
+    (scored,) = model.score([held_out], window=args.window)
+    return {"eval_loss": math.log(scored.perplexity), "eval_perplexity": scored.perplexity}
+
+
 def train(
     args: argparse.Namespace,
     model: GPT2LMHeadModel,
-    tokenizer: GPT2Tokenizer,
     ids: Sequence[int],
-    held_out: Sequence[int],
+    after_step: Callable[[TrainingLog], None],
 ) -> TrainingLog:
-    """Train the model in place; evaluates, samples and saves on the way."""
+    """Train the model in place."""
     batches = Batches(
         packed_text.windows(ids, args.window),
         training.batch_size(args),
@@ -204,20 +211,6 @@ def train(
         shuffle_seed=args.seed,
     )
     options = dataclasses.replace(training.options_from(args), max_grad_norm=args.max_grad_norm)
-
-    def after_step(log: TrainingLog) -> None:
-        if args.eval_every == 0 or log.global_step % args.eval_every:
-            return
-        whole = training.whole_model(model)
-        if processes.is_first():
-            parts = [f"Step {log.global_step}: training loss {log.losses[-1]:.3f}"]
-            if len(held_out) > 1:
-                perplexity = evaluate(args, whole, held_out)
-                log.metrics.append((log.global_step, "eval_perplexity", perplexity))
-                parts.append(f"held-out perplexity {perplexity:.2f}")
-            tqdm.write(f"{', '.join(parts)}\n{sample(args, whole, tokenizer)}\n", file=sys.stdout)
-        training.save(model, tokenizer, args, args.output_dir)
-
     training.seed_training(args.seed)
     return fit(
         model,
@@ -241,17 +234,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info(
         "%d parameters learn from %d tokens; %d are held out.", parameters, len(ids), len(held_out)
     )
-    log = train(args, model, tokenizer, ids, held_out)
-    training.save(model, tokenizer, args, args.output_dir)
-    whole = training.whole_model(model)
-    if processes.is_first():
-        results: dict[str, float | None] = {"global_step": log.global_step, "loss": log.mean_loss}
-        if len(held_out) > 1:
-            perplexity = evaluate(args, whole, held_out)
-            results |= {"eval_loss": math.log(perplexity), "eval_perplexity": perplexity}
-        training.write_results(args.output_dir, results)
-        print(sample(args, whole, tokenizer))
-    training.finish(args)
+    evaluation = functools.partial(evaluate, args, tokenizer, held_out)
+    after_step = training.evaluate_on_the_way(args, model, tokenizer, evaluation)
+    log = train(args, model, ids, after_step)
+    training.save_and_report(args, model, tokenizer, log, evaluation)
 
 
 if __name__ == "__main__":

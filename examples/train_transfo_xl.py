@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -164,15 +164,19 @@ def new_optimizer(
 
 
 @torch.no_grad()
-def evaluate(args: argparse.Namespace, model: TransfoXLLMHeadModel, ids: Tensor) -> float:
-    """The mean loss of a token of the held-out text, with memory."""
+def evaluate(
+    args: argparse.Namespace, held_out: Tensor, model: TransfoXLLMHeadModel
+) -> dict[str, float]:
+    """The mean loss of a token of the held-out text, with memory, and what it stands for."""
+    if len(held_out) < 2:
+        return {}
     before = model.transformer.mem_len
     model.eval()
     model.reset_length(
         args.tgt_len, 0, args.mem_len if args.eval_mem_len is None else args.eval_mem_len
     )
-    columns = min(args.eval_batch_size, len(ids) // 2)
-    segments, memory = Segments(ids, columns, args.tgt_len), Memory()
+    columns = min(args.eval_batch_size, len(held_out) // 2)
+    segments, memory = Segments(held_out, columns, args.tgt_len), Memory()
     total, count = 0.0, 0
     for batch in track(
         segments.of_epoch(0), total=len(segments), desc="Evaluating", unit="segment"
@@ -183,17 +187,18 @@ def evaluate(args: argparse.Namespace, model: TransfoXLLMHeadModel, ids: Tensor)
         total += float(losses.sum())
         count += losses.numel()
     model.reset_length(args.tgt_len, 0, before)
-    return total / count
+    loss = total / count
+    results = {"eval_loss": loss, "eval_perplexity": math.exp(loss)}
+    return results | ({"eval_bpc": loss / math.log(2)} if args.characters else {})
 
 
 def train(
     args: argparse.Namespace,
     model: TransfoXLLMHeadModel,
-    tokenizer: TransfoXLTokenizer,
     ids: Tensor,
-    held_out: Tensor,
+    after_step: Callable[[TrainingLog], None],
 ) -> TrainingLog:
-    """Train the model in place; evaluates and saves on the way."""
+    """Train the model in place."""
     columns = args.train_batch_size * processes.count()
     segments = Segments(ids, columns, args.tgt_len, args.gradient_accumulation_steps)
     memory = Memory()
@@ -202,16 +207,6 @@ def train(
         losses, mems = model(batch["input_ids"], batch["target"], memory.before(batch))
         memory.after(batch, mems)
         return MeanLoss(losses.mean(), losses.numel())
-
-    def after_step(log: TrainingLog) -> None:
-        if args.eval_every == 0 or log.global_step % args.eval_every:
-            return
-        whole = training.whole_model(model)
-        if processes.is_first() and len(held_out) > 1:
-            perplexity = math.exp(evaluate(args, whole, held_out))
-            log.metrics.append((log.global_step, "eval_perplexity", perplexity))
-            logger.info("Step %d: held-out perplexity %.2f", log.global_step, perplexity)
-        training.save(model, tokenizer, args, args.output_dir)
 
     training.seed_training(args.seed)
     return fit(
@@ -238,18 +233,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "%d parameters learn from %d tokens of %d kinds; %d are held out.",
         *(parameters, len(ids), len(tokenizer), len(held_out)),
     )
-    log = train(args, model, tokenizer, ids, held_out)
-    training.save(model, tokenizer, args, args.output_dir)
-    results: dict[str, float | None] = {"global_step": log.global_step, "loss": log.mean_loss}
-    whole = training.whole_model(model)
-    if processes.is_first():
-        if len(held_out) > 1:
-            loss = evaluate(args, whole, held_out)
-            results |= {"eval_loss": loss, "eval_perplexity": math.exp(loss)}
-            if args.characters:
-                results["eval_bpc"] = loss / math.log(2)
-        training.write_results(args.output_dir, results)
-    training.finish(args)
+    evaluation = functools.partial(evaluate, args, held_out)
+    after_step = training.evaluate_on_the_way(args, model, tokenizer, evaluation)
+    log = train(args, model, ids, after_step)
+    training.save_and_report(args, model, tokenizer, log, evaluation)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ import itertools
 import logging
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 import inputs
 from inputs import Batch
@@ -24,6 +26,7 @@ from ptbert.training import (
     HISTORY_NAME,
     Batches,
     Checkpoints,
+    TrainingLog,
     TrainingOptions,
     processes,
     track,
@@ -221,6 +224,47 @@ def whole_model(model: Model) -> Model:
     copy = type(model)(model.config)
     copy.load_state_dict(weights)
     return copy
+
+
+Evaluate = Callable[[Any], dict[str, float]]
+"""Evaluates a whole model; results by name, none without anything to evaluate on."""
+
+
+def evaluate_on_the_way(
+    args: argparse.Namespace, model: torch.nn.Module, tokenizer: Tokenizer, evaluate: Evaluate
+) -> Callable[[TrainingLog], None]:
+    """What to do after each step: every --eval_every steps the first process evaluates, prints and
+    notes the results, and the model is saved."""
+
+    def after_step(log: TrainingLog) -> None:
+        if args.eval_every == 0 or log.global_step % args.eval_every:
+            return
+        whole = whole_model(model)
+        if processes.is_first():
+            results = evaluate(whole)
+            log.metrics += [(log.global_step, name, value) for name, value in results.items()]
+            numbers = {"training loss": log.losses[-1], **results}
+            line = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            tqdm.write(f"Step {log.global_step}: {line}", file=sys.stdout)
+        save(model, tokenizer, args, args.output_dir)
+
+    return after_step
+
+
+def save_and_report(
+    args: argparse.Namespace,
+    model: torch.nn.Module,
+    tokenizer: Tokenizer,
+    log: TrainingLog,
+    evaluate: Evaluate,
+) -> None:
+    """The end of a training: the model, and what it comes to."""
+    save(model, tokenizer, args, args.output_dir)
+    whole = whole_model(model)
+    if processes.is_first():
+        results = {"global_step": log.global_step, "loss": log.mean_loss, **evaluate(whole)}
+        write_results(args.output_dir, results)
+    finish(args)
 
 
 def finish(args: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import functools
 import json
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,13 +17,12 @@ import examples_folder  # noqa: F401
 
 # isort: split
 import arguments
+import language_model
 import training
 from inputs import read_lines
 from pretraining_rows import Array, RowBatches, batch_loss, row_type
 from ptbert import BertForPreTraining, BertTokenizer
-from ptbert.training import TrainingLog, fit, processes, track
-
-logger = logging.getLogger(__name__)
+from ptbert.training import TrainingLog, fit, track
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -108,16 +106,6 @@ def open_tables(args: argparse.Namespace, tokenizer: BertTokenizer) -> Iterator[
         yield tables
 
 
-def load(args: argparse.Namespace) -> tuple[BertForPreTraining, BertTokenizer]:
-    """The pretrained model with both heads, and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForPreTraining.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
-    return model.to(training.select_device(args)), tokenizer
-
-
 def train(args: argparse.Namespace, model: BertForPreTraining, tables: list[Array]) -> TrainingLog:
     """Fine-tune the model in place; each epoch sees the examples that were made for it."""
     batches = RowBatches(tables, training.batch_size(args), args.seed, epochs_apart=True)
@@ -135,14 +123,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.prepare_output_dir(
         args.output_dir, training=True, overwrite=args.overwrite_output_dir or args.resume
     )
-    model, tokenizer = load(args)
+    model, tokenizer = language_model.load(args)
     arguments.check_length(length, model, least=5, flag="max_seq_len of --pregenerated_data")
     with open_tables(args, tokenizer) as tables:
         log = train(args, model, tables)
-    training.save(model, tokenizer, args, args.output_dir)
-    if processes.is_first():
-        logger.info("Mean loss of the last epoch: %.4f", log.mean_loss)
-    training.finish(args)
+    language_model.save(args, model, tokenizer, log)
 
 
 if __name__ == "__main__":

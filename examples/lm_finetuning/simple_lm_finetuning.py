@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,15 +13,14 @@ import examples_folder  # noqa: F401
 
 # isort: split
 import arguments
+import language_model
 import training
 from inputs import Batch
 from pretraining_corpus import Corpus, read_corpus
 from pretraining_instances import Instance, TaskOptions, Vocabulary, generator, masked
 from pretraining_rows import batch_loss, row_type, to_batch, to_row
 from ptbert import BertForPreTraining, BertTokenizer
-from ptbert.training import TrainingLog, fit, processes
-
-logger = logging.getLogger(__name__)
+from ptbert.training import TrainingLog, fit
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -128,17 +126,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.prepare_output_dir(
         args.output_dir, training=True, overwrite=args.overwrite_output_dir or args.resume
     )
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForPreTraining.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
+    model, tokenizer = language_model.load(args)
     arguments.check_length(args.max_seq_length, model, least=5)
-    log = train(args, model.to(training.select_device(args)), tokenizer)
-    training.save(model, tokenizer, args, args.output_dir)
-    if processes.is_first():
-        logger.info("Mean loss of the last epoch: %.4f", log.mean_loss)
-    training.finish(args)
+    log = train(args, model, tokenizer)
+    language_model.save(args, model, tokenizer, log)
 
 
 if __name__ == "__main__":

@@ -218,27 +218,6 @@ TEST_F(OpenAIAdamTest, LearnsInEveryDtype) {
   }
 }
 
-/// Steps that are too small for the parameter's type are made in a float32 copy.
-TEST_F(OpenAIAdamTest, SmallStepsOfNarrowParametersAddUp) {
-  for (const auto dtype : {torch::kHalf, torch::kBFloat16}) {
-    auto narrow = torch::ones({3, 2}, dtype).requires_grad_();
-    auto wide = torch::ones({3, 2}).requires_grad_();
-    OpenAIAdam first({narrow}, OpenAIAdamOptions(1e-4)), second({wide}, OpenAIAdamOptions(1e-4));
-    for (int step = 0; step < 30; ++step) {
-      const auto gradient = torch::randn({3, 2}).to(dtype);
-      narrow.mutable_grad() = gradient.clone();
-      wide.mutable_grad() = gradient.to(torch::kFloat);
-      first.step();
-      second.step();
-    }
-    const auto& state =
-        static_cast<OpenAIAdamParamState&>(*first.state().at(narrow.unsafeGetTensorImpl()));
-    EXPECT_TRUE(torch::equal(state.master(), wide));
-    EXPECT_EQ(state.exp_avg().scalar_type(), torch::kFloat);
-    EXPECT_TRUE(torch::equal(narrow, wide.to(dtype)));
-  }
-}
-
 TEST_F(OpenAIAdamTest, NamesTheOptionOutOfRange) {
   const auto message = [](const OpenAIAdamOptions& options) {
     return message_of<c10::ValueError>([&options] { OpenAIAdam({new_parameter({1})}, options); });

@@ -19,10 +19,9 @@ where ? . , ( ) is was very film cafe noir lemon - flavour ##ed in park tree it 
 VOCABULARY = TOKENS.split()
 
 
-def write_model(folder: Path, dropout: float = 0.0) -> Path:
-    """A folder with random weights of hidden size 32, always the same, and the vocabulary."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = ptbert.BertConfig(
+def tiny_bert(dropout: float = 0.0) -> ptbert.BertConfig:
+    """Hidden size 32, 2 layers, 4 heads, weights large enough to tell inputs apart."""
+    return ptbert.BertConfig(
         len(VOCABULARY),
         hidden_size=32,
         num_hidden_layers=2,
@@ -33,6 +32,12 @@ def write_model(folder: Path, dropout: float = 0.0) -> Path:
         max_position_embeddings=64,
         initializer_range=0.2,
     )
+
+
+def write_model(folder: Path, dropout: float = 0.0) -> Path:
+    """A folder with random weights of hidden size 32, always the same, and the vocabulary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = tiny_bert(dropout)
     torch.manual_seed(1)
     model = ptbert.BertForPreTraining(config)
     torch.save(model.state_dict(), folder / ptbert.WEIGHTS_NAME)

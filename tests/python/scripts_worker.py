@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+from process_support import be_process
 
 PROCESSES = 2
 ROWS = {1: "8", PROCESSES: "4"}
@@ -56,17 +55,10 @@ def commands(folder: Path, processes: int) -> dict[str, list[str]]:
 
 def run(rank: int, folder: str, ports: Sequence[int]) -> None:
     """Run every script in this process as one of two, and note what went wrong."""
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(PROCESSES),
-        MASTER_ADDR="127.0.0.1",
-    )
     sys.stdout = Path(folder, f"printed.{rank}").open("w", encoding="utf-8")  # noqa: SIM115
     scripts = commands(Path(folder), PROCESSES)
     for port, (name, argv) in zip(ports, scripts.items(), strict=True):
-        os.environ["MASTER_PORT"] = str(port)  # the one before may not be free yet
+        be_process(rank, PROCESSES, port)  # the port before may not be free yet
         problem = call(name, [*argv, "--output_dir", str(Path(folder, "two", name))])
         Path(folder, f"{name}.{rank}").write_text(problem, encoding="utf-8")
         if problem:

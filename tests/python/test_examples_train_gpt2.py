@@ -70,7 +70,7 @@ def test_new_model_learns_a_text_with_a_vocabulary_of_its_own(
     assert results["eval_loss"] == pytest.approx(math.log(results["eval_perplexity"]))
     printed = capsys.readouterr()
     assert "Step 30: training loss " in printed.out
-    assert "held-out perplexity " in printed.out
+    assert ", eval_perplexity " in printed.out
     assert "loss=" in printed.err
     assert files_of(output) == [
         "config.json",

@@ -48,7 +48,10 @@ def test_new_model_learns_a_text_with_a_vocabulary_of_its_own(
     assert list(results) == ["eval_loss", "eval_perplexity", "global_step", "loss"]
     assert results["eval_perplexity"] < 2.5
     with (output / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        assert {row["metric"] for row in csv.DictReader(file)} == {"eval_perplexity"}
+        assert {row["metric"] for row in csv.DictReader(file)} == {
+            "eval_loss",
+            "eval_perplexity",
+        }
     model = TransfoXLLMHeadModel.from_pretrained(str(output))
     tokenizer = TransfoXLTokenizer.from_pretrained(str(output))
     assert model.config.n_token == len(tokenizer) == 16

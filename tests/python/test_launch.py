@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from process_support import free_ports
 from support import REPOSITORY
 
 SCRIPT = """
@@ -24,13 +25,6 @@ for _ in range(3):
     processes.barrier()
 processes.stop()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def start(
@@ -62,7 +56,7 @@ def start(
 
 def test_processes_of_two_addresses_find_each_other() -> None:
     """The first is 127.0.0.2: another address than that of the machine itself."""
-    port = free_port()
+    port = free_ports(1)[0]
     running = [start(rank, port, word=f"word{rank}") for rank in range(2)]
     for rank, process in enumerate(running):
         printed, errors = process.communicate(timeout=60)
@@ -71,7 +65,7 @@ def test_processes_of_two_addresses_find_each_other() -> None:
 
 
 def test_process_that_does_not_come_is_told_in_time() -> None:
-    process = start(0, free_port(), timeout=2)
+    process = start(0, free_ports(1)[0], timeout=2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Process 0 of 2 could not join the others at 127.0.0.2:" in errors
@@ -79,7 +73,7 @@ def test_process_that_does_not_come_is_told_in_time() -> None:
 
 
 def test_first_process_that_does_not_come_is_told_in_time() -> None:
-    process = start(1, free_port(), timeout=2)
+    process = start(1, free_ports(1)[0], timeout=2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Process 1 of 2 could not join the others at 127.0.0.2:" in errors
@@ -98,7 +92,7 @@ def test_port_in_use_is_named() -> None:
 
 
 def test_process_that_dies_ends_the_others() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     running = [start(rank, port, word="dies" if rank else "word") for rank in range(2)]
     _, errors = running[0].communicate(timeout=20)
     running[1].communicate(timeout=20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import torch.multiprocessing as mp
 import pregenerate_training_data
 import scripts_worker
 from examples_support import write_gpt, write_lines, write_model, write_sst2
+from process_support import free_ports
 from scripts_worker import PROCESSES, commands
 from test_examples_run_openai_gpt import write_stories
 from test_examples_run_squad import data_file
@@ -52,16 +52,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not problem, problem
     torch.set_num_threads(threads)
     return folder
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
 
 
 def losses(output: Path) -> list[float]:

@@ -183,6 +183,15 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
             '`precision` (fp16) must be "float32", "bfloat16" or "float16".',
         ),
         (
+            {"loss_scale": 128.0},
+            '`loss_scale` (128.0) must be left out unless `precision` is "float16".',
+        ),
+        (
+            {"shard": True, "optimize_on_cpu": True},
+            "`optimize_on_cpu` (True) must be False with `shard`, which cuts the averages among "
+            "the processes.",
+        ),
+        (
             {"resume": True},
             "`output_dir` (None) must be given to save checkpoints or to resume.",
         ),
@@ -377,6 +386,13 @@ def test_wrong_scale_is_refused(scale: float) -> None:
 
 
 # The optimizer in the memory of the CPU
+
+
+def test_model_on_the_cpu_needs_no_optimizer_there(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        _, log = train("rows", epochs=1.0, optimize_on_cpu=True)
+    assert "`optimize_on_cpu` changes nothing: the model is on the CPU as well." in caplog.messages
+    assert log.losses == train("rows", epochs=1.0)[1].losses
 
 
 def test_optimizer_on_the_cpu_makes_the_same_steps() -> None:

@@ -203,10 +203,8 @@ def test_the_command_explains_what_is_wrong(
 needs_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium is installed")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A page in a browser, of a BERT of the size of BERT-base: 12 x 12 heads and 128 tokens."""
-    folder = tmp_path_factory.mktemp("viewer")
+def write_large_page(folder: Path) -> Path:
+    """The page of a BERT with 12 x 12 heads and of 128 tokens."""
     write_model(folder)
     tokenizer = tokenizer_of(ptbert.BertTokenizer, folder)
     torch.manual_seed(0)
@@ -217,11 +215,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     html = attention_page(
         ptbert.BertModel(config), tokenizer, "The dog ran . " * 15, "Who ran ? The cat " * 13
     )
-    data = data_of(html)
-    assert len(data["tokens"]) == 128
-    assert len(html.encode()) < MOST_MEGABYTES * 1e6
     file = folder / "page.html"
     file.write_text(html, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """That page in a browser."""
+    folder = tmp_path_factory.mktemp("viewer")
+    file = write_large_page(folder)
+    assert len(data_of(file.read_text(encoding="utf-8"))["tokens"]) == 128
+    assert file.stat().st_size < MOST_MEGABYTES * 1e6
     with open_browser(folder / "profile") as opened:
         opened.size(1400, 900)
         opened.open(file, READY)

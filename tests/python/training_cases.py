@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import ptbert
+from examples_support import tiny_bert
 from ptbert.training import Batches, MeanLoss, TrainingLog, TrainingOptions, fit
 
 Batch = dict[str, Tensor]
@@ -39,19 +40,8 @@ def batches(batch_size: int) -> Batches[Row]:
 def make_model(dropout: float = 0.0, class_name: str = "BertForSequenceClassification") -> Any:
     """A small model, always with the same weights."""
     torch.manual_seed(3)
-    config = ptbert.BertConfig(
-        40,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-        max_position_embeddings=16,
-        initializer_range=0.2,
-    )
     labels = (2,) if class_name == "BertForSequenceClassification" else ()
-    return getattr(ptbert, class_name)(config, *labels)
+    return getattr(ptbert, class_name)(tiny_bert(dropout), *labels)
 
 
 def class_loss(model: Any, batch: Batch) -> Tensor:

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import training_cases
+from process_support import be_process
 from ptbert.training import TrainingOptions, fit, processes
 from training_cases import CASES, batches, class_loss, make_model
 
@@ -60,14 +59,7 @@ def refuse_few_rows() -> list[float]:
 
 def run(rank: int, folder: str, port: int) -> None:
     """Write the losses of every case to a file of its name, or what went wrong."""
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(PROCESSES),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
+    be_process(rank, PROCESSES, port)
     processes.start(no_cuda=True, timeout_s=60)
     checks: dict[str, Callable[[], list[float]]] = {
         **{name: partial(train, name) for name in CASES},

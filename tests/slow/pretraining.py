@@ -98,13 +98,7 @@ def first_losses(name: str, folder: Path, state: dict[str, Any]) -> list[float]:
     losses = []
     batches = RowBatches(tables, BATCH, SEED).of_epoch(0)
     for batch in itertools.islice(batches, STEPS_BESIDE):
-        loss = model(
-            batch["input_ids"],
-            batch["token_type_ids"],
-            batch["attention_mask"],
-            masked_lm_labels=batch["lm_labels"],
-            next_sentence_label=batch["is_random_next"],
-        )
+        loss = pretraining_rows.whole_loss(model, batch)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -62,7 +62,7 @@ def embed(
     if progress:
         count = math.ceil(len(corpus) / batch_size)
         batches = track(batches, total=count, desc="Embeddings", unit="batch")
-    with looking(trunk):
+    with torch.no_grad(), looking(trunk, skip_padding=True):
         for batch in batches:
             (states,) = hidden_states_of(trunk, batch.input_ids, batch.attention_mask, last)
             pooled = _C.pool_tokens(states.float(), batch.attention_mask, pooling)

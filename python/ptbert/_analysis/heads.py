@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .._models.self_attention import SelfAttention
 from .._training.progress import track
+from .trunks import looking
 
 Batch = Mapping[str, Tensor]
 # A model as the callables below are given it: called as the model itself, with heads masked.
@@ -60,7 +61,7 @@ def attention_entropy(
     """
     call = forward or _call_by_names
     means = [_Mean() for _ in _attentions_of(model)]
-    with _looking(model, "output_attentions"), torch.no_grad():
+    with looking(model, "output_attentions"), torch.no_grad():
         for batch in track(batches, desc="Entropy", unit="batch"):
             mask = batch.get("attention_mask")
 
@@ -116,7 +117,7 @@ def head_importance(
     """
     attentions = _attentions_of(model)
     means = [_Mean() for _ in attentions]
-    with _looking(model, "keep_multihead_output"), _gradients_of_heads_only(model, attentions):
+    with looking(model, "keep_multihead_output"), _gradients_of_heads_only(model, attentions):
         for batch in track(batches, desc="Importance", unit="batch"):
             loss = losses(_masked(model, head_mask), batch)
             if loss.dim() != 1 or not loss.requires_grad:
@@ -291,26 +292,6 @@ def _stack(means: list[_Mean]) -> Tensor:
             "measure before heads are pruned, with a `head_mask`."
         )
     return torch.stack(layers)
-
-
-@contextlib.contextmanager
-def _looking(model: nn.Module, option: str) -> Iterator[None]:
-    """In this context the model is in evaluation mode, and of the two options of self-attentions
-    that show more only `option` is set. Then all is as before."""
-    attentions = _attentions_of(model)
-    names = ("output_attentions", "keep_multihead_output")
-    before = [(node, name, getattr(node, name)) for node in attentions for name in names]
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        for node, name, _ in before:
-            setattr(node, name, name == option)
-        yield
-    finally:
-        for node, name, value in before:
-            setattr(node, name, value)
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextlib.contextmanager

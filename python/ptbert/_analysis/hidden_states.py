@@ -92,7 +92,11 @@ def hidden_states(
     shape = (rows, len(numbers), width_of(trunk))
     try:
         file = np.lib.format.open_memmap(part, "w+", np.dtype(dtype), shape)
-        with looking(trunk), track(total=len(corpus), desc="Hidden states", unit="text") as bar:
+        with (
+            torch.no_grad(),
+            looking(trunk, skip_padding=True),
+            track(total=len(corpus), desc="Hidden states", unit="text") as bar,
+        ):
             for batch in corpus.batches(device_of(trunk)):
                 states = hidden_states_of(trunk, batch.input_ids, batch.attention_mask, numbers)
                 if pooling:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,29 +49,40 @@ def device_of(trunk: Any) -> torch.device:
     return device
 
 
+Shown = Literal["output_attentions", "keep_multihead_output"]
+
+
 @contextlib.contextmanager
-def looking(trunk: Any, *, attentions: bool = False) -> Iterator[None]:
-    """In this context the model is in evaluation mode and without gradients, and returns attention
-    weights or does not. Then it is as before."""
-    nodes = [node for node in trunk.modules() if isinstance(node, SelfAttention)]
-    before = [node.output_attentions for node in nodes]
-    modes = {node: node.training for node in trunk.modules()}
-    padding = getattr(trunk, "skip_padding", None)
+def looking(
+    model: Any, shown: Shown | None = None, *, skip_padding: bool = False
+) -> Iterator[None]:
+    """In this context the model is in evaluation mode, and of the two options of self-attentions
+    that show more only `shown` is set. Then all is as before.
+
+    Args:
+        model: A model, with or without a head.
+        shown: The option.
+        skip_padding: Whether a trunk of BERT leaves out padding, where nobody sees its states.
+    """
+    names = ("output_attentions", "keep_multihead_output")
+    attentions = [node for node in model.modules() if isinstance(node, SelfAttention)]
+    options = [(node, name, getattr(node, name)) for node in attentions for name in names]
+    modes = {node: node.training for node in model.modules()}
+    padding = getattr(model, "skip_padding", None) if skip_padding else None
     try:
-        trunk.eval()
+        model.eval()
         if padding is not None:
-            trunk.skip_padding = True  # nobody sees its states
-        for node in nodes:
-            node.output_attentions = attentions
-        with torch.no_grad():
-            yield
+            model.skip_padding = True
+        for node, name, _ in options:
+            setattr(node, name, name == shown)
+        yield
     finally:
-        for node, value in zip(nodes, before, strict=True):
-            node.output_attentions = value
+        for node, name, value in options:
+            setattr(node, name, value)
         for node, mode in modes.items():
             node.training = mode
         if padding is not None:
-            trunk.skip_padding = padding
+            model.skip_padding = padding
 
 
 def num_layers_of(trunk: Any) -> int:
@@ -110,7 +121,7 @@ def attentions_of(
     trunk: Any, input_ids: Tensor, token_type_ids: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The attention weights of every layer, [batch, heads, query, key], and the hidden states of
-    all layers from the embeddings on, of texts without padding; `looking` with `attentions`."""
+    all layers from the embeddings on, of texts without padding; `looking` shows the weights."""
     if is_bert(trunk):
         attentions, layers, _ = trunk(input_ids, token_type_ids)
         return attentions, [trunk.embeddings(input_ids, token_type_ids), *layers]

@@ -61,7 +61,7 @@ def attention_page(
     tokens = _read(trunk, tokenizer, text_a, text_b)
     ids = torch.tensor([tokens.ids], device=device_of(trunk))
     types = torch.tensor([tokens.segments], device=ids.device)
-    with looking(trunk, attentions=True):
+    with torch.no_grad(), looking(trunk, "output_attentions"):
         attentions, states = attentions_of(trunk, ids, types)
     data = {
         "title": title or type(model).__name__,

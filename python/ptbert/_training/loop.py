@@ -101,6 +101,18 @@ class TrainingOptions:
             "given to save checkpoints or to resume",
             self.output_dir,
         )
+        _check(
+            self.precision == "float16" or not self.loss_scale,
+            "loss_scale",
+            'left out unless `precision` is "float16"',
+            self.loss_scale,
+        )
+        _check(
+            not (self.shard and self.optimize_on_cpu),
+            "optimize_on_cpu",
+            "False with `shard`, which cuts the averages among the processes",
+            self.optimize_on_cpu,
+        )
         if self.log_dir is not None:
             check_tensorboard()
 
@@ -244,6 +256,8 @@ class _Run:
         self._options = options
         self._replicas = Replicas(model, _in_precision(batch_loss, options), shard=options.shard)
         on_host = options.optimize_on_cpu and _device_of(model).type != "cpu"
+        if options.optimize_on_cpu and not on_host:
+            logger.info("`optimize_on_cpu` changes nothing: the model is on the CPU as well.")
         self._optimizer: AnyOptimizer = (
             HostOptimizer(model, lambda copy: new_optimizer(copy, total_steps))
             if on_host
