@@ -21,7 +21,8 @@ struct OpenAI {
 };
 
 template <typename> class Adam16BitsTest : public SeededTest {};
-TYPED_TEST_SUITE(Adam16BitsTest, (testing::Types<Bert, OpenAI>));
+using Optimizers = testing::Types<Bert, OpenAI>;
+TYPED_TEST_SUITE(Adam16BitsTest, Optimizers);
 
 /// Steps that are too small for the parameter's type are made in a float32 copy.
 TYPED_TEST(Adam16BitsTest, SmallStepsAddUp) {
