@@ -117,6 +117,7 @@ __all__: list[str] = [
     "load_weights",
     "make_decoder",
     "make_plain_decoder",
+    "make_plain_transfo_xl_decoder",
     "match_weights",
     "openai_adam_update",
     "pad_rows",
@@ -709,6 +710,8 @@ class Decoder:
         self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
     ) -> DecoderState: ...
     @property
+    def has_memory(self) -> bool: ...
+    @property
     def vocabulary(self) -> int: ...
     @property
     def window(self) -> int: ...
@@ -1071,6 +1074,7 @@ def make_plain_decoder(
     window: typing.SupportsInt | typing.SupportsIndex,
     vocabulary: typing.SupportsInt | typing.SupportsIndex,
 ) -> Decoder: ...
+def make_plain_transfo_xl_decoder(forward: typing.Any, config: TransfoXLConfig) -> Decoder: ...
 def match_weights(model: dict, checkpoint: dict, family: str) -> tuple[dict, list[str], list[str]]:
     """
     Renames a checkpoint by the tensors of a model; returns it, missing and unused names.

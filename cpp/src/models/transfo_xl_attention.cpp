@@ -8,6 +8,7 @@
 #include "length_tables.h"
 #include "ptbert/speed/fast_paths.h"
 #include "ptbert/speed/linear_products.h"
+#include "relative_scores.h"
 #include "speed/readable_values.h"
 
 namespace ptbert {
@@ -40,16 +41,9 @@ Tensor plus(Tensor sum, const Tensor& x) {
   return has_readable_values(sum) ? sum.add_(x) : sum + x;
 }
 
-/// Scores of the relative positions of queries [batch, heads, query, d_head] and keys: `positions`
-/// [key, heads, d_head], of distances key - 1 to 0, and `bias` [key, heads], if it is defined. ->
-/// [batch, heads, query, key], a view
-///
-/// Position p is at distance key - 1 - p from the last query, so the row of the i-th of `query`
-/// queries has to move to the left by query - 1 - i. Rows of length key + 1, a zero in front, that
-/// are read as rows of length key from element `query` on are moved so (Dai et al., appendix B);
-/// what then follows the last score of a row belongs to later keys. A position of zeros makes the
-/// zeros.
-Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Tensor& bias = {}) {
+} // namespace
+
+Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Tensor& bias) {
   const auto batch = queries.sym_size(0), heads = queries.sym_size(1);
   const auto query = queries.sym_size(2), key = positions.sym_size(0);
   const auto of_heads = torch::constant_pad_nd(positions, {0, 0, 0, 0, 1, 0})
@@ -63,8 +57,6 @@ Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Ten
       .unflatten_symint(2, {query, key}) // -> [heads, batch, query, key]
       .transpose(0, 1);
 }
-
-} // namespace
 
 template <typename Derived, typename Signature>
 TransfoXLAttention<Derived, Signature>::TransfoXLAttention(const TransfoXLAttentionOptions& options)
