@@ -124,6 +124,7 @@ __all__: list[str] = [
     "parameter_list",
     "pool_tokens",
     "read_first_words",
+    "read_pickled_attributes",
     "record_paths",
     "register_activation",
     "register_kind",
@@ -1123,6 +1124,11 @@ def pool_tokens(
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, without repetitions.
+    """
+
+def read_pickled_attributes(path: os.PathLike | str | bytes) -> tuple[dict, list[str]]:
+    """
+    Reads a pickled dict of plain data; returns it and the names of what is none.
     """
 
 def record_paths(run: collections.abc.Callable) -> list[tuple[str, str, str, int]]:
