@@ -95,6 +95,7 @@ Tensor GPT2MultipleChoiceHeadImpl::forward(const Tensor& hidden_states,
 
 Tensor GPT2MultipleChoiceHeadImpl::score(const Tensor& chosen_states) {
   // A feature is dropped in all choices or in none.
+  // [batch, choices, width] -> [batch, width, choices] and back
   const auto kept = dropout(chosen_states.transpose(1, 2)).transpose(1, 2);
   return linear(kept).squeeze(-1); // [batch, choices, width] -> [batch, choices]
 }

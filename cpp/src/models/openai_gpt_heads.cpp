@@ -102,6 +102,7 @@ Tensor OpenAIGPTMultipleChoiceHeadImpl::forward(const Tensor& hidden_states,
 // Same as in gpt2_heads.cpp.
 Tensor OpenAIGPTMultipleChoiceHeadImpl::score(const Tensor& chosen_states) {
   // A feature is dropped in all choices or in none.
+  // [batch, choices, width] -> [batch, width, choices] and back
   const auto kept = dropout(chosen_states.transpose(1, 2)).transpose(1, 2);
   return linear(kept).squeeze(-1); // [batch, choices, width] -> [batch, choices]
 }
