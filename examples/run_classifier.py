@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             training.write_results(directory, {**metrics, **progress})
     for file in test_files:
         predict(args, task, model, tokenizer, file)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             path = args.output_dir / "predictions.txt"
             ner.write_predictions(path, to_label, found)
             logger.info("Labels of %d sentences in %s.", len(found), path)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

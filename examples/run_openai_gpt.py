@@ -177,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = rocstories.make_features(eval_stories, tokenizer, longest)
         results = {**evaluate(args, model, features), "train_loss": log.mean_loss}
         training.write_results(args.output_dir, results)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

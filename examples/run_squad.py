@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if processes.is_first():
             predictions.write(args.output_dir)
             print_metrics(args.predict_file, predictions)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

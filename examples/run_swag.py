@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = evaluate(args, model, tokenizer)
         progress = {"global_step": log.global_step, "loss": log.mean_loss}
         training.write_results(args.output_dir, {**results, **progress})
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from inputs import Batch
 from ptbert import CONFIG_NAME, WEIGHTS_NAME, plots
 from ptbert.file_utils import SAFETENSORS_NAME
 from ptbert.training import (
-    HISTORY_NAME,
     Batches,
     Checkpoints,
     TrainingLog,
@@ -264,14 +263,14 @@ def save_and_report(
     if processes.is_first():
         results = {"global_step": log.global_step, "loss": log.mean_loss, **evaluate(whole)}
         write_results(args.output_dir, results)
-    finish(args)
+    finish(args, trained=True)
 
 
-def finish(args: argparse.Namespace) -> None:
-    """End a script whose model is saved: checkpoints are not needed any more, and the run is drawn
-    if it has trained and matplotlib is installed."""
-    Checkpoints(args.output_dir, {}).remove()
-    has_history = (args.output_dir / HISTORY_NAME).is_file()
-    if processes.is_first() and has_history and importlib.util.find_spec("matplotlib"):
-        plots.training_curves(args.output_dir, args.output_dir / CURVES_NAME)
+def finish(args: argparse.Namespace, *, trained: bool) -> None:
+    """End a script. If it has trained a model, which is saved, checkpoints are not needed any more,
+    and the run is drawn where matplotlib is installed; those of another run stay."""
+    if trained:
+        Checkpoints(args.output_dir, {}).remove()
+        if processes.is_first() and importlib.util.find_spec("matplotlib"):
+            plots.training_curves(args.output_dir, args.output_dir / CURVES_NAME)
     processes.stop()

@@ -17,6 +17,7 @@ import killed_run
 import ptbert
 from ptbert.training import (
     Batches,
+    Checkpoints,
     HostOptimizer,
     LossScaler,
     MeanLoss,
@@ -125,6 +126,18 @@ def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "parts" / "checkpoints" / "unfinished-step-00000008.pt").write_bytes(b"PK")
     resumed, _ = run(tmp_path / "parts", seed=None, resume=True)
     assert_same_weights(undisturbed, resumed)
+
+
+def test_only_checkpoints_are_removed(tmp_path: Path) -> None:
+    run(tmp_path)
+    folder = tmp_path / "checkpoints"
+    (folder / "unfinished-step-00000016.pt").write_bytes(b"PK")
+    (folder / "notes.txt").write_text("")
+    Checkpoints(tmp_path, {}).remove()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    Checkpoints(tmp_path, {}).remove()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
