@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -67,6 +68,27 @@ def test_results_are_in_float32_where_weights_are_not() -> None:
     model, _, _ = train_with_amp("O2")
     (logits,) = (model(batch["input_ids"]) for batch in batches(18))
     assert logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("level", ["O1", "O2", "O3"])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_copies_compute_with_weights_of_their_own(level: str, pickled: bool) -> None:
+    model = amp.initialize(make_model().eval(), opt_level=level, verbosity=0)
+    (batch,) = batches(18)
+    before = model(batch["input_ids"])
+    other = pickle.loads(pickle.dumps(model)) if pickled else copy.deepcopy(model)
+    assert_equal(other(batch["input_ids"]), before)
+    with torch.no_grad():
+        model.classifier.bias.add_(1.0)
+    assert_equal(other(batch["input_ids"]), before)
+    assert other(batch["input_ids"]).dtype == before.dtype
+
+
+def test_forward_of_the_users_is_kept() -> None:
+    model: Any = torch.nn.Linear(2, 2)
+    model.forward = lambda x: x @ x
+    amp.initialize(model, opt_level="O1", verbosity=0)
+    assert model(torch.eye(2)).dtype == torch.float16
 
 
 @pytest.mark.parametrize(("level", "delayed"), [("O1", False), ("O1", True), ("O2", True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -164,26 +165,33 @@ def _scale_of(loss_scale: float | str) -> float:
 
 def _prepare(model: nn.Module, level: _Level) -> None:
     """Give a model the types of a level."""
-    device = next(model.parameters()).device.type
-    forward = model.forward
-    if level.autocast:
-
-        def in_autocast(*args: Any, **kwargs: Any) -> Any:
-            with torch.autocast(device, torch.float16):
-                return forward(*args, **kwargs)
-
-        model.forward = in_autocast
-    elif level.half:
+    if level.half:
         model.half()
-
-        def in_half(*args: Any, **kwargs: Any) -> Any:
-            return _cast(
-                forward(*_cast(args, torch.half), **_cast(kwargs, torch.half)), torch.float
-            )
-
-        model.forward = in_half
-    else:
+    elif not level.autocast:
         model.float()
+    if level.half or level.autocast:
+        model.forward = _Forward(model, autocast=level.autocast)
+
+
+class _Forward:
+    """The forward pass of a model at a level.
+
+    An object that knows its model, rather than a function: when the model is copied or pickled, the
+    other one gets a forward pass of its own weights.
+    """
+
+    def __init__(self, model: nn.Module, *, autocast: bool) -> None:
+        self._model = model
+        self._own = vars(model).get("forward")  # what somebody has put in the place of the class's
+        self._autocast = autocast
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        model = self._model
+        forward = self._own or functools.partial(type(model).forward, model)
+        if self._autocast:
+            with torch.autocast(next(model.parameters()).device.type, torch.float16):
+                return forward(*args, **kwargs)
+        return _cast(forward(*_cast(args, torch.half), **_cast(kwargs, torch.half)), torch.float)
 
 
 def _cast(tree: Any, dtype: torch.dtype) -> Any:
