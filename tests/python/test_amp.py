@@ -113,6 +113,26 @@ def test_backward_passes_of_one_step_add_up(level: str, delayed: bool) -> None:
         assert_close(summed, whole, atol=2e-3 * max(1.0, float(whole.abs().max())))
 
 
+@pytest.mark.parametrize("level", ["O0", "O2"])
+def test_delayed_gradients_are_added_to_those_before(level: str) -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    amp.initialize(model, optimizer, opt_level=level, loss_scale=128.0, verbosity=0)
+
+    def gradient(*delays: bool) -> float:
+        for delay in delays:
+            loss = model(torch.ones(1, 1)).sum()
+            with amp.scale_loss(loss, optimizer, delay_unscale=delay) as scaled:
+                scaled.backward()
+        (parameter,) = amp.master_params(optimizer)
+        assert parameter.grad is not None
+        return parameter.grad.item()
+
+    assert gradient(False, True, True, False) == 4.0
+    optimizer.zero_grad()
+    assert gradient(True, False) == 2.0
+
+
 @pytest.mark.parametrize("level", ["O1", "O2"])
 def test_overflow_leaves_out_one_step(level: str) -> None:
     model = make_model()

@@ -50,6 +50,8 @@ class _Amp:
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._overflow = False
         self._holds_scaled = False
+        # Gradients of backward passes whose scale is out, while there are others that have it.
+        self._unscaled: list[Tensor | None] = [None] * len(self._parameters)
         self._step, self._zero_grad = optimizer.step, optimizer.zero_grad
         optimizer.step = self._step_unless_overflow  # type: ignore[method-assign]
         optimizer.zero_grad = self._zero_all  # type: ignore[method-assign]
@@ -57,10 +59,10 @@ class _Amp:
     @contextmanager
     def scaled(self, loss: Tensor, delay_unscale: bool) -> Iterator[Tensor]:
         """Yields the scaled loss; then takes the scale out of the gradients, unless delayed."""
-        before: list[Tensor | None] = [None] * len(self._parameters)
-        if not self._holds_scaled:  # gradients of an earlier backward pass have no scale any more
-            for index, parameter in enumerate(self._parameters):
-                before[index], parameter.grad = parameter.grad, None
+        if not self._holds_scaled:
+            self._unscaled = [parameter.grad for parameter in self._parameters]
+            for parameter in self._parameters:
+                parameter.grad = None
         yield loss.float() * self.scaler.loss_scale
         self._holds_scaled = delay_unscale
         if delay_unscale:
@@ -70,9 +72,10 @@ class _Amp:
         finite = self.scaler.unscale(p.grad for p in self._parameters if p.grad is not None)
         self.scaler.update(finite)
         self._overflow |= not finite
-        for parameter, earlier in zip(self._parameters, before, strict=True):
+        for parameter, earlier in zip(self._parameters, self._unscaled, strict=True):
             if earlier is not None:
                 parameter.grad = earlier if parameter.grad is None else earlier + parameter.grad
+        self._unscaled = [None] * len(self._parameters)
 
     def _step_unless_overflow(self, closure: Callable[[], Any] | None = None) -> Any:
         if closure is not None:
@@ -88,6 +91,7 @@ class _Amp:
     def _zero_all(self, set_to_none: bool = True) -> None:
         self._zero_grad(set_to_none)
         self._holds_scaled = False
+        self._unscaled = [None] * len(self._parameters)
         for parameter, _ in () if self._masters is None else self._masters.pairs:
             parameter.grad = None
 
