@@ -92,6 +92,13 @@ def test_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, options: dict[st
         assert parts.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
 
 
+def test_run_that_had_come_to_its_end_is_resumed_with_the_same_log(tmp_path: Path) -> None:
+    _, log = run(tmp_path)
+    _, other = run(tmp_path, resume=True)
+    assert other == log
+    assert other.mean_loss == log.mean_loss
+
+
 def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -191,6 +191,7 @@ def fit(
     run = _Run(model, batch_loss, options, new_optimizer, total_steps, carried)
     log = run.log
     epochs = math.ceil(total_steps / steps_per_epoch)
+    log.last_epoch_start = (epochs - 1) * steps_per_epoch  # of a run that had come to its end
     with run:
         for epoch in range(log.global_step // steps_per_epoch, epochs):
             begin, end = epoch * steps_per_epoch, min((epoch + 1) * steps_per_epoch, total_steps)
