@@ -195,9 +195,19 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0.0}, "`epochs` (0.0) must be positive."),
-        ({"accumulation_steps": 0}, "`accumulation_steps` (0) must be at least 1."),
-        ({"save_steps": -1}, "`save_steps` (-1) must be at least 0."),
+        ({"epochs": 0.0}, "`epochs` (0.0) must be positive and finite."),
+        ({"epochs": float("inf")}, "`epochs` (inf) must be positive and finite."),
+        (
+            {"accumulation_steps": 0},
+            "`accumulation_steps` (0) must be a whole number of at least 1.",
+        ),
+        (
+            {"accumulation_steps": 1.5},
+            "`accumulation_steps` (1.5) must be a whole number of at least 1.",
+        ),
+        ({"save_steps": -1}, "`save_steps` (-1) must be a whole number of at least 0."),
+        ({"max_grad_norm": -1.0}, "`max_grad_norm` (-1.0) must be at least 0."),
+        ({"max_grad_norm": float("nan")}, "`max_grad_norm` (nan) must be at least 0."),
         (
             {"precision": "fp16"},
             '`precision` (fp16) must be "float32", "bfloat16" or "float16".',
@@ -207,13 +217,21 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
             '`loss_scale` (128.0) must be left out unless `precision` is "float16".',
         ),
         (
+            {"precision": "float16", "loss_scale": -1.0},
+            "`loss_scale` (-1.0) must be positive and finite, or 0 for a dynamic scale.",
+        ),
+        (
             {"shard": True, "optimize_on_cpu": True},
             "`optimize_on_cpu` (True) must be False with `shard`, which cuts the averages among "
             "the processes.",
         ),
         (
             {"resume": True},
-            "`output_dir` (None) must be given to save checkpoints or to resume.",
+            "`output_dir` (None) must be given to save checkpoints, to resume or to log.",
+        ),
+        (
+            {"log_dir": Path("board")},
+            "`output_dir` (None) must be given to save checkpoints, to resume or to log.",
         ),
     ],
     ids=str,
@@ -221,6 +239,27 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as error:
         TrainingOptions(**options)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"exclude": "poler"},
+            "`exclude` (poler) must be in the name of a parameter, but is in none.",
+        ),
+        (
+            {"exclude": "pooler", "new_optimizer": lambda model, steps: None},
+            "`exclude` (pooler) must be left out with `new_optimizer`, which chooses what is "
+            "trained.",
+        ),
+    ],
+    ids=["no parameter", "other optimizer"],
+)
+def test_exclude_without_effect_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        fit(make_model(), batches(6), class_loss, TrainingOptions(), **options)
     assert str(error.value) == message
 
 
@@ -300,7 +339,7 @@ def test_tensorboard_gets_losses_and_metrics(tmp_path: Path) -> None:
 def test_tensorboard_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="`log_dir` needs TensorBoard: pip install tensorboard"):
-        TrainingOptions(log_dir=tmp_path)
+        TrainingOptions(output_dir=tmp_path, log_dir=tmp_path)
 
 
 def test_means_over_other_items_are_added() -> None:

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -23,7 +24,7 @@ from .checkpoints import CHECKPOINT_FOLDER, Checkpoints
 from .history import History, check_tensorboard
 from .host_optimizer import AnyOptimizer, HostOptimizer
 from .interrupts import Interrupts
-from .loss_scaler import LossScaler
+from .loss_scaler import LossScaler, check_scale
 from .processes import Batch
 from .progress import track
 from .replicas import BatchLoss, Replicas
@@ -81,14 +82,16 @@ class TrainingOptions:
     """What else must be the same in a run that goes on, such as the data; plain values."""
 
     def __post_init__(self) -> None:
-        _check(self.epochs > 0, "epochs", "positive", self.epochs)
-        _check(
-            self.accumulation_steps >= 1,
-            "accumulation_steps",
-            "at least 1",
-            self.accumulation_steps,
-        )
-        _check(self.save_steps >= 0, "save_steps", "at least 0", self.save_steps)
+        _check(0 < self.epochs < math.inf, "epochs", "positive and finite", self.epochs)
+        for name, least in (("accumulation_steps", 1), ("save_steps", 0)):
+            value = getattr(self, name)
+            _check(
+                isinstance(value, Integral) and value >= least,
+                name,
+                f"a whole number of at least {least}",
+                value,
+            )
+        _check(self.max_grad_norm >= 0, "max_grad_norm", "at least 0", self.max_grad_norm)
         _check(
             self.precision in ("float32", "bfloat16", "float16"),
             "precision",
@@ -96,9 +99,9 @@ class TrainingOptions:
             self.precision,
         )
         _check(
-            self.output_dir is not None or not (self.resume or self.save_steps),
+            self.output_dir is not None or not (self.resume or self.save_steps or self.log_dir),
             "output_dir",
-            "given to save checkpoints or to resume",
+            "given to save checkpoints, to resume or to log",
             self.output_dir,
         )
         _check(
@@ -107,6 +110,7 @@ class TrainingOptions:
             'left out unless `precision` is "float16"',
             self.loss_scale,
         )
+        check_scale(self.loss_scale)
         _check(
             not (self.shard and self.optimize_on_cpu),
             "optimize_on_cpu",
@@ -176,7 +180,8 @@ def fit(
         carried: What `batch_loss` carries from batch to batch, to be kept in checkpoints.
 
     Raises:
-        ValueError: There are too few batches for one step, or the checkpoint is of another run.
+        ValueError: There are too few batches for one step, the checkpoint is of another run, or
+            `exclude` would change nothing.
         SystemExit: Ctrl-C or SIGTERM came; the run is saved, and can be resumed.
     """
     steps_per_epoch = len(batches) // options.accumulation_steps
@@ -185,6 +190,11 @@ def fit(
         raise ValueError(
             f"{len(batches)} batches, {options.accumulation_steps} per step, for {options.epochs} "
             "epochs do not make one training step; give more data, smaller batches or more epochs."
+        )
+    if new_optimizer is not None and exclude is not None:
+        raise ValueError(
+            f"`exclude` ({exclude}) must be left out with `new_optimizer`, which chooses what is "
+            "trained."
         )
     if new_optimizer is None:
         new_optimizer = functools.partial(bert_adam, options=options, exclude=exclude)
@@ -221,7 +231,14 @@ def bert_adam(
         total_steps: Steps after which the learning rate has fallen to 0.
         options: Learning rate and warm-up.
         exclude: Parameters with this in their name are left as they are.
+
+    Raises:
+        ValueError: No parameter has `exclude` in its name.
     """
+    if exclude is not None and not any(exclude in name for name, _ in model.named_parameters()):
+        raise ValueError(
+            f"`exclude` ({exclude}) must be in the name of a parameter, but is in none."
+        )
     named = [
         (name, parameter)
         for name, parameter in model.named_parameters()
