@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.optim import Optimizer
 
 from .._training.loss_scaler import LossScaler
 from .optimizers import MasterWeights
 
 logger = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,17 @@ class _Level:
     master_weights: bool
     loss_scale: float
     """0: dynamic."""
+    keep_batchnorm: bool = True
+    """Batch normalization stays in float32."""
 
 
 _LEVELS = {
     "O0": _Level(autocast=False, half=False, master_weights=False, loss_scale=1.0),
     "O1": _Level(autocast=True, half=False, master_weights=False, loss_scale=0.0),
     "O2": _Level(autocast=False, half=True, master_weights=True, loss_scale=0.0),
-    "O3": _Level(autocast=False, half=True, master_weights=False, loss_scale=1.0),
+    "O3": _Level(
+        autocast=False, half=True, master_weights=False, loss_scale=1.0, keep_batchnorm=False
+    ),
 }
 
 
@@ -112,13 +120,13 @@ def initialize(
     """Prepare models and optimizers for 16-bit training.
 
     Args:
-        models: A model, or a list of them.
-        optimizers: An optimizer, or a list of them; `None` for none.
-        enabled: False leaves everything as it is.
+        models: A model, or a list or tuple of them.
+        optimizers: An optimizer, or a list or tuple of them; `None` for none.
+        enabled: False leaves everything as it is, and `scale_loss` the loss.
         opt_level: "O0": float32. "O1": autocast; weights in float32. "O2": weights in float16, of
             which the optimizers update float32 copies. "O3": all in float16.
-        keep_batchnorm_fp32: As in apex; the models of this library have no batch normalization, so
-            that it has no effect on them.
+        keep_batchnorm_fp32: Whether batch normalization stays in float32, in the place of what the
+            level says: it does, but in "O3". The models of this library have none.
         master_weights: Whether there are float32 copies, in the place of what the level says.
         loss_scale: A factor of the loss or "dynamic", in the place of what the level says.
         verbosity: 0 says nothing.
@@ -127,22 +135,34 @@ def initialize(
         The models and, if there are any, the optimizers, as they were given.
 
     Raises:
-        ValueError: `opt_level` or `loss_scale` is unknown, or an optimizer has been initialized.
+        ValueError: An option is unknown or contradicts the level, a model has no parameters, or an
+            optimizer has been initialized.
+        TypeError: There is something else than models or optimizers.
     """
+    each_model = _each("models", models, nn.Module)
+    each_optimizer = [] if optimizers is None else _each("optimizers", optimizers, Optimizer)
     if not enabled:
+        for optimizer in each_optimizer:
+            optimizer._amp = None
         return models if optimizers is None else (models, optimizers)
     if opt_level not in _LEVELS:
         raise ValueError(f"`opt_level` must be one of {', '.join(_LEVELS)}, but is {opt_level!r}.")
     level = _LEVELS[opt_level]
+    if keep_batchnorm_fp32 is False and not level.half:
+        raise ValueError(
+            f"`keep_batchnorm_fp32` must not be False at level {opt_level}, whose weights are in "
+            "float32."
+        )
     scale = level.loss_scale if loss_scale is None else _scale_of(loss_scale)
-    for model in models if isinstance(models, list) else [models]:
-        _prepare(model, level)
+    if not all(any(True for _ in model.parameters()) for model in each_model):
+        raise ValueError("`models` must have parameters, but one has none.")
+    if any(optimizer in _amps for optimizer in each_optimizer):
+        raise ValueError("`optimizers` must not have been initialized before, but one has.")
+    keep = level.keep_batchnorm if keep_batchnorm_fp32 is None else keep_batchnorm_fp32
+    for model in each_model:
+        _prepare(model, level, keep_batchnorm=keep)
     masters = level.master_weights if master_weights is None else master_weights
-    if optimizers is None:
-        return models
-    for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-        if optimizer in _amps:
-            raise ValueError("`optimizers` must not have been initialized before, but one has.")
+    for optimizer in each_optimizer:
         amp = _Amp(optimizer, scale, masters=masters)
         optimizer._amp = amp
         _amps[optimizer] = weakref.ref(amp)
@@ -150,7 +170,19 @@ def initialize(
         logger.info(
             "amp: level %s, loss scale %s.", opt_level, f"{scale:g}" if scale else "dynamic"
         )
-    return models, optimizers
+    return models if optimizers is None else (models, optimizers)
+
+
+def _each(name: str, given: Any, kind: type[Kind]) -> list[Kind]:
+    """What is given as one or as several of a kind."""
+    values = list(given) if isinstance(given, list | tuple) else [given]
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"`{name}` must be of class {kind.__name__}, one or a list or tuple of them, but "
+                f"there is one of class {type(value).__name__}."
+            )
+    return values
 
 
 def _scale_of(loss_scale: float | str) -> float:
@@ -167,10 +199,14 @@ def _scale_of(loss_scale: float | str) -> float:
     return scale
 
 
-def _prepare(model: nn.Module, level: _Level) -> None:
+def _prepare(model: nn.Module, level: _Level, *, keep_batchnorm: bool) -> None:
     """Give a model the types of a level."""
     if level.half:
+        normalizations = [m for m in model.modules() if keep_batchnorm and isinstance(m, BatchNorm)]
+        states = [copy.deepcopy(m.state_dict()) for m in normalizations]
         model.half()
+        for normalization, state in zip(normalizations, states, strict=True):
+            normalization.float().load_state_dict(state)
     elif not level.autocast:
         model.float()
     if level.half or level.autocast:
@@ -224,11 +260,14 @@ def scale_loss(
 
     Raises:
         ValueError: There is not exactly one optimizer.
+        RuntimeError: It has not been initialized.
     """
     optimizer = optimizers if isinstance(optimizers, Optimizer) else _only(optimizers)
-    amp = getattr(optimizer, "_amp", None)
-    if amp is None:
-        yield loss  # as it is where amp is not enabled
+    if not hasattr(optimizer, "_amp"):
+        raise RuntimeError("`optimizers` must be initialized by `amp.initialize`, but one is not.")
+    amp = optimizer._amp
+    if amp is None:  # not enabled
+        yield loss
         return
     with amp.scaled(loss, delay_unscale) as scaled:
         yield scaled
