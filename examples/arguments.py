@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -56,6 +57,27 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     # torch's launcher of today writes a hyphen.
     add("--local_rank", "--local-rank", type=int, default=-1, help="set by a launcher of 2019")
     add("--ddp_timeout", type=float, default=1800.0, help="seconds to wait for other processes")
+
+
+def refuse_unused(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, because: str, *flags: str
+) -> None:
+    """Refuse flags, by their names, that were given but would have no effect."""
+    for flag in flags:
+        value = getattr(args, flag)
+        if value != parser.get_default(flag):
+            raise ValueError(f"`--{flag}` ({value}) has no effect {because}: leave it out.")
+
+
+def parse_fine_tuning(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Read the command line of a script that trains with `--do_train` only."""
+    args = parser.parse_args(argv)
+    if not args.do_train:
+        flags = "resume", "shard", "optimize_on_cpu", "log_dir"
+        refuse_unused(args, parser, "without `--do_train`", *flags)
+    return args
 
 
 def check_one_process() -> None:

@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="with --keep_best: end after so many epochs that are not better; 0: never",
     )
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace, task: Task) -> None:

@@ -36,7 +36,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--do_predict", action="store_true", help="write labels for --predict_file")
     add("--eval_batch_size", type=int, default=8, help="sentences per batch")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

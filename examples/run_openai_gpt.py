@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=8, learning_rate=6.25e-5, warmup_proportion=0.002
     )
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--version_2_with_negative", action="store_true", help="questions may have no answer")
     add("--null_score_diff_threshold", type=float, default=0.0, help="lead that 'no answer' needs")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

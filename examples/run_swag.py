@@ -25,7 +25,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--do_eval", action="store_true", help="evaluate on val.csv")
     parser.add_argument("--eval_batch_size", type=int, default=8, help="examples per batch")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

@@ -58,7 +58,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=16, learning_rate=3e-4, warmup_proportion=0.02
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    refuse_unused = functools.partial(arguments.refuse_unused, args, parser)
+    if args.model_name_or_path:
+        refuse_unused("with `--model_name_or_path`", *SIZES, "vocab_size")
+    if args.tokenizer:
+        refuse_unused("with `--tokenizer`", "vocab_size")
+    if args.eval_files:
+        refuse_unused("with `--eval_files`", "held_out")
+    return args
 
 
 def check_arguments(args: argparse.Namespace) -> None:

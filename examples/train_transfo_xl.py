@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SCHEDULES = ("warmup_cosine", "warmup_linear", "warmup_constant", "none")
 SIZES = ("n_layer", "n_head", "d_head", "d_model", "d_embed", "d_inner")
+OF_NEW_MODELS = ("cutoffs", "div_val", "dropout", "dropatt", "lower_case", "min_freq", "max_size")
 SPECIAL = ["<unk>", "<eos>"]
 
 
@@ -61,7 +62,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=16, learning_rate=2.5e-4, warmup_proportion=0.02
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    refuse_unused = functools.partial(arguments.refuse_unused, args, parser)
+    if args.optimizer == "adam":
+        refuse_unused("with `--optimizer adam`", "lr_schedule", "warmup_proportion")
+    if args.model_name_or_path:
+        refuse_unused("with `--model_name_or_path`", *SIZES, *OF_NEW_MODELS)
+    if args.eval_files:
+        refuse_unused("with `--eval_files`", "held_out")
+    return args
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -70,12 +79,21 @@ def check_arguments(args: argparse.Namespace) -> None:
     for flag in ("train_files", "eval_files"):
         for path in getattr(args, flag) or ():
             arguments.require_file(path, f"--{flag}")
-    for flag in (*SIZES, "tgt_len", "div_val"):
-        if getattr(args, flag) < 1:
-            raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 1.")
-    for flag in ("mem_len", "eval_every", "max_grad_norm", "weight_decay", "min_freq"):
-        if not getattr(args, flag) >= 0:
-            raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 0.")
+    for flag in (*SIZES, "tgt_len", "div_val", "max_size"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise ValueError(f"`--{flag}` ({value}) must be at least 1.")
+    for flag in (
+        "mem_len",
+        "eval_mem_len",
+        "eval_every",
+        "max_grad_norm",
+        "weight_decay",
+        "min_freq",
+    ):
+        value = getattr(args, flag)
+        if value is not None and not value >= 0:
+            raise ValueError(f"`--{flag}` ({value}) must be at least 0.")
     for flag, most in (("held_out", 0.5), ("dropout", 0.9), ("dropatt", 0.9)):
         if not 0 <= getattr(args, flag) <= most:
             raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be between 0 and {most}.")
