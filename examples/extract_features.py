@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
     args = parse_arguments(argv)
     training.start(args)
+    arguments.check_one_process()
     arguments.check_batch_sizes(args)
     arguments.require_file(args.input_file, "--input_file")
     if args.output_file.exists() and args.output_file.samefile(args.input_file):
