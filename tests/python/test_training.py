@@ -268,11 +268,30 @@ def test_parts_need_processes() -> None:
         train("rows", shard=True)
 
 
+MASTER = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+
+
 @pytest.mark.parametrize(
     ("local_rank", "environment", "message"),
     [
         (-2, {}, r"`local_rank` \(-2\) must be at least 0, or -1 for one process"),
+        (
+            -1,
+            {"LOCAL_RANK": "-2"},
+            r"`local_rank` \(-2\) must be at least 0, or -1 for one process",
+        ),
+        (-1, {"LOCAL_RANK": "x"}, r"`LOCAL_RANK` \(x\) must be a whole number"),
         (0, {"RANK": "0"}, "WORLD_SIZE, MASTER_ADDR, MASTER_PORT is not; start the processes by"),
+        (
+            0,
+            {**MASTER, "RANK": "0", "WORLD_SIZE": "x"},
+            r"`WORLD_SIZE` \(x\) must be a whole number",
+        ),
+        (
+            0,
+            {**MASTER, "RANK": "5", "WORLD_SIZE": "2"},
+            r"`RANK` \(5\) must be at least 0 and below `WORLD_SIZE` \(2\)",
+        ),
     ],
 )
 def test_processes_are_started_by_a_launcher(
