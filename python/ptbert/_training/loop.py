@@ -86,7 +86,7 @@ class TrainingOptions:
         for name, least in (("accumulation_steps", 1), ("save_steps", 0)):
             value = getattr(self, name)
             _check(
-                isinstance(value, Integral) and value >= least,
+                isinstance(value, Integral) and int(value) >= least,
                 name,
                 f"a whole number of at least {least}",
                 value,

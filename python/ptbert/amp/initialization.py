@@ -143,7 +143,7 @@ def initialize(
     each_optimizer = [] if optimizers is None else _each("optimizers", optimizers, Optimizer)
     if not enabled:
         for optimizer in each_optimizer:
-            optimizer._amp = None
+            optimizer._amp = None  # type: ignore[attr-defined]
         return models if optimizers is None else (models, optimizers)
     if opt_level not in _LEVELS:
         raise ValueError(f"`opt_level` must be one of {', '.join(_LEVELS)}, but is {opt_level!r}.")
@@ -164,7 +164,7 @@ def initialize(
     masters = level.master_weights if master_weights is None else master_weights
     for optimizer in each_optimizer:
         amp = _Amp(optimizer, scale, masters=masters)
-        optimizer._amp = amp
+        optimizer._amp = amp  # type: ignore[attr-defined]
         _amps[optimizer] = weakref.ref(amp)
     if verbosity:
         logger.info(
