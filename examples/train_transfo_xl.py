@@ -55,7 +55,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--eval_mem_len", type=int, help="the same in evaluation; default: --mem_len")
     add("--optimizer", choices=("adam", "openai_adam"), default="openai_adam", help="the optimizer")
     add("--lr_schedule", choices=SCHEDULES, default="warmup_cosine", help="of the learning rate")
-    add("--weight_decay", type=float, default=0.0, help="decay of matrices, not of vectors")
+    add(
+        "--weight_decay", type=float, default=0.0, help="of matrices; with --optimizer adam, of all"
+    )
     add("--max_grad_norm", type=float, default=0.25, help="clips all gradients together; 0: never")
     add("--eval_every", type=int, default=500, help="steps; evaluate and save; 0: at the end")
     add("--eval_batch_size", type=int, default=10, help="parts of the text read side by side")
