@@ -19,7 +19,7 @@ import inputs
 import training
 from inputs import Batch
 from ptbert import BertModel, BertTokenizer
-from ptbert.training import Batches, track
+from ptbert.training import Batches, to_device, track
 
 SEPARATOR = " ||| "
 
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with WRITERS[args.output_format](args.output_file, layers) as write:
         for batch in track(batches, desc="Features", unit="batch"):
             with torch.no_grad():
-                hidden_states, _ = training.forward(model, training.to_device(batch, model))
+                hidden_states, _ = training.forward(model, to_device(batch, model))
             # [layers, batch, seq, hidden]
             states = torch.stack([hidden_states[layer] for layer in layers]).float().cpu()
             for position, index in enumerate(batch["index"].tolist()):

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 import torch
 
 from ptbert import BertTokenizer
+from ptbert.training import Batch as Batch
 
-Batch = dict[str, torch.Tensor]
 Token = TypeVar("Token")
 
 

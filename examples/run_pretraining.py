@@ -17,7 +17,7 @@ import training
 from inputs import Batch
 from pretraining_rows import Array, RowBatches
 from ptbert import BertConfig, BertForPreTraining, BertTokenizer
-from ptbert.training import TrainingLog, fit, track
+from ptbert.training import TrainingLog, fit, to_device, track
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def evaluate(
     count = sum(math.ceil(len(table) / args.eval_batch_size) for table in tables)
     batches = in_order(tables, args.eval_batch_size)
     for batch in track(batches, total=count, desc="Evaluating", unit="batch"):
-        batch = training.to_device(batch, model)
+        batch = to_device(batch, model)
         scores, next_scores, labels = pretraining_rows.scores(model, batch)
         for name, rows, wanted in (
             ("masked", scores, labels),

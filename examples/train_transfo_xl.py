@@ -17,7 +17,7 @@ import arguments
 import training
 from inputs import Batch
 from ptbert import OpenAIAdam, TransfoXLConfig, TransfoXLLMHeadModel, TransfoXLTokenizer
-from ptbert.training import MeanLoss, TrainingLog, fit, processes, track
+from ptbert.training import MeanLoss, TrainingLog, fit, processes, to_device, track
 from text_stream import Memory, Segments
 
 logger = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ def evaluate(
     for batch in track(
         segments.of_epoch(0), total=len(segments), desc="Evaluating", unit="segment"
     ):
-        batch = training.to_device(batch, model)
+        batch = to_device(batch, model)
         losses, mems = model(batch["input_ids"], batch["target"], memory.before(batch))
         memory.after(batch, mems)
         total += float(losses.sum())

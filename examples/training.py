@@ -28,6 +28,7 @@ from ptbert.training import (
     TrainingLog,
     TrainingOptions,
     processes,
+    to_device,
     track,
     whole,
 )
@@ -124,12 +125,6 @@ def forward(
     """The model's outputs for the inputs of a batch, which have these names, without its labels."""
     outputs = model(*(batch[name] for name in names))
     return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def to_device(batch: Batch, model: torch.nn.Module) -> Batch:
-    """The batch on the device of the model's parameters."""
-    device = next(model.parameters()).device
-    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def predict(

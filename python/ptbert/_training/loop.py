@@ -19,13 +19,13 @@ from torch.optim import Optimizer
 
 from ..optimization import BertAdam
 from . import processes
-from .batches import BatchSource
+from .batches import Batch, BatchSource
 from .checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from .devices import device_of
 from .history import History, check_tensorboard
 from .host_optimizer import AnyOptimizer, HostOptimizer
 from .interrupts import Interrupts
 from .loss_scaler import LossScaler, check_scale
-from .processes import Batch
 from .progress import track
 from .replicas import BatchLoss, Replicas
 
@@ -273,7 +273,7 @@ class _Run:
         _warn_of_slow_precision(model, options.precision)
         self._options = options
         self._replicas = Replicas(model, _in_precision(batch_loss, options), shard=options.shard)
-        on_host = options.optimize_on_cpu and _device_of(model).type != "cpu"
+        on_host = options.optimize_on_cpu and device_of(model).type != "cpu"
         if options.optimize_on_cpu and not on_host:
             logger.info("`optimize_on_cpu` changes nothing: the model is on the CPU as well.")
         self._optimizer: AnyOptimizer = (
@@ -397,7 +397,7 @@ _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 def _warn_of_slow_precision(model: nn.Module, precision: Precision) -> None:
     """Say so if a processor has no instructions for bfloat16, which is then slower than float32."""
-    if precision == "bfloat16" and _device_of(model).type == "cpu":
+    if precision == "bfloat16" and device_of(model).type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         if not any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS):
             logger.warning("This processor has no bfloat16 instructions: float32 is faster here.")
@@ -410,7 +410,7 @@ def _in_precision(batch_loss: BatchLoss, options: TrainingOptions) -> BatchLoss:
     dtype = getattr(torch, options.precision)
 
     def autocast_loss(model: nn.Module, batch: Batch) -> Any:
-        with torch.autocast(_device_of(model).type, dtype):
+        with torch.autocast(device_of(model).type, dtype):
             return batch_loss(model, batch)
 
     return autocast_loss
@@ -422,10 +422,6 @@ def _identity(options: TrainingOptions, total_steps: int) -> dict[str, object]:
     own = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     own = {name: value for name, value in own.items() if name not in where}
     return {**options.arguments, **own, "total_steps": total_steps}
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _rate(optimizer: AnyOptimizer) -> float:

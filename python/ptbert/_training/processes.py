@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+
+from .batches import Batch
 
 Value = TypeVar("Value")
-Batch = dict[str, Tensor]
 
 # What torchrun sets, and whoever starts processes by hand must set.
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from . import processes
-from .processes import Batch
+from .batches import Batch
+from .devices import device_of, to_device
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Replicas:
         self._wrapped: nn.Module = self._loss
         self._has_begun = False
         self._is_sharded = shard
-        device = next(model.parameters()).device
+        device = device_of(model)
         if shard:
             if processes.count() == 1:
                 raise ValueError("`shard` must be used with several processes, but there is one.")
@@ -89,7 +90,7 @@ class Replicas:
         self._has_begun = True
         mine, has_rows = processes.share(batch)
         with self._synchronized(is_last):
-            means, counts = self._wrapped(_to_device(mine, self._loss.device))
+            means, counts = self._wrapped(to_device(mine, self._loss.model))
             # [copies * losses], from all GPUs of this process.
             local = counts.flatten().tolist() if has_rows else [0] * counts.numel()
             kinds = counts.shape[-1]
@@ -129,10 +130,6 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
         self.batch_loss = batch_loss
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The means and the numbers of their items, each `[losses]`."""
@@ -176,7 +173,3 @@ def part_like(tensor: Tensor, other: Tensor) -> Tensor:
 def _is_part(tensor: Tensor) -> bool:
     """Whether it is a DTensor, without importing that class."""
     return hasattr(tensor, "full_tensor")
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: tensor.to(device) for name, tensor in batch.items()}

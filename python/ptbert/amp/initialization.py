@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.optim import Optimizer
 
+from .._training.devices import device_of
 from .._training.loss_scaler import LossScaler
 from .optimizers import MasterWeights
 
@@ -229,7 +230,7 @@ class _Forward:
         model = self._model
         forward = self._own or functools.partial(type(model).forward, model)
         if self._autocast:
-            with torch.autocast(next(model.parameters()).device.type, torch.float16):
+            with torch.autocast(device_of(model).type, torch.float16):
                 return forward(*args, **kwargs)
         return _cast(forward(*_cast(args, torch.half), **_cast(kwargs, torch.half)), torch.float)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from .._training.devices import device_of
+
 
 class DistributedDataParallel(nn.parallel.DistributedDataParallel):
     """torch's DistributedDataParallel with the arguments of apex's.
@@ -24,7 +26,7 @@ class DistributedDataParallel(nn.parallel.DistributedDataParallel):
             raise TypeError(
                 f"`{unknown[0]}` must be an argument of apex's DistributedDataParallel, but is not."
             )
-        device = next(module.parameters()).device
+        device = device_of(module)
         super().__init__(
             module,
             device_ids=[device.index] if device.type == "cuda" else None,
