@@ -11,7 +11,10 @@ from pathlib import Path
 import torch
 
 from pretraining_instances import TaskOptions
+from ptbert import optimization
 from ptbert.training import processes
+
+SCHEDULES = [name for name in optimization.SCHEDULES if name]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -88,15 +88,7 @@ def load(
     args: argparse.Namespace, labels: Sequence[str]
 ) -> tuple[BertForTokenClassification, BertTokenizer]:
     """The pretrained model with a new classifier (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForTokenClassification.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, num_labels=len(labels)
-    )
-    arguments.check_length(args.max_seq_length, model, least=3)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForTokenClassification, least=3, num_labels=len(labels))
 
 
 def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:

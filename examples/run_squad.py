@@ -71,14 +71,8 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> tuple[BertForQuestionAnswering, BertTokenizer]:
     """The pretrained model with a new output layer (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForQuestionAnswering.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
     # [CLS], two [SEP] and at least one token of the paragraph stand beside the question.
-    arguments.check_length(args.max_seq_length, model, least=args.max_query_length + 4)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForQuestionAnswering, least=args.max_query_length + 4)
 
 
 def load_windows(

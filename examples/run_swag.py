@@ -45,15 +45,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> tuple[BertForMultipleChoice, BertTokenizer]:
     """The pretrained model with a new head (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForMultipleChoice.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, num_choices=swag.ENDINGS
-    )
-    arguments.check_length(args.max_seq_length, model, least=5)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForMultipleChoice, least=5, num_choices=swag.ENDINGS)
 
 
 def load_features(

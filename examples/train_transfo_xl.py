@@ -22,7 +22,6 @@ from text_stream import Memory, Segments
 
 logger = logging.getLogger(__name__)
 
-SCHEDULES = ("warmup_cosine", "warmup_linear", "warmup_constant", "none")
 SIZES = ("n_layer", "n_head", "d_head", "d_model", "d_embed", "d_inner")
 OF_NEW_MODELS = ("cutoffs", "div_val", "dropout", "dropatt", "lower_case", "min_freq", "max_size")
 SPECIAL = ["<unk>", "<eos>"]
@@ -54,7 +53,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--mem_len", type=int, default=128, help="tokens that memory holds")
     add("--eval_mem_len", type=int, help="the same in evaluation; default: --mem_len")
     add("--optimizer", choices=("adam", "openai_adam"), default="openai_adam", help="the optimizer")
-    add("--lr_schedule", choices=SCHEDULES, default="warmup_cosine", help="of the learning rate")
+    schedules = arguments.SCHEDULES
+    add("--lr_schedule", choices=schedules, default="warmup_cosine", help="of the learning rate")
     add(
         "--weight_decay", type=float, default=0.0, help="of matrices; with --optimizer adam, of all"
     )

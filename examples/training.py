@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import arguments
 import inputs
 from inputs import Batch
-from ptbert import CONFIG_NAME, WEIGHTS_NAME, plots
+from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertTokenizer, plots
 from ptbert.file_utils import SAFETENSORS_NAME
+from ptbert.modeling import BertPreTrainedModel
 from ptbert.training import (
     Batches,
     Checkpoints,
@@ -50,6 +52,7 @@ NOT_OF_THE_RUN = {
 
 Row = TypeVar("Row")
 Example = TypeVar("Example", bound=inputs.Encoded)
+Pretrained = TypeVar("Pretrained", bound=BertPreTrainedModel)
 
 
 def start(args: argparse.Namespace) -> None:
@@ -77,6 +80,26 @@ def seed_training(seed: int) -> None:
     To be called after the model is loaded, which may draw more or fewer numbers.
     """
     seed_everything(seed + processes.rank())
+
+
+def load_bert(
+    args: argparse.Namespace, model_class: type[Pretrained], *, least: int, **head: int
+) -> tuple[Pretrained, BertTokenizer]:
+    """A pretrained BERT with a new head (seeded), and its tokenizer.
+
+    Args:
+        args: Flags of `arguments.add_arguments`, and `max_seq_length`.
+        model_class: The class of the model.
+        least: The smallest `max_seq_length` that holds a text.
+        head: Arguments of the head.
+    """
+    seed_everything(args.seed)
+    tokenizer = BertTokenizer.from_pretrained(
+        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
+    )
+    model = model_class.from_pretrained(args.bert_model, cache_dir=args.cache_dir, **head)
+    arguments.check_length(args.max_seq_length, model, least=least)
+    return model.to(select_device(args)), tokenizer
 
 
 def options_from(args: argparse.Namespace) -> TrainingOptions:

@@ -124,7 +124,7 @@ def test_files_and_empty_lines_end_documents(tmp_path: Path, model: Path) -> Non
     [
         (b"the cat\na dog\n", r"at least two documents, with an empty line between them, but .* 1"),
         (b"", r"at least two documents, with an empty line between them, but .* has 0"),
-        (b"the cat\n\n\xff\n", r"line 3: the text must be UTF-8"),
+        (b"the cat\n\n\xff\n", r"line 3: the text must be UTF-8, but has the byte 0xff; convert"),
     ],
 )
 def test_text_that_makes_no_examples_is_refused(
