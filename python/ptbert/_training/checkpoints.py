@@ -33,6 +33,17 @@ class Checkpoints:
     Args:
         folder: Folder of the run.
         arguments: What makes two runs the same; plain values.
+
+    Example:
+        >>> import tempfile
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoints = Checkpoints(Path(folder), {"seed": 42})
+        ...     path = checkpoints.save(100, model, optimizer, {"losses": [0.5]})
+        ...     progress, carried = checkpoints.resume(model, optimizer)
+        >>> path.name, progress
+        ('step-00000100.pt', {'losses': [0.5]})
     """
 
     def __init__(self, folder: Path, arguments: Mapping[str, object]) -> None:

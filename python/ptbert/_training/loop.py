@@ -37,7 +37,23 @@ NO_DECAY = ("bias", "LayerNorm.weight")
 
 
 class Carried(Protocol):
-    """What a loss carries from one batch to the next, such as memory of the text before."""
+    """What a loss carries from one batch to the next, such as memory of the text before.
+
+    Example:
+        >>> class Memory:
+        ...     states = None
+        ...
+        ...     def state_dict(self):
+        ...         return self.states
+        ...
+        ...     def load_state_dict(self, state):
+        ...         self.states = state
+        >>> before, resumed = Memory(), Memory()
+        >>> before.states = torch.ones(2)
+        >>> resumed.load_state_dict(before.state_dict())
+        >>> resumed.states
+        tensor([1., 1.])
+    """
 
     def state_dict(self) -> Any:
         """Plain values and tensors."""
@@ -50,7 +66,13 @@ class Carried(Protocol):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How `fit` trains."""
+    """How `fit` trains.
+
+    Example:
+        >>> options = TrainingOptions(learning_rate=3e-5, precision="bfloat16")
+        >>> options.epochs, dataclasses.replace(options, epochs=4.0).epochs
+        (3.0, 4.0)
+    """
 
     learning_rate: float = 5e-5
     """Peak learning rate."""
@@ -128,7 +150,13 @@ def _check(holds: bool, name: str, rule: str, value: object) -> None:
 
 @dataclass
 class TrainingLog:
-    """What happened during `fit`."""
+    """What happened during `fit`.
+
+    Example:
+        >>> log = TrainingLog(losses=[0.9, 0.7, 0.5, 0.25], last_epoch_start=2)
+        >>> log.global_step, log.mean_loss
+        (4, 0.375)
+    """
 
     losses: list[float] = field(default_factory=list)
     """Loss of every optimizer step."""
@@ -183,6 +211,18 @@ def fit(
         ValueError: There are too few batches for one step, the checkpoint is of another run, or
             `exclude` would change nothing.
         SystemExit: Ctrl-C or SIGTERM came; the run is saved, and can be resumed.
+
+    Example:
+        >>> from ptbert.training import Batches
+        >>> def collate(rows):
+        ...     return {"x": torch.tensor(rows)[:, None]}  # [rows] -> [rows, 1]
+        >>> def squares(model, batch):
+        ...     return (model(batch["x"]) - 2 * batch["x"]).square().mean()
+        >>> batches = Batches([0.0, 1.0, 2.0, 3.0], 2, collate, shuffle_seed=42)
+        >>> options = TrainingOptions(learning_rate=0.1, epochs=50)
+        >>> log = fit(torch.nn.Linear(1, 1), batches, squares, options)
+        >>> log.global_step
+        100
     """
     steps_per_epoch = len(batches) // options.accumulation_steps
     total_steps = int(steps_per_epoch * options.epochs)
@@ -234,6 +274,11 @@ def bert_adam(
 
     Raises:
         ValueError: No parameter has `exclude` in its name.
+
+    Example:
+        >>> optimizer = bert_adam(torch.nn.Linear(2, 1), 100, TrainingOptions())
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.01, 0.0]
     """
     if exclude is not None and not any(exclude in name for name, _ in model.named_parameters()):
         raise ValueError(

@@ -29,6 +29,14 @@ class LossScaler:
 
     Raises:
         ValueError: `loss_scale` is negative or not finite.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> scaler = LossScaler()
+        >>> (weight.sum() * scaler.loss_scale).backward()
+        >>> scaler.update(scaler.unscale([weight.grad]))
+        >>> weight.grad, scaler.loss_scale
+        (tensor([1., 1.]), 65536.0)
     """
 
     def __init__(self, loss_scale: float = 0.0) -> None:

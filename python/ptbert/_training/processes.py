@@ -1,5 +1,12 @@
 """Several processes that train one model, on one machine or on more: which is which, and what they
-tell each other. Without others every function works, and does next to nothing."""
+tell each other. Without others every function works, and does next to nothing.
+
+Example:
+    >>> from ptbert.training import processes
+    >>> device = processes.start(no_cuda=True)
+    >>> processes.is_first(), processes.count(), processes.total([0.5])
+    (True, 1, [0.5])
+"""
 
 from __future__ import annotations
 

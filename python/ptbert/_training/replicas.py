@@ -18,7 +18,14 @@ from .devices import device_of, to_device
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """A loss that is a mean over some items, which need not be as many in every process."""
+    """A loss that is a mean over some items, which need not be as many in every process.
+
+    Example:
+        >>> scores, labels = torch.zeros(3, 4), torch.tensor([2, -1, 0])
+        >>> mean = torch.nn.functional.cross_entropy(scores, labels, ignore_index=-1)
+        >>> MeanLoss(mean, count=int((labels != -1).sum()))
+        MeanLoss(value=tensor(1.3863), count=2)
+    """
 
     value: Tensor
     """The mean, a scalar."""
@@ -157,7 +164,13 @@ def shard_module(module: nn.Module, device: torch.device) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor, or all of one of which each process holds a part; every process must call this."""
+    """A tensor, or all of one of which each process holds a part; every process must call this.
+
+    Example:
+        >>> weights = {name: whole(t) for name, t in torch.nn.Linear(2, 1).state_dict().items()}
+        >>> weights["weight"].shape
+        torch.Size([1, 2])
+    """
     return tensor.full_tensor() if _is_part(tensor) else tensor  # type: ignore[attr-defined]
 
 

@@ -139,6 +139,14 @@ def initialize(
         ValueError: An option is unknown or contradicts the level, a model has no parameters, or an
             optimizer has been initialized.
         TypeError: There is something else than models or optimizers.
+
+    Example:
+        >>> from ptbert import BertAdam, amp
+        >>> model = nn.Linear(4, 2)
+        >>> optimizer = BertAdam(model.parameters(), lr=1e-3)
+        >>> model, optimizer = amp.initialize(model, optimizer, opt_level="O2", verbosity=0)
+        >>> model.weight.dtype, model(torch.ones(3, 4)).dtype
+        (torch.float16, torch.float32)
     """
     each_model = _each("models", models, nn.Module)
     each_optimizer = [] if optimizers is None else _each("optimizers", optimizers, Optimizer)
@@ -262,6 +270,16 @@ def scale_loss(
     Raises:
         ValueError: There is not exactly one optimizer.
         RuntimeError: It has not been initialized.
+
+    Example:
+        >>> from ptbert import amp
+        >>> model = nn.Linear(4, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> model, optimizer = amp.initialize(model, optimizer, verbosity=0)
+        >>> loss = model(torch.ones(3, 4)).float().square().mean()
+        >>> with amp.scale_loss(loss, optimizer) as scaled_loss:
+        ...     scaled_loss.backward()
+        >>> optimizer.step()
     """
     optimizer = optimizers if isinstance(optimizers, Optimizer) else _only(optimizers)
     if not hasattr(optimizer, "_amp"):
@@ -281,13 +299,28 @@ def _only(optimizers: Sequence[Optimizer]) -> Optimizer:
 
 
 def master_params(optimizer: Optimizer) -> Iterator[nn.Parameter]:
-    """The parameters that the optimizer updates, with the gradients to clip."""
+    """The parameters that the optimizer updates, with the gradients to clip.
+
+    Example:
+        >>> from ptbert import amp
+        >>> model = nn.Linear(4, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> model, optimizer = amp.initialize(model, optimizer, opt_level="O2", verbosity=0)
+        >>> [parameter.dtype for parameter in amp.master_params(optimizer)]
+        [torch.float32, torch.float32]
+    """
     for group in optimizer.param_groups:
         yield from group["params"]
 
 
 def state_dict() -> dict[str, Any]:
-    """The loss scales of all optimizers, in the order in which they were initialized."""
+    """The loss scales of all optimizers, in the order in which they were initialized.
+
+    Example:
+        >>> from ptbert import amp
+        >>> checkpoint = {"amp": amp.state_dict()}
+        >>> amp.load_state_dict(checkpoint["amp"])
+    """
     return {f"loss_scaler{index}": amp.scaler.state_dict() for index, amp in enumerate(_alive())}
 
 
@@ -296,6 +329,10 @@ def load_state_dict(state_dict: dict[str, Any]) -> None:
 
     Raises:
         ValueError: It is of another number of optimizers.
+
+    Example:
+        >>> from ptbert import amp
+        >>> amp.load_state_dict(amp.state_dict())
     """
     amps = _alive()
     if len(state_dict) != len(amps):

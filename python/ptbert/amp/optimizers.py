@@ -75,6 +75,14 @@ class FP16_Optimizer:  # noqa: N801
     Raises:
         ValueError: A scale or the window is out of its range, or `dynamic_loss_args` are given for
             a static scale.
+
+    Example:
+        >>> model = nn.Linear(4, 2).half()
+        >>> optimizer = FP16_Optimizer(FusedAdam(model.parameters()), dynamic_loss_scale=True)
+        >>> optimizer.backward(model(torch.ones(3, 4).half()).float().mean())
+        >>> optimizer.step()
+        >>> optimizer.overflow
+        False
     """
 
     def __init__(
@@ -232,6 +240,12 @@ class FusedAdam(Optimizer):
     Raises:
         ValueError: An argument is out of its range.
         RuntimeError: `amsgrad` or `eps_inside_sqrt` is True.
+
+    Example:
+        >>> model = nn.Linear(4, 2)
+        >>> optimizer = FusedAdam(model.parameters(), bias_correction=False, max_grad_norm=1.0)
+        >>> model(torch.ones(3, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     def __init__(
