@@ -83,7 +83,7 @@ def seed_training(seed: int) -> None:
 
 
 def load_bert(
-    args: argparse.Namespace, model_class: type[Pretrained], *, least: int, **head: int
+    args: argparse.Namespace, model_class: type[Pretrained], *, least: int, **head: Any
 ) -> tuple[Pretrained, BertTokenizer]:
     """A pretrained BERT with a new head (seeded), and its tokenizer.
 
