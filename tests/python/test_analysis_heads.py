@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -149,6 +150,27 @@ def test_masked_heads_have_no_entropy_and_no_importance() -> None:
     )
     for values in (entropy, importance):
         assert_equal(values == 0, mask == 0)
+
+
+def test_a_second_head_mask_is_refused() -> None:
+    model, mask = make("bert"), torch.tensor([[1.0, 0, 1, 1], [0, 1, 1, 1]])
+    batches = [{**batch_of(), "head_mask": torch.ones(2, 4)}]
+    message = (
+        "^`head_mask` must be left to the function that masks heads, but a batch or a callable"
+    )
+
+    def by_names(model: Any, batch: Any) -> Tensor:
+        return losses(functools.partial(model, head_mask=batch["head_mask"]), batch)
+
+    def metric(model: Any) -> float:
+        return -by_names(model, batches[0]).mean().item()
+
+    with pytest.raises(ValueError, match=message):
+        attention_entropy(model, batches, head_mask=mask)
+    with pytest.raises(ValueError, match=message):
+        head_importance(model, batches, by_names, head_mask=mask)
+    with pytest.raises(ValueError, match=message):
+        mask_heads(model, batches, losses, metric)
 
 
 def test_mask_heads_stops_below_the_threshold() -> None:

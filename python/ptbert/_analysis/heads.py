@@ -51,7 +51,8 @@ def attention_entropy(
 
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
-        ValueError: There is no token, or layers have different numbers of heads.
+        ValueError: There is no token; layers have different numbers of heads; or the model is
+            passed another `head_mask`, by a batch or by `forward`.
 
     Example:
         >>> from ptbert import BertConfig, BertModel
@@ -113,7 +114,7 @@ def head_importance(
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: `losses` returns something else than a loss for each example; there is no token;
-            or layers have different numbers of heads.
+            layers have different numbers of heads; or the model is passed another `head_mask`.
     """
     attentions = _attentions_of(model)
     means = [_Mean() for _ in attentions]
@@ -249,11 +250,24 @@ def _attentions_of(model: nn.Module) -> list[Any]:
     return [module for module in _trunk_of(model).modules() if isinstance(module, SelfAttention)]
 
 
+class _Masked(functools.partial[Any]):
+    """A model that is called with a head mask."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        # It would take the place of ours without a word.
+        if "head_mask" in options:
+            raise ValueError(
+                "`head_mask` must be left to the function that masks heads, but a batch or a "
+                "callable passes it to the model."
+            )
+        return super().__call__(*args, **options)
+
+
 def _masked(model: nn.Module, head_mask: Tensor | None) -> Model:
     if head_mask is None:
         return model
     device = next(model.parameters()).device
-    return functools.partial(model, head_mask=head_mask.to(device))
+    return _Masked(model, head_mask=head_mask.to(device))
 
 
 def _call_by_names(model: Model, batch: Batch) -> Any:
