@@ -173,6 +173,25 @@ def test_a_second_head_mask_is_refused() -> None:
         mask_heads(model, batches, losses, metric)
 
 
+def of_choices(model: Any, batch: Any) -> Tensor:
+    """The losses of a BERT that chooses."""
+    scores = model(batch["input_ids"], attention_mask=batch["attention_mask"])
+    return nn.functional.cross_entropy(scores, batch["labels"], reduction="none")
+
+
+def test_multiple_choice() -> None:
+    model = ptbert.BertForMultipleChoice(BertConfig(99, 32, 2, 4, 37), num_choices=2)
+    seed_weights(model)
+    texts = batch_of(slice(0, 4))
+    batch = {name: texts[name].view(2, 2, 7) for name in ("input_ids", "attention_mask")}
+    batch["labels"] = torch.tensor([0, 1])
+    assert_close(attention_entropy(model, [batch]), attention_entropy(model.bert, [texts]), 1e-6)
+    one_by_one = [{name: value[[i]] for name, value in batch.items()} for i in range(2)]
+    importance = head_importance(model, [batch], of_choices)
+    assert importance.shape == (2, 4)
+    assert_close(importance, head_importance(model, one_by_one, of_choices), 1e-5)
+
+
 def test_mask_heads_stops_below_the_threshold() -> None:
     model = make("bert")
     masks = []
@@ -258,6 +277,21 @@ def test_wrong_arguments() -> None:
             lambda: head_importance(model, [batch_of()], lambda m, b: losses(m, b).sum()),
             ValueError,
             r"`losses` must return the loss of each example, \[batch\], .* of shape \[\]\.",
+        ),
+        (
+            lambda: head_importance(model, [batch_of()], lambda m, b: losses(m, b).mean()[None]),
+            ValueError,
+            "`losses` must return a loss for each of the 5 examples of a batch, but returns 1\\.",
+        ),
+        (
+            lambda: attention_entropy(
+                model,
+                [{**batch_of(), "attention_mask": torch.ones(5, 6)}],
+                lambda m, b: m(b["input_ids"]),
+            ),
+            ValueError,
+            r"`attention_mask` must have 7 numbers for each of the 5 texts that the model reads, "
+            r"but is of shape \[5, 6\]\.",
         ),
         (
             lambda: mask_heads(model, [], losses, lambda _: 1.0, threshold=2),

@@ -41,8 +41,9 @@ def attention_entropy(
 
     Args:
         model: A BERT, GPT or GPT-2, with or without a head.
-        batches: Tensors by the names of the model's arguments. `attention_mask` [batch, seq], which
-            GPT and GPT-2 do without, tells tokens (1) from padding (0), which does not count.
+        batches: Tensors by the names of the model's arguments. `attention_mask` [batch, seq], or
+            [batch, choices, seq] as multiple choice has it, tells tokens (1) from padding (0),
+            which does not count. GPT and GPT-2 are not passed it.
         forward: Calls the model on a batch; by default with all that its `forward` has names for.
         head_mask: [heads] or [layers, heads], 0 for heads that are left out.
 
@@ -126,6 +127,12 @@ def head_importance(
                     "`losses` must return the loss of each example, [batch], with its graph, but "
                     f"returns a tensor of shape {list(loss.shape)}"
                     f"{'' if loss.requires_grad else ' without a graph'}."
+                )
+            examples = _examples_in(batch)
+            if len(loss) != examples:
+                raise ValueError(
+                    f"`losses` must return a loss for each of the {examples} examples of a batch, "
+                    f"but returns {len(loss)}."
                 )
             outputs = [attention.multihead_output for attention in attentions]
             gradients = torch.autograd.grad(loss.sum(), outputs)
@@ -276,6 +283,11 @@ def _call_by_names(model: Model, batch: Batch) -> Any:
     return model(**{name: value for name, value in batch.items() if name in names})
 
 
+def _examples_in(batch: Batch) -> int:
+    ids = batch.get("input_ids")  # custom `losses` may give their ids another name
+    return len(next(iter(batch.values())) if ids is None else ids)
+
+
 class _Mean:
     """The mean over tokens of values of each head."""
 
@@ -284,11 +296,19 @@ class _Mean:
         self.tokens = 0
 
     def add(self, values: Tensor, attention_mask: Tensor | None) -> None:
-        """Adds values [batch, heads, seq] of tokens and padding."""
+        """Adds values [rows, heads, seq] of tokens and padding."""
+        rows, _, seq = values.shape
         if attention_mask is None:
-            self.tokens += values.size(0) * values.size(2)
+            self.tokens += rows * seq
         else:
-            is_token = attention_mask.to(values.device) != 0
+            # Of multiple choice: [batch, choices, seq] -> [rows, seq]
+            mask = attention_mask.flatten(0, -2) if attention_mask.dim() > 2 else attention_mask
+            if mask.shape != (rows, seq):
+                raise ValueError(
+                    f"`attention_mask` must have {seq} numbers for each of the {rows} texts that "
+                    f"the model reads, but is of shape {list(attention_mask.shape)}."
+                )
+            is_token = mask.to(values.device) != 0
             values = values.masked_fill(~is_token[:, None], 0)
             self.tokens += int(is_token.sum())
         self.total = self.total + values.sum((0, 2), dtype=torch.float64).cpu()
