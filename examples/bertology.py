@@ -109,14 +109,13 @@ def evaluate(task: Task, batches: list[Batch], name: str | None, model: Any) -> 
 
 
 def write_heads(folder: Path, name: str, values: torch.Tensor) -> None:
-    """A value for each head as .npy, .csv and, where matplotlib is installed, .png."""
+    """A value for each head as .npy, and by `draw`."""
     np.save(folder / f"{name}.npy", values.numpy())
-    np.savetxt(folder / f"{name}.csv", values.numpy(), delimiter=",", fmt="%.8g")
     draw(lambda path: plots.head_map(values, path, title=name.replace("_", " ")), folder, name)
 
 
 def draw(plot: Any, folder: Path, name: str) -> None:
-    """Make a picture, or say what it needs."""
+    """The numbers of a plot as .csv and, where matplotlib is installed, the picture as .png."""
     try:
         plot(folder / f"{name}.png")
     except ImportError as error:
@@ -175,8 +174,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.output_dir,
             "masking_curve",
         )
-        rows = "".join(f"{heads},{metric}\n" for heads, metric in found.curve)
-        (args.output_dir / "masking_curve.csv").write_text("heads masked,metric\n" + rows)
         evaluation(model)  # the first pass after a change takes longer
         results |= {f"{name}_before": value for name, value in measure(model, evaluation).items()}
         prune_heads(model, found.head_mask)

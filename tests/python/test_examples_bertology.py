@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,26 @@ def test_flags_have_the_defaults_of_2019() -> None:
     assert {name: args[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("matplotlib", ["installed", "missing"])
 def test_results_are_files_and_the_pruned_model_loads(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, matplotlib: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if matplotlib == "missing":
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    else:
+        pytest.importorskip("matplotlib")
     more = ["--try_masking", "--masking_amount", "0.25", "--masking_threshold", "0"]
     bertology.main(argv(folder, *more))
     output = folder / "output"
+    pictures = {file.stem for file in output.glob("*.png")}
+    drawn = {"attention_entropy", "head_importance", "head_mask", "masking_curve"}
+    assert pictures == (drawn if matplotlib == "installed" else set())
     for name in ("attention_entropy", "head_importance", "head_mask"):
         values = np.load(output / f"{name}.npy")
         assert values.shape == (2, 4)
-        assert (output / f"{name}.csv").exists()
+        with (output / f"{name}.csv").open(newline="") as file:
+            rows = [[int(row["layer"]), int(row["head"])] for row in csv.DictReader(file)]
+        assert rows == [[layer, head] for layer in range(2) for head in range(4)]
     importance = np.load(output / "head_importance.npy")
     assert (importance.min(), importance.max()) == (0, 1)
     with (output / "masking_curve.csv").open(newline="") as file:
