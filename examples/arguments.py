@@ -58,6 +58,16 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ddp_timeout", type=float, default=1800.0, help="seconds to wait for other processes")
 
 
+def refuse_unused(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, because: str, *flags: str
+) -> None:
+    """Refuse flags, by their names, that were given but would have no effect."""
+    for flag in flags:
+        value = getattr(args, flag)
+        if value != parser.get_default(flag):
+            raise ValueError(f"`--{flag}` ({value}) has no effect {because}: leave it out.")
+
+
 def check_one_process() -> None:
     """Refuse several processes for a script that has work for one only."""
     if processes.count() > 1:

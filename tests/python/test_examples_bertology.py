@@ -15,6 +15,7 @@ import bertology
 import glue
 import ptbert
 from examples_support import write_model, write_sst2
+from ptbert.training import processes
 
 
 def argv(folder: Path, *more: str) -> list[str]:
@@ -116,8 +117,43 @@ def test_losses_of_every_task_are_those_of_the_training(task: glue.Task) -> None
             ["--try_masking", "--metric_name", "f1"],
             r"`--metric_name` \(f1\) must be one of acc\.",
         ),
+        (
+            ["--try_masking", "--masking_threshold", "5"],
+            r"`--masking_threshold` \(5\.0\) must be in \[0, 1\]\.",
+        ),
+        (
+            ["--try_masking", "--masking_amount", "0"],
+            r"`--masking_amount` \(0\.0\) must be above 0 and at most 1\.",
+        ),
+        (
+            ["--masking_threshold", "0.8"],
+            r"`--masking_threshold` \(0\.8\) has no effect without `--try_masking`: leave it out\.",
+        ),
+        (
+            ["--masking_amount", "0.2"],
+            r"`--masking_amount` \(0\.2\) has no effect without `--try_masking`: leave it out\.",
+        ),
+        (
+            ["--metric_name", "acc"],
+            r"`--metric_name` \(acc\) has no effect without `--try_masking`: leave it out\.",
+        ),
     ],
 )
 def test_wrong_arguments(folder: Path, more: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bertology.main(argv(folder, *more))
+    assert not (folder / "output").exists()  # found before the first long step
+
+
+def test_the_metric_is_accuracy_or_that_of_the_task() -> None:
+    found = {task.name: bertology.metric_of(task, None) for task in glue.TASKS}
+    others = {"CoLA": "mcc", "STS-B": "corr"}
+    assert found == {name: others.get(name, "acc") for name in found}
+    assert bertology.metric_of(glue.find_task("MRPC"), "acc_and_f1") == "acc_and_f1"
+
+
+def test_several_processes_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    message = r"^This script must run in one process, but was started in 2\.$"
+    with pytest.raises(ValueError, match=message):
+        bertology.main(argv(folder))
