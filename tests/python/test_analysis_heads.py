@@ -254,12 +254,16 @@ def test_pruned_model_loads_and_trains_on(family: str, safe: bool, tmp_path: Pat
 
 def test_configuration_with_wrong_pruned_heads() -> None:
     config: Any = BertConfig(99, 32, 2, 4, 37)
-    for heads, message in (
-        ({"0": [4]}, r"`pruned_heads\[0\]` must be in \[0, 4\), but 4 is among them\."),
-        ({2: [0]}, r"`pruned_heads` must name layers in \[-2, 2\), but has 2\."),
+    for heads, error, message in (
+        ({"0": [4]}, ValueError, r"`pruned_heads\[0\]` must be in \[0, 4\), but 4 is among them\."),
+        ({2: [0]}, ValueError, r"`pruned_heads` must name layers in \[-2, 2\), but has 2\."),
+        ({"a": [0]}, TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \{'a'"),
+        ({"-1": [0]}, TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \{'-1'"),
+        ([0], TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \[0\]\."),
+        ({"0": 0}, TypeError, r"`pruned_heads\[0\]` must be a list of heads, but is 0\."),
     ):
         config.pruned_heads = heads
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(error, match=message):
             ptbert.BertModel(config)
         assert config.pruned_heads == heads
 

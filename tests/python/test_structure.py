@@ -21,7 +21,7 @@ PYTHON_BELOW = {
     "_text": {"_files", "file_utils"},
     "_models": {"_files", "file_utils"},
     "_training": {"optimization"},
-    "_analysis": {"_models", "_training", "file_utils", "tokenization_gpt2"},
+    "_analysis": {"_models", "_training", "file_utils", "tokenization", "tokenization_gpt2"},
 }
 
 # What each folder of C++ may include, besides its own files and `errors.h`.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .._models.self_attention import SelfAttention
 from .._training.progress import track
-from .trunks import looking
+from .trunks import looking, trunk_of
 
 Batch = Mapping[str, Tensor]
 # A model as the callables below are given it: called as the model itself, with heads masked.
@@ -62,7 +62,7 @@ def attention_entropy(
         torch.Size([2, 4])
     """
     call = forward or _call_by_names
-    means = [_Mean() for _ in _attentions_of(model)]
+    means = [_Mean() for _ in _self_attentions_of(model)]
     with looking(model, "output_attentions"), torch.no_grad():
         for batch in track(batches, desc="Entropy", unit="batch"):
             mask = batch.get("attention_mask")
@@ -76,7 +76,7 @@ def attention_entropy(
 
             hooks = [
                 attention.register_forward_hook(functools.partial(note, number))
-                for number, attention in enumerate(_attentions_of(model))
+                for number, attention in enumerate(_self_attentions_of(model))
             ]
             try:
                 call(_masked(model, head_mask), batch)
@@ -117,7 +117,7 @@ def head_importance(
         ValueError: `losses` returns something else than a loss for each example; there is no token;
             layers have different numbers of heads; or the model is passed another `head_mask`.
     """
-    attentions = _attentions_of(model)
+    attentions = _self_attentions_of(model)
     means = [_Mean() for _ in attentions]
     with looking(model, "keep_multihead_output"), _gradients_of_heads_only(model, attentions):
         for batch in track(batches, desc="Importance", unit="batch"):
@@ -226,8 +226,8 @@ def prune_heads(model: nn.Module, head_mask: Tensor) -> None:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: The mask has another shape or other values, or a layer would have no head left.
     """
-    trunk = _trunk_of(model)
-    layers = len(_attentions_of(model))
+    trunk = trunk_of(model)
+    layers = len(_self_attentions_of(model))
     if head_mask.dim() != 2 or len(head_mask) != layers:
         raise ValueError(
             f"`head_mask` must be of shape [{layers}, heads], but is of shape "
@@ -244,17 +244,8 @@ def _best_of_layers(importance: Tensor, mask: Tensor) -> Tensor:
     return importance.masked_fill(mask == 0, -1).argmax(-1)
 
 
-def _trunk_of(model: nn.Module) -> Any:
-    for module in model.modules():
-        if hasattr(module, "get_multihead_outputs") and hasattr(module, "prune_heads"):
-            return module
-    raise TypeError(
-        f"`model` must be a BERT, GPT or GPT-2, or hold one, but is a {type(model).__name__}."
-    )
-
-
-def _attentions_of(model: nn.Module) -> list[Any]:
-    return [module for module in _trunk_of(model).modules() if isinstance(module, SelfAttention)]
+def _self_attentions_of(model: nn.Module) -> list[Any]:
+    return [module for module in trunk_of(model).modules() if isinstance(module, SelfAttention)]
 
 
 class _Masked(functools.partial[Any]):
