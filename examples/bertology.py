@@ -45,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--try_masking", action="store_true", help="mask heads, then prune what was masked")
     add("--masking_threshold", type=float, default=0.9, help="share of the metric to be kept")
     add("--masking_amount", type=float, default=0.1, help="share of heads masked in a round")
-    add("--metric_name", help="metric to be kept; by default acc, mcc or corr, as the task has")
+    add("--metric_name", help="metric to be kept; by default acc, or the task's own if it has none")
     add("--max_seq_length", type=int, default=128, help="tokens per example")
     add("--batch_size", type=int, default=1, help="examples per batch; results are the same")
     add("--do_lower_case", action="store_true", help="the vocabulary is lower-cased")
@@ -53,19 +53,41 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=42)
     add("--no_cuda", action="store_true", help="use the CPU")
     parser.set_defaults(local_rank=-1, ddp_timeout=1800)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.try_masking:
+        flags = ("masking_threshold", "masking_amount", "metric_name")
+        arguments.refuse_unused(args, parser, "without `--try_masking`", *flags)
+    return args
 
 
 def check_arguments(args: argparse.Namespace, task: Task) -> None:
     """Refuse wrong arguments and missing files before the first long step."""
+    arguments.check_one_process()
     for flag in ("batch_size", "data_subset"):
         value = getattr(args, flag)
         if value < 1 and (flag, value) != ("data_subset", -1):
             raise ValueError(f"`--{flag}` ({value}) must be at least 1.")
+    if not 0 <= args.masking_threshold <= 1:
+        raise ValueError(f"`--masking_threshold` ({args.masking_threshold}) must be in [0, 1].")
+    if not 0 < args.masking_amount <= 1:
+        raise ValueError(
+            f"`--masking_amount` ({args.masking_amount}) must be above 0 and at most 1."
+        )
+    metric_of(task, args.metric_name)
     arguments.require_file(args.data_dir / task.dev_files[0][0], "--data_dir")
     arguments.prepare_output_dir(
         args.output_dir, training=True, overwrite=args.overwrite_output_dir
     )
+
+
+def metric_of(task: Task, name: str | None) -> str:
+    """The metric of that name; by default accuracy, as in 2019, or the main one of the task."""
+    names = glue.compute_metrics(task, [0, 1], [0, 1])  # of whatever predictions
+    if name is None:
+        return "acc" if "acc" in names else glue.MAIN_METRIC[task.metric]
+    if name not in names:
+        raise ValueError(f"`--metric_name` ({name}) must be one of {', '.join(names)}.")
+    return name
 
 
 def load_batches(
@@ -95,28 +117,22 @@ def losses(task: Task, model: Any, batch: Batch) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
-def evaluate(task: Task, batches: list[Batch], name: str | None, model: Any) -> float:
-    """A metric of the task: the one of that name, or its main one."""
+def evaluate(task: Task, batches: list[Batch], metric: str, model: Any) -> float:
+    """A metric of the task."""
     with torch.no_grad():
         logits = torch.cat([logits_of(model, batch).float().cpu() for batch in batches])
     labels = torch.cat([batch["labels"].cpu() for batch in batches]).tolist()
-    metrics = glue.compute_metrics(task, glue.predictions_of(task, logits), labels)
-    if name is None:
-        name = next(main for main in ("acc", "mcc", "corr") if main in metrics)
-    if name not in metrics:
-        raise ValueError(f"`--metric_name` ({name}) must be one of {', '.join(metrics)}.")
-    return metrics[name]
+    return glue.compute_metrics(task, glue.predictions_of(task, logits), labels)[metric]
 
 
 def write_heads(folder: Path, name: str, values: torch.Tensor) -> None:
-    """A value for each head as .npy, .csv and, where matplotlib is installed, .png."""
+    """A value for each head as .npy, and by `draw`."""
     np.save(folder / f"{name}.npy", values.numpy())
-    np.savetxt(folder / f"{name}.csv", values.numpy(), delimiter=",", fmt="%.8g")
     draw(lambda path: plots.head_map(values, path, title=name.replace("_", " ")), folder, name)
 
 
 def draw(plot: Any, folder: Path, name: str) -> None:
-    """Make a picture, or say what it needs."""
+    """The numbers of a plot as .csv and, where matplotlib is installed, the picture as .png."""
     try:
         plot(folder / f"{name}.png")
     except ImportError as error:
@@ -149,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = training.select_device(args)
     model.to(device).eval()
     batches = load_batches(args, task, tokenizer, device)
-    evaluation = functools.partial(evaluate, task, batches, args.metric_name)
+    evaluation = functools.partial(evaluate, task, batches, metric_of(task, args.metric_name))
     normalization: dict[str, Any] = {
         "normalize_by_layer": not args.dont_normalize_importance_by_layer,
         "normalize_globally": not args.dont_normalize_global_importance,
@@ -175,8 +191,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.output_dir,
             "masking_curve",
         )
-        rows = "".join(f"{heads},{metric}\n" for heads, metric in found.curve)
-        (args.output_dir / "masking_curve.csv").write_text("heads masked,metric\n" + rows)
         evaluation(model)  # the first pass after a change takes longer
         results |= {f"{name}_before": value for name, value in measure(model, evaluation).items()}
         prune_heads(model, found.head_mask)

@@ -1,8 +1,8 @@
 """Pictures of training runs, attention heads, schedules and benchmarks.
 
 Each function writes a picture in the format that its name ends with (.png, .svg, .pdf), and beside
-it the plotted numbers as CSV, under the same name with .csv. They need matplotlib:
-`pip install "ptbert[plots]"`.
+it the plotted numbers as CSV, under the same name with .csv. Pictures need matplotlib,
+`pip install "ptbert[plots]"`; without it the CSV is written before the ImportError.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import _C
-from ._training.history import HISTORY_NAME, METRICS_NAME
+from ._training.history import HISTORY_NAME, METRIC_COLUMNS, METRICS_NAME
 from .file_utils import StrPath
 
 __all__ = ["bars", "curve", "head_map", "schedules", "training_curves"]
 
 _Figure = tuple[Any, Any]
+_DPI = 120
 
 
-def head_map(values: Tensor, path: StrPath, *, title: str = "") -> None:
+def head_map(values: Tensor | Sequence[Sequence[float]], path: StrPath, *, title: str = "") -> None:
     """Draws a value for each attention head as a map: layers from top to bottom, heads across.
 
     Args:
@@ -34,15 +36,19 @@ def head_map(values: Tensor, path: StrPath, *, title: str = "") -> None:
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: `values` has another number of dimensions, or `path` ends with .csv.
+        ValueError: `values` has another number of dimensions or no heads, or `path` ends with .csv.
     """
-    if values.dim() != 2:
+    values = torch.as_tensor(values)
+    if values.dim() != 2 or not values.numel():
         raise ValueError(
-            f"`values` must be of shape [layers, heads], but is of shape {list(values.shape)}."
+            "`values` must be of shape [layers, heads], with a head, but is of shape "
+            f"{list(values.shape)}."
         )
     layers, heads = values.shape
     rows = values.tolist()
-    figure, axes = _figure(path, (1.5 + 0.55 * heads, 1.2 + 0.45 * layers))
+    numbered = ((i, j, value) for i, row in enumerate(rows) for j, value in enumerate(row))
+    _write_numbers(path, ("layer", "head", "value"), numbered)
+    figure, axes = _figure((1.5 + 0.55 * heads, 1.2 + 0.45 * layers))
     image = axes.imshow(rows, cmap="viridis", aspect="auto")
     axes.set(title=title, xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers))
     figure.colorbar(image, ax=axes)
@@ -52,8 +58,7 @@ def head_map(values: Tensor, path: StrPath, *, title: str = "") -> None:
             color = "black" if value > middle else "white"
             text = f"{value:.2f}" if math.isfinite(value) else ""
             axes.text(head, layer, text, ha="center", va="center", color=color, fontsize=7)
-    numbered = ((i, j, value) for i, row in enumerate(rows) for j, value in enumerate(row))
-    _save(figure, path, ("layer", "head", "value"), numbered)
+    figure.savefig(path, dpi=_DPI)
 
 
 def curve(
@@ -74,11 +79,12 @@ def curve(
     """
     if not points:
         raise ValueError("`points` must hold at least one point, but is empty.")
-    figure, axes = _figure(path, (6, 4))
+    _write_numbers(path, (x, y), points)
+    figure, axes = _figure((6, 4))
     axes.plot(*zip(*points, strict=True), marker="o")
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
-    _save(figure, path, (x, y), points)
+    figure.savefig(path, dpi=_DPI)
 
 
 def training_curves(folder: StrPath, path: StrPath) -> None:
@@ -92,9 +98,9 @@ def training_curves(folder: StrPath, path: StrPath) -> None:
     Raises:
         FileNotFoundError: There is no `history.csv`.
         ImportError: matplotlib is missing.
-        ValueError: `history.csv` holds no step, or `path` ends with .csv.
+        ValueError: `history.csv` holds no step, a file has other columns, or `path` ends with .csv.
     """
-    history = _read(Path(folder) / HISTORY_NAME)
+    history = _read(Path(folder) / HISTORY_NAME, "step", "loss", "learning_rate")
     if not history:
         raise ValueError(f"`{Path(folder) / HISTORY_NAME}` must hold a step, but holds none.")
     series = {
@@ -102,17 +108,18 @@ def training_curves(folder: StrPath, path: StrPath) -> None:
         for name in ("loss", "learning_rate")
     }
     if (Path(folder) / METRICS_NAME).exists():
-        for row in _read(Path(folder) / METRICS_NAME):
+        for row in _read(Path(folder) / METRICS_NAME, *METRIC_COLUMNS):
             series.setdefault(row["metric"], []).append((int(row["step"]), float(row["value"])))
-    figure, all_axes = _figure(path, (7, 2.4 * len(series)), rows=len(series))
+    rows = ((name, *point) for name, points in series.items() for point in points)
+    _write_numbers(path, ("series", "step", "value"), rows)
+    figure, all_axes = _figure((7, 2.4 * len(series)), rows=len(series))
     for axes, (name, points) in zip(all_axes, series.items(), strict=True):
         few = len(points) < 30
         axes.plot(*zip(*points, strict=True), marker="o" if few else None)
         axes.set(ylabel=name.replace("_", " "))
         axes.grid(alpha=0.3)
     all_axes[-1].set(xlabel="step")
-    rows = ((name, *point) for name, points in series.items() for point in points)
-    _save(figure, path, ("series", "step", "value"), rows)
+    figure.savefig(path, dpi=_DPI)
 
 
 def schedules(path: StrPath, *, warmup: float = 0.1, cycles: float = 3) -> None:
@@ -140,18 +147,19 @@ def schedules(path: StrPath, *, warmup: float = 0.1, cycles: float = 3) -> None:
     }
     progress = [i / 200 for i in range(200)]  # a step begins before 1
     values = {name: [round(value(t), 6) for t in progress] for name, value in drawn.items()}
-    figure, all_axes = _figure(path, (7, 1.7 * len(drawn)), rows=len(drawn))
-    for axes, (name, multipliers) in zip(all_axes, values.items(), strict=True):
-        axes.plot(progress, multipliers)
-        axes.set(title=name, ylim=(-0.05, 1.05))
-        axes.grid(alpha=0.3)
-    all_axes[-1].set(xlabel="progress of the training")
     rows = (
         (name, *point)
         for name, multipliers in values.items()
         for point in zip(progress, multipliers, strict=True)
     )
-    _save(figure, path, ("schedule", "progress", "multiplier"), rows)
+    _write_numbers(path, ("schedule", "progress", "multiplier"), rows)
+    figure, all_axes = _figure((7, 1.7 * len(drawn)), rows=len(drawn))
+    for axes, (name, multipliers) in zip(all_axes, values.items(), strict=True):
+        axes.plot(progress, multipliers)
+        axes.set(title=name, ylim=(-0.05, 1.05))
+        axes.grid(alpha=0.3)
+    all_axes[-1].set(xlabel="progress of the training")
+    figure.savefig(path, dpi=_DPI)
 
 
 def bars(
@@ -172,7 +180,9 @@ def bars(
     names = list(dict.fromkeys(name for group in values.values() for name in group))
     if not names:
         raise ValueError("`values` must hold at least one bar, but hold none.")
-    figure, axes = _figure(path, (2 + 1.6 * len(values), 4))
+    rows = ((case, *bar) for case, group in values.items() for bar in group.items())
+    _write_numbers(path, ("case", "name", unit), rows)
+    figure, axes = _figure((2 + 1.6 * len(values), 4))
     width = 0.8 / len(names)
     for number, name in enumerate(names):
         present = [(at, group[name]) for at, group in enumerate(values.values()) if name in group]
@@ -182,14 +192,20 @@ def bars(
     axes.set(title=title, ylabel=unit, xticks=range(len(values)))
     axes.set_xticklabels(values)
     axes.legend()
-    rows = ((case, *bar) for case, group in values.items() for bar in group.items())
-    _save(figure, path, ("case", "name", unit), rows)
+    figure.savefig(path, dpi=_DPI)
 
 
-def _figure(path: StrPath, size: tuple[float, float], rows: int = 1) -> _Figure:
-    """A figure that no window shows, and its axes."""
+def _write_numbers(path: StrPath, columns: Sequence[str], rows: Iterable[Any]) -> None:
+    """What a picture shows, as CSV beside it."""
     if Path(path).suffix.lower() == ".csv":
         raise ValueError(f"`path` must name a picture, as .png, but is {Path(path).name}.")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def _figure(size: tuple[float, float], rows: int = 1) -> _Figure:
+    """A figure that no window shows, and its axes."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -201,13 +217,14 @@ def _figure(path: StrPath, size: tuple[float, float], rows: int = 1) -> _Figure:
     return figure, axes
 
 
-def _save(figure: Any, path: StrPath, columns: Sequence[str], rows: Iterable[Any]) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    with Path(path).with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *rows])
-
-
-def _read(path: Path) -> list[dict[str, str]]:
+def _read(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV that has these columns, and maybe others."""
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        found = reader.fieldnames or ()
+        if not set(columns) <= set(found):
+            raise ValueError(
+                f"`{path}` must have the columns {', '.join(columns)}, but has "
+                f"{', '.join(found) or 'none'}."
+            )
+        return list(reader)

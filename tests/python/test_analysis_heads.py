@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -151,6 +152,46 @@ def test_masked_heads_have_no_entropy_and_no_importance() -> None:
         assert_equal(values == 0, mask == 0)
 
 
+def test_a_second_head_mask_is_refused() -> None:
+    model, mask = make("bert"), torch.tensor([[1.0, 0, 1, 1], [0, 1, 1, 1]])
+    batches = [{**batch_of(), "head_mask": torch.ones(2, 4)}]
+    message = (
+        "^`head_mask` must be left to the function that masks heads, but a batch or a callable"
+    )
+
+    def by_names(model: Any, batch: Any) -> Tensor:
+        return losses(functools.partial(model, head_mask=batch["head_mask"]), batch)
+
+    def metric(model: Any) -> float:
+        return -by_names(model, batches[0]).mean().item()
+
+    with pytest.raises(ValueError, match=message):
+        attention_entropy(model, batches, head_mask=mask)
+    with pytest.raises(ValueError, match=message):
+        head_importance(model, batches, by_names, head_mask=mask)
+    with pytest.raises(ValueError, match=message):
+        mask_heads(model, batches, losses, metric)
+
+
+def of_choices(model: Any, batch: Any) -> Tensor:
+    """The losses of a BERT that chooses."""
+    scores = model(batch["input_ids"], attention_mask=batch["attention_mask"])
+    return nn.functional.cross_entropy(scores, batch["labels"], reduction="none")
+
+
+def test_multiple_choice() -> None:
+    model = ptbert.BertForMultipleChoice(BertConfig(99, 32, 2, 4, 37), num_choices=2)
+    seed_weights(model)
+    texts = batch_of(slice(0, 4))
+    batch = {name: texts[name].view(2, 2, 7) for name in ("input_ids", "attention_mask")}
+    batch["labels"] = torch.tensor([0, 1])
+    assert_close(attention_entropy(model, [batch]), attention_entropy(model.bert, [texts]), 1e-6)
+    one_by_one = [{name: value[[i]] for name, value in batch.items()} for i in range(2)]
+    importance = head_importance(model, [batch], of_choices)
+    assert importance.shape == (2, 4)
+    assert_close(importance, head_importance(model, one_by_one, of_choices), 1e-5)
+
+
 def test_mask_heads_stops_below_the_threshold() -> None:
     model = make("bert")
     masks = []
@@ -213,12 +254,16 @@ def test_pruned_model_loads_and_trains_on(family: str, safe: bool, tmp_path: Pat
 
 def test_configuration_with_wrong_pruned_heads() -> None:
     config: Any = BertConfig(99, 32, 2, 4, 37)
-    for heads, message in (
-        ({"0": [4]}, r"`pruned_heads\[0\]` must be in \[0, 4\), but 4 is among them\."),
-        ({2: [0]}, r"`pruned_heads` must name layers in \[-2, 2\), but has 2\."),
+    for heads, error, message in (
+        ({"0": [4]}, ValueError, r"`pruned_heads\[0\]` must be in \[0, 4\), but 4 is among them\."),
+        ({2: [0]}, ValueError, r"`pruned_heads` must name layers in \[-2, 2\), but has 2\."),
+        ({"a": [0]}, TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \{'a'"),
+        ({"-1": [0]}, TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \{'-1'"),
+        ([0], TypeError, r"`pruned_heads` must be a dict .* layers as keys, but is \[0\]\."),
+        ({"0": 0}, TypeError, r"`pruned_heads\[0\]` must be a list of heads, but is 0\."),
     ):
         config.pruned_heads = heads
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(error, match=message):
             ptbert.BertModel(config)
         assert config.pruned_heads == heads
 
@@ -236,6 +281,21 @@ def test_wrong_arguments() -> None:
             lambda: head_importance(model, [batch_of()], lambda m, b: losses(m, b).sum()),
             ValueError,
             r"`losses` must return the loss of each example, \[batch\], .* of shape \[\]\.",
+        ),
+        (
+            lambda: head_importance(model, [batch_of()], lambda m, b: losses(m, b).mean()[None]),
+            ValueError,
+            "`losses` must return a loss for each of the 5 examples of a batch, but returns 1\\.",
+        ),
+        (
+            lambda: attention_entropy(
+                model,
+                [{**batch_of(), "attention_mask": torch.ones(5, 6)}],
+                lambda m, b: m(b["input_ids"]),
+            ),
+            ValueError,
+            r"`attention_mask` must have 7 numbers for each of the 5 texts that the model reads, "
+            r"but is of shape \[5, 6\]\.",
         ),
         (
             lambda: mask_heads(model, [], losses, lambda _: 1.0, threshold=2),

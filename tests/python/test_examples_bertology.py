@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import bertology
 import glue
 import ptbert
 from examples_support import write_model, write_sst2
+from ptbert.training import processes
 
 
 def argv(folder: Path, *more: str) -> list[str]:
@@ -49,16 +51,26 @@ def test_flags_have_the_defaults_of_2019() -> None:
     assert {name: args[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("matplotlib", ["installed", "missing"])
 def test_results_are_files_and_the_pruned_model_loads(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, matplotlib: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if matplotlib == "missing":
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    else:
+        pytest.importorskip("matplotlib")
     more = ["--try_masking", "--masking_amount", "0.25", "--masking_threshold", "0"]
     bertology.main(argv(folder, *more))
     output = folder / "output"
+    pictures = {file.stem for file in output.glob("*.png")}
+    drawn = {"attention_entropy", "head_importance", "head_mask", "masking_curve"}
+    assert pictures == (drawn if matplotlib == "installed" else set())
     for name in ("attention_entropy", "head_importance", "head_mask"):
         values = np.load(output / f"{name}.npy")
         assert values.shape == (2, 4)
-        assert (output / f"{name}.csv").exists()
+        with (output / f"{name}.csv").open(newline="") as file:
+            rows = [[int(row["layer"]), int(row["head"])] for row in csv.DictReader(file)]
+        assert rows == [[layer, head] for layer in range(2) for head in range(4)]
     importance = np.load(output / "head_importance.npy")
     assert (importance.min(), importance.max()) == (0, 1)
     with (output / "masking_curve.csv").open(newline="") as file:
@@ -105,8 +117,43 @@ def test_losses_of_every_task_are_those_of_the_training(task: glue.Task) -> None
             ["--try_masking", "--metric_name", "f1"],
             r"`--metric_name` \(f1\) must be one of acc\.",
         ),
+        (
+            ["--try_masking", "--masking_threshold", "5"],
+            r"`--masking_threshold` \(5\.0\) must be in \[0, 1\]\.",
+        ),
+        (
+            ["--try_masking", "--masking_amount", "0"],
+            r"`--masking_amount` \(0\.0\) must be above 0 and at most 1\.",
+        ),
+        (
+            ["--masking_threshold", "0.8"],
+            r"`--masking_threshold` \(0\.8\) has no effect without `--try_masking`: leave it out\.",
+        ),
+        (
+            ["--masking_amount", "0.2"],
+            r"`--masking_amount` \(0\.2\) has no effect without `--try_masking`: leave it out\.",
+        ),
+        (
+            ["--metric_name", "acc"],
+            r"`--metric_name` \(acc\) has no effect without `--try_masking`: leave it out\.",
+        ),
     ],
 )
 def test_wrong_arguments(folder: Path, more: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bertology.main(argv(folder, *more))
+    assert not (folder / "output").exists()  # found before the first long step
+
+
+def test_the_metric_is_accuracy_or_that_of_the_task() -> None:
+    found = {task.name: bertology.metric_of(task, None) for task in glue.TASKS}
+    others = {"CoLA": "mcc", "STS-B": "corr"}
+    assert found == {name: others.get(name, "acc") for name in found}
+    assert bertology.metric_of(glue.find_task("MRPC"), "acc_and_f1") == "acc_and_f1"
+
+
+def test_several_processes_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    message = r"^This script must run in one process, but was started in 2\.$"
+    with pytest.raises(ValueError, match=message):
+        bertology.main(argv(folder))

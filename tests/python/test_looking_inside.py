@@ -304,6 +304,15 @@ def test_heads_that_cannot_be_pruned(tiny_config: BertConfig) -> None:
         assert_equal(value, before[name])
     with pytest.raises(TypeError, match=r"`heads_to_prune\[0\]` must be ints, but are of dtype"):
         model.prune_heads({0: [0.5]})
+    wrong: Any
+    for wrong, message in [
+        ({"0": [0]}, r"`heads_to_prune` must be a dict of lists of heads, .* is \{'0': \[0\]\}\."),
+        ([0], r"`heads_to_prune` must be a dict of lists of heads, .* but is \[0\]\."),
+        ({0: 1}, r"`heads_to_prune\[0\]` must be a list of heads, but is 1\."),
+        ({0: ["a"]}, r"`heads_to_prune\[0\]` must be a list of heads, but is \['a'\]\."),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            model.prune_heads(wrong)
     model.encoder.layer[1].attention.self.value = nn.Identity()
     with pytest.raises(TypeError, match=r"`layer` must be an nn\.Linear, but is an Identity\."):
         model.prune_heads({0: [0], 1: [0]})

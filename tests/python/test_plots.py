@@ -24,7 +24,7 @@ def numbers(path: Path) -> list[list[str]]:
 def test_head_map(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "new" / "map.png"
-    plots.head_map(torch.tensor([[0.0, 1.0, 0.5], [0.25, 0.75, 1.0]]), path, title="importance")
+    plots.head_map([[0.0, 1.0, 0.5], [0.25, 0.75, 1.0]], path, title="importance")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert numbers(path)[0] == ["layer", "head", "value"]
     assert numbers(path)[4] == ["1", "0", "0.25"]
@@ -84,12 +84,13 @@ HEADS = torch.ones(2, 3)
         lambda path: plots.bars({"a": {"b": 1}}, path, unit="ms"),
     ],
 )
-def test_matplotlib_is_missing(
+def test_without_matplotlib_there_is_the_csv(
     draw: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "ptbert\[plots\]"'):
-        draw(tmp_path / "picture.png")
+        draw(tmp_path / "new" / "picture.png")
+    assert len(numbers(tmp_path / "new" / "picture.png")) > 1
     with pytest.raises(ValueError, match=r"`path` must name a picture, as \.png, but is a\.csv"):
         draw(tmp_path / "a.csv")
 
@@ -107,8 +108,24 @@ def test_values_that_cannot_be_drawn(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             draw()
+    with pytest.raises(ValueError, match=r"with a head, but is of shape \[0\]\."):
+        plots.head_map([], path)
     with pytest.raises(FileNotFoundError):
         plots.training_curves(tmp_path, path)
     (tmp_path / "history.csv").write_text("step,epoch,loss,learning_rate,loss_scale\n")
+    history = (tmp_path / "history.csv").read_text()
     with pytest.raises(ValueError, match=r"history\.csv` must hold a step, but holds none"):
+        plots.training_curves(tmp_path, path)
+    (tmp_path / "history.csv").write_text("step,loss\n1,2.5\n")
+    message = (
+        r"history\.csv` must have the columns step, loss, learning_rate, but has step, loss\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        plots.training_curves(tmp_path, path)
+    (tmp_path / "history.csv").write_text(history + "1,0,2.5,0.001,1\n")
+    (tmp_path / "metrics.csv").write_text("")
+    with pytest.raises(
+        ValueError,
+        match=r"metrics\.csv` must have the columns step, metric, value, but has none\.$",
+    ):
         plots.training_curves(tmp_path, path)

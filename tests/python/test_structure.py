@@ -22,7 +22,7 @@ PYTHON_BELOW = {
     "_models": {"_files", "file_utils"},
     "_training": {"optimization"},
     "amp": {"_training", "optimization"},
-    "_analysis": {"_models", "_training", "file_utils", "tokenization_gpt2"},
+    "_analysis": {"_models", "_training", "file_utils", "tokenization", "tokenization_gpt2"},
 }
 
 # What each folder of C++ may include, besides its own files and `errors.h`.

@@ -131,16 +131,23 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'^`text_a` must hold at least one token, but is " "\.$'):
         attention_page(model, tokenizer, " ")
     message = (
-        r"^The text must have at most 64 tokens, the length that the model can read, but has 72\.$"
+        r"^`text_a` must have at most 64 tokens, the length that the model can read, but there are "
+        r"72\.$"
     )
     with pytest.raises(ValueError, match=message):
         attention_page(model, tokenizer, "cat " * 70)
-    with pytest.raises(TypeError, match=r"^`model` must be a BERT, GPT or GPT-2, but is a Linear"):
+    with pytest.raises(TypeError, match=r"^`model` must be a BERT, GPT or GPT-2, or hold one, but"):
         attention_page(torch.nn.Linear(1, 1), tokenizer, "cat")
+    _, tokenizer_of_gpt2 = gpt2(tmp_path / "gpt2")
+    with pytest.raises(TypeError, match=r"^`tokenizer` must be a BertTokenizer for a model of"):
+        attention_page(model, tokenizer_of_gpt2, "cat")
     large = ptbert.BertModel(ptbert.BertConfig(99, 32, 1, 4, 32, max_position_embeddings=600))
-    message = rf"^The text must have at most {MOST_TOKENS} tokens, to fit a page, but has 542\.$"
+    message = (
+        rf"^`text_a` and `text_b` together must have at most {MOST_TOKENS} tokens, to fit a page, "
+        r"but there are 543\.$"
+    )
     with pytest.raises(ValueError, match=message):
-        attention_page(large, tokenizer, "cat " * 540)
+        attention_page(large, tokenizer, "cat " * 270, "cat " * 270)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .trunks import is_bert, window_of
+from .trunks import check_tokenizer, is_bert, window_of
 
 logger = logging.getLogger("ptbert.analysis")
 
@@ -20,7 +22,7 @@ _ENCODED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
-class Batch:
+class TextBatch:
     """Some texts of a corpus."""
 
     places: list[int]
@@ -37,7 +39,7 @@ class Corpus:
     Longer texts than `max_length` tokens are cut off there, and a warning tells how many were.
 
     Raises:
-        TypeError: `texts` is a str.
+        TypeError: `texts` is a str, or `tokenizer` is of another kind of model.
         ValueError: A text has no token, or a number is out of range.
     """
 
@@ -49,6 +51,7 @@ class Corpus:
         batch_size: int,
         max_length: int | None = None,
     ) -> None:
+        check_tokenizer(trunk, tokenizer)
         if batch_size < 1:
             raise ValueError(f"`batch_size` ({batch_size}) must be at least 1.")
         if isinstance(texts, str):
@@ -66,9 +69,10 @@ class Corpus:
         room = max_length - len(specials)
         rows: list[Any] = []
         cut = 0
+        encode_batch = without_limit(tokenizer).encode_batch
         everything = list(texts)
         for start in range(0, len(everything), _ENCODED_AT_ONCE):
-            for ids in _encode(trunk, tokenizer, everything[start : start + _ENCODED_AT_ONCE]):
+            for ids in encode_batch(everything[start : start + _ENCODED_AT_ONCE]):
                 cut += len(ids) > room
                 kept = [specials[0], *ids[:room], specials[1]] if specials else ids[:room]
                 if not kept:
@@ -88,7 +92,7 @@ class Corpus:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def batches(self, device: torch.device) -> Iterator[Batch]:
+    def batches(self, device: torch.device) -> Iterator[TextBatch]:
         """The longest texts first, so that what needs too much memory fails at once."""
         order = np.argsort(-self.lengths, kind="stable")
         for start in range(0, len(order), self._batch_size):
@@ -97,17 +101,15 @@ class Corpus:
             for row, place in zip(ids, places, strict=True):
                 row[: self.lengths[place]] = self._rows[place]
             mask = np.arange(ids.shape[1]) < self.lengths[places, None]
-            yield Batch(
+            yield TextBatch(
                 places.tolist(),
                 torch.from_numpy(ids).to(device),
                 torch.from_numpy(mask.astype(np.int64)).to(device),
             )
 
 
-def _encode(trunk: Any, tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    if is_bert(trunk):
-        # `BertTokenizer.encode_batch` would warn of the lengths that are cut off here.
-        encoder = tokenizer._required_encoder("encode_batch")
-        lists: list[list[int]] = encoder.encode_batch(texts, 0)
-        return lists
-    return [list(ids) for ids in tokenizer.encode_batch(texts)]
+def without_limit(tokenizer: Any) -> Any:
+    """A copy that does not warn of long texts, for callers that cut or refuse them."""
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.max_len = sys.maxsize
+    return tokenizer

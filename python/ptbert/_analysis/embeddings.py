@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from .corpus import Corpus
 from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 Pooling = Literal["first", "mean", "max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def embed(
@@ -47,7 +48,8 @@ def embed(
         progress: Whether to show a progress bar.
 
     Raises:
-        TypeError: `model` is of another family, or `texts` is a str.
+        TypeError: `model` is of another family, `tokenizer` of another kind of model, or `texts` is
+            a str.
         ValueError: A text of GPT has no token, or an argument is out of range.
 
     Example:
@@ -55,6 +57,8 @@ def embed(
         >>> vectors @ vectors.T  # their cosines  # doctest: +SKIP
     """
     trunk = trunk_of(model)
+    if pooling not in POOLINGS:
+        raise ValueError(f'`pooling` must be "first", "mean" or "max", but is {pooling!r}.')
     corpus = Corpus(trunk, tokenizer, texts, batch_size, max_length)
     embeddings = torch.empty(len(corpus), width_of(trunk))
     last = [num_layers_of(trunk)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .._models.self_attention import SelfAttention
 from .._training.progress import track
-from .trunks import looking
+from .trunks import looking, trunk_of
 
 Batch = Mapping[str, Tensor]
 # A model as the callables below are given it: called as the model itself, with heads masked.
@@ -41,8 +41,9 @@ def attention_entropy(
 
     Args:
         model: A BERT, GPT or GPT-2, with or without a head.
-        batches: Tensors by the names of the model's arguments. `attention_mask` [batch, seq], which
-            GPT and GPT-2 do without, tells tokens (1) from padding (0), which does not count.
+        batches: Tensors by the names of the model's arguments. `attention_mask` [batch, seq], or
+            [batch, choices, seq] as multiple choice has it, tells tokens (1) from padding (0),
+            which does not count. GPT and GPT-2 are not passed it.
         forward: Calls the model on a batch; by default with all that its `forward` has names for.
         head_mask: [heads] or [layers, heads], 0 for heads that are left out.
 
@@ -51,7 +52,8 @@ def attention_entropy(
 
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
-        ValueError: There is no token, or layers have different numbers of heads.
+        ValueError: There is no token; layers have different numbers of heads; or the model is
+            passed another `head_mask`, by a batch or by `forward`.
 
     Example:
         >>> from ptbert import BertConfig, BertModel
@@ -60,7 +62,7 @@ def attention_entropy(
         torch.Size([2, 4])
     """
     call = forward or _call_by_names
-    means = [_Mean() for _ in _attentions_of(model)]
+    means = [_Mean() for _ in _self_attentions_of(model)]
     with looking(model, "output_attentions"), torch.no_grad():
         for batch in track(batches, desc="Entropy", unit="batch"):
             mask = batch.get("attention_mask")
@@ -74,7 +76,7 @@ def attention_entropy(
 
             hooks = [
                 attention.register_forward_hook(functools.partial(note, number))
-                for number, attention in enumerate(_attentions_of(model))
+                for number, attention in enumerate(_self_attentions_of(model))
             ]
             try:
                 call(_masked(model, head_mask), batch)
@@ -113,9 +115,9 @@ def head_importance(
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: `losses` returns something else than a loss for each example; there is no token;
-            or layers have different numbers of heads.
+            layers have different numbers of heads; or the model is passed another `head_mask`.
     """
-    attentions = _attentions_of(model)
+    attentions = _self_attentions_of(model)
     means = [_Mean() for _ in attentions]
     with looking(model, "keep_multihead_output"), _gradients_of_heads_only(model, attentions):
         for batch in track(batches, desc="Importance", unit="batch"):
@@ -125,6 +127,12 @@ def head_importance(
                     "`losses` must return the loss of each example, [batch], with its graph, but "
                     f"returns a tensor of shape {list(loss.shape)}"
                     f"{'' if loss.requires_grad else ' without a graph'}."
+                )
+            examples = _examples_in(batch)
+            if len(loss) != examples:
+                raise ValueError(
+                    f"`losses` must return a loss for each of the {examples} examples of a batch, "
+                    f"but returns {len(loss)}."
                 )
             outputs = [attention.multihead_output for attention in attentions]
             gradients = torch.autograd.grad(loss.sum(), outputs)
@@ -218,8 +226,8 @@ def prune_heads(model: nn.Module, head_mask: Tensor) -> None:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: The mask has another shape or other values, or a layer would have no head left.
     """
-    trunk = _trunk_of(model)
-    layers = len(_attentions_of(model))
+    trunk = trunk_of(model)
+    layers = len(_self_attentions_of(model))
     if head_mask.dim() != 2 or len(head_mask) != layers:
         raise ValueError(
             f"`head_mask` must be of shape [{layers}, heads], but is of shape "
@@ -236,30 +244,39 @@ def _best_of_layers(importance: Tensor, mask: Tensor) -> Tensor:
     return importance.masked_fill(mask == 0, -1).argmax(-1)
 
 
-def _trunk_of(model: nn.Module) -> Any:
-    for module in model.modules():
-        if hasattr(module, "get_multihead_outputs") and hasattr(module, "prune_heads"):
-            return module
-    raise TypeError(
-        f"`model` must be a BERT, GPT or GPT-2, or hold one, but is a {type(model).__name__}."
-    )
+def _self_attentions_of(model: nn.Module) -> list[Any]:
+    return [module for module in trunk_of(model).modules() if isinstance(module, SelfAttention)]
 
 
-def _attentions_of(model: nn.Module) -> list[Any]:
-    return [module for module in _trunk_of(model).modules() if isinstance(module, SelfAttention)]
+class _Masked(functools.partial[Any]):
+    """A model that is called with a head mask."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        # It would take the place of ours without a word.
+        if "head_mask" in options:
+            raise ValueError(
+                "`head_mask` must be left to the function that masks heads, but a batch or a "
+                "callable passes it to the model."
+            )
+        return super().__call__(*args, **options)
 
 
 def _masked(model: nn.Module, head_mask: Tensor | None) -> Model:
     if head_mask is None:
         return model
     device = next(model.parameters()).device
-    return functools.partial(model, head_mask=head_mask.to(device))
+    return _Masked(model, head_mask=head_mask.to(device))
 
 
 def _call_by_names(model: Model, batch: Batch) -> Any:
     whole: Any = getattr(model, "func", model)  # what `_masked` has wrapped
     names = inspect.signature(whole.forward).parameters
     return model(**{name: value for name, value in batch.items() if name in names})
+
+
+def _examples_in(batch: Batch) -> int:
+    ids = batch.get("input_ids")  # custom `losses` may give their ids another name
+    return len(next(iter(batch.values())) if ids is None else ids)
 
 
 class _Mean:
@@ -270,11 +287,19 @@ class _Mean:
         self.tokens = 0
 
     def add(self, values: Tensor, attention_mask: Tensor | None) -> None:
-        """Adds values [batch, heads, seq] of tokens and padding."""
+        """Adds values [rows, heads, seq] of tokens and padding."""
+        rows, _, seq = values.shape
         if attention_mask is None:
-            self.tokens += values.size(0) * values.size(2)
+            self.tokens += rows * seq
         else:
-            is_token = attention_mask.to(values.device) != 0
+            # Of multiple choice: [batch, choices, seq] -> [rows, seq]
+            mask = attention_mask.flatten(0, -2) if attention_mask.dim() > 2 else attention_mask
+            if mask.shape != (rows, seq):
+                raise ValueError(
+                    f"`attention_mask` must have {seq} numbers for each of the {rows} texts that "
+                    f"the model reads, but is of shape {list(attention_mask.shape)}."
+                )
+            is_token = mask.to(values.device) != 0
             values = values.masked_fill(~is_token[:, None], 0)
             self.tokens += int(is_token.sum())
         self.total = self.total + values.sum((0, 2), dtype=torch.float64).cpu()

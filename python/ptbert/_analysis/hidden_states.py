@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from .. import _C
 from .._training.progress import track
 from ..file_utils import StrPath
 from .corpus import Corpus
-from .embeddings import Pooling
+from .embeddings import POOLINGS, Pooling
 from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 LAST_FOUR = (-4, -3, -2, -1)
@@ -69,7 +70,8 @@ def hidden_states(
 
     Raises:
         FileNotFoundError: The folder of `path` does not exist.
-        TypeError: `model` is of another family, or `texts` is a str.
+        TypeError: `model` is of another family, `tokenizer` of another kind of model, `texts` is a
+            str, or `layers` are no ints.
         ValueError: A layer does not exist, there is no text, a number is too large for float16, or
             another argument is out of range.
 
@@ -127,7 +129,7 @@ def _check(target: Path, pooling: str | None, dtype: str) -> None:
         raise ValueError(f"`path` must end with .npy, but is {target}.")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"`path`: there is no folder {target.parent}.")
-    if pooling not in (None, "first", "mean", "max"):
+    if pooling not in (None, *POOLINGS):
         raise ValueError(f'`pooling` must be "first", "mean", "max" or None, but is {pooling!r}.')
     if dtype not in ("float16", "float32"):
         raise ValueError(f'`dtype` must be "float16" or "float32", but is {dtype!r}.')
@@ -137,14 +139,22 @@ def _numbers(layers: Sequence[int] | str, last: int) -> list[int]:
     """The layers counted from 0."""
     if isinstance(layers, str):
         if layers not in ("all", "last_four"):
-            raise ValueError(f'`layers` must be numbers, "all" or "last_four", but is "{layers}".')
+            raise ValueError(
+                f'`layers` must be a list of numbers, "all" or "last_four", but is {layers!r}.'
+            )
         layers = range(last + 1) if layers == "all" else LAST_FOUR
-    if not layers:
+    try:
+        numbers = [operator.index(layer) for layer in layers]
+    except TypeError:
+        raise TypeError(
+            f'`layers` must be a list of numbers, "all" or "last_four", but is {layers!r}.'
+        ) from None
+    if not numbers:
         raise ValueError("`layers` must hold at least one number, but is empty.")
-    for layer in layers:
+    for layer in numbers:
         if not -last - 1 <= layer <= last:
             raise ValueError(f"`layers` ({layer}) must be between {-last - 1} and {last}.")
-    return [layer % (last + 1) for layer in layers]
+    return [layer % (last + 1) for layer in numbers]
 
 
 def _stored(values: torch.Tensor, dtype: str) -> Any:

@@ -7,28 +7,38 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .._models.messages import with_article
 from .._models.self_attention import SelfAttention
-
-# Of the families whose models return attention weights and all hidden states: the name of the trunk
-# in a model with a head.
-_TRUNKS = {"bert": "bert", "openai-gpt": "transformer", "gpt2": "transformer"}
+from ..tokenization import BertTokenizer
 
 
 def trunk_of(model: Any) -> Any:
-    """The model without its head.
+    """The BERT, GPT or GPT-2 without its head, also inside a module of the user's.
 
     Raises:
-        TypeError: `model` is no BERT, GPT or GPT-2.
+        TypeError: `model` is and holds none.
     """
-    family = getattr(model, "_family", None)
-    if family not in _TRUNKS:
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        if hasattr(module, "get_multihead_outputs") and hasattr(module, "prune_heads"):
+            return module
+    raise TypeError(
+        f"`model` must be a BERT, GPT or GPT-2, or hold one, but is {with_article(model)}."
+    )
+
+
+def check_tokenizer(trunk: Any, tokenizer: Any) -> None:
+    """Refuses a tokenizer whose tokens are of another kind.
+
+    Raises:
+        TypeError: A BERT gets another tokenizer than BERT's, or another model gets that.
+    """
+    if isinstance(tokenizer, BertTokenizer) != is_bert(trunk):
         raise TypeError(
-            f"`model` must be a BERT, GPT or GPT-2, but is a {type(model).__name__}"
-            + (f" ({family})." if family else ".")
+            f"`tokenizer` must be {'a' if is_bert(trunk) else 'no'} BertTokenizer for a model of "
+            f"the family {trunk._family}, but is {with_article(tokenizer)}."
         )
-    return getattr(model, _TRUNKS[family], model)
 
 
 def window_of(trunk: Any) -> int:

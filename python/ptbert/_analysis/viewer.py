@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 from ..tokenization_gpt2 import GPT2Tokenizer
-from .trunks import attentions_of, device_of, is_bert, looking, trunk_of, window_of
+from .corpus import without_limit
+from .trunks import (
+    attentions_of,
+    check_tokenizer,
+    device_of,
+    is_bert,
+    looking,
+    trunk_of,
+    window_of,
+)
 
 # The page grows with the square of this.
 MOST_TOKENS = 512
@@ -49,7 +58,7 @@ def attention_page(
         title: What the page says the model is; its class by default.
 
     Raises:
-        TypeError: `model` is of another family.
+        TypeError: `model` is of another family, or `tokenizer` of another kind of model.
         ValueError: There are no tokens, or more than the model can read or the page can show.
 
     Example:
@@ -77,10 +86,11 @@ def attention_page(
 
 
 def _read(trunk: Any, tokenizer: Any, text_a: str, text_b: str | None) -> _Tokens:
+    check_tokenizer(trunk, tokenizer)
+    tokenizer = without_limit(tokenizer)  # the length is checked below
     if is_bert(trunk):
-        # The length is checked below: the tokenizer would only warn.
-        encoder = tokenizer._required_encoder("encode_pair")
-        ids, segments = encoder.encode_pair(text_a, text_b, None)
+        inputs = tokenizer.encode_pair(text_a, text_b)
+        ids, segments = inputs["input_ids"], inputs["token_type_ids"]
         names = tokenizer.convert_ids_to_tokens(ids)
         empty = len(ids) <= 2
     else:
@@ -93,16 +103,15 @@ def _read(trunk: Any, tokenizer: Any, text_a: str, text_b: str | None) -> _Token
         empty = not ids
     if empty:
         raise ValueError(f'`text_a` must hold at least one token, but is "{text_a}".')
-    window = window_of(trunk)
-    if len(ids) > window:
-        raise ValueError(
-            f"The text must have at most {window} tokens, the length that the model can read, but "
-            f"has {len(ids)}."
-        )
-    if len(ids) > MOST_TOKENS:
-        raise ValueError(
-            f"The text must have at most {MOST_TOKENS} tokens, to fit a page, but has {len(ids)}."
-        )
+    both = "`text_a`" if text_b is None else "`text_a` and `text_b` together"
+    for most, why in (
+        (window_of(trunk), "the length that the model can read"),
+        (MOST_TOKENS, "to fit a page"),
+    ):
+        if len(ids) > most:
+            raise ValueError(
+                f"{both} must have at most {most} tokens, {why}, but there are {len(ids)}."
+            )
     return _Tokens(ids, segments, names)
 
 

@@ -49,7 +49,10 @@ def prune_linear_layer(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Line
 
 def _indices(heads: Iterable[int], name: str) -> list[int]:
     """Returns ints, also from nested lists such as those of `mask.nonzero().tolist()`."""
-    given = torch.as_tensor(list(heads))
+    try:
+        given = torch.as_tensor(list(heads))
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}` must be a list of heads, but is {heads!r}.") from None
     if given.numel() == 0:
         return []
     if given.is_floating_point() or given.dtype == torch.bool:
@@ -154,8 +157,14 @@ def prune_layers(
         argument: What errors call `heads`.
 
     Raises:
+        TypeError: `heads` is no dict of lists of ints, by numbers.
         ValueError: A layer or head does not exist, or a layer would have no head left.
     """
+    if not isinstance(heads, Mapping) or not all(hasattr(layer, "__index__") for layer in heads):
+        raise TypeError(
+            f"`{argument}` must be a dict of lists of heads, with numbers of layers as keys, but "
+            f"is {heads!r}."
+        )
     layers = len(attentions)
     for layer in heads:
         if not -layers <= layer < layers:
@@ -185,13 +194,18 @@ def prune_as_configured(trunk: Any) -> None:
     """Removes from a new model the heads that `pruned_heads` of its configuration names.
 
     Raises:
+        TypeError: `pruned_heads` is no dict of lists of ints, by numbers.
         ValueError: A layer or head does not exist, or a layer would have no head left.
     """
     heads = getattr(trunk.config, "pruned_heads", None)
     if heads:
+        by_number = heads
+        # JSON has text for keys only: "0" for 0. C++ refuses "-1", too.
+        if isinstance(heads, Mapping) and all(str(layer).isdecimal() for layer in heads):
+            by_number = {int(layer): of for layer, of in heads.items()}
         trunk.config.pruned_heads = {}  # noted again as they are removed
         try:
-            trunk._prune({int(layer): of for layer, of in heads.items()}, "pruned_heads")
+            trunk._prune(by_number, "pruned_heads")
         except Exception:
             trunk.config.pruned_heads = heads
             raise
