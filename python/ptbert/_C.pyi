@@ -44,6 +44,7 @@ __all__: list[str] = [
     "DecoderLayer",
     "DecoderState",
     "DefaultDevice",
+    "DeferredWeights",
     "Dropout",
     "Dropout2d",
     "Embedding",
@@ -162,6 +163,18 @@ class DefaultDevice:
     def __enter__(self) -> None: ...
     def __exit__(self, *args) -> None: ...
     def __init__(self, device: torch.device) -> None: ...
+
+class DeferredWeights:
+    """
+    New weights are filled later.
+    """
+    def __enter__(self) -> DeferredWeights: ...
+    def __exit__(self, *args) -> None: ...
+    def __init__(self) -> None: ...
+    def fill(self, weights: collections.abc.Sequence[torch.Tensor]) -> None:
+        """
+        Fills those that no checkpoint has filled.
+        """
 
 class Linear(torch._C.cpp.nn.Module):
     pass

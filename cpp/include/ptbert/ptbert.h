@@ -20,6 +20,7 @@
 #include "ptbert/models/gpt2.h"
 #include "ptbert/models/gpt2_config.h"
 #include "ptbert/models/gpt2_heads.h"
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/models/layers.h"
 #include "ptbert/models/loading.h"
 #include "ptbert/models/module.h"

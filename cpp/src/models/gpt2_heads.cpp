@@ -2,6 +2,7 @@
 
 #include "checks.h"
 #include "losses.h"
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
 
@@ -78,8 +79,8 @@ GPT2MultipleChoiceHeadImpl::GPT2MultipleChoiceHeadImpl(const GPT2Config& config)
   linear = register_module("linear", Linear(config.n_embd, 1));
   if (linear->weight.is_meta())
     return;
-  torch::nn::init::normal_(linear->weight, 0, 0.02);
-  torch::nn::init::normal_(linear->bias); // as in 2019; models set it to zero afterwards
+  draw_normal(linear->weight, 0, 0.02);
+  draw_normal(linear->bias, 0, 1); // as in 2019; models set it to zero afterwards
 }
 
 Tensor GPT2MultipleChoiceHeadImpl::forward(const Tensor& hidden_states,

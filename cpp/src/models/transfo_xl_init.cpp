@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ptbert/models/adaptive_softmax.h"
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/models/transfo_xl.h"
 
 namespace ptbert {
@@ -16,26 +17,23 @@ template <typename Function> void inner_first(torch::nn::Module& module, const F
 } // namespace
 
 void init_transfo_xl_weights(torch::nn::Module& module, const TransfoXLConfig& config) {
-  if (DefaultDevice::current().is_meta())
-    return;
-  const torch::NoGradGuard no_grad;
-  const auto draw = [&config](Tensor& weight) {
+  const auto draw = [&config](const Tensor& weight) {
     if (config.init == "uniform")
-      weight.uniform_(-config.init_range, config.init_range);
+      draw_uniform(weight, -config.init_range, config.init_range);
     else
-      weight.normal_(0, config.init_std);
+      draw_normal(weight, 0, config.init_std);
   };
   const auto draw_projections = [&config](const ParameterListImpl& projections) {
     for (size_t i = 0; i < projections.size(); ++i) {
       if (projections[i].defined())
-        Tensor(projections[i]).normal_(0, config.proj_init_std);
+        draw_normal(projections[i], 0, config.proj_init_std);
     }
   };
   inner_first(module, [&](torch::nn::Module& child) {
     if (auto* linear = child.as<LinearImpl>()) {
       draw(linear->weight);
       if (linear->bias.defined())
-        linear->bias.zero_();
+        fill(linear->bias, 0);
     } else if (auto* embedding = child.as<EmbeddingImpl>()) {
       draw(embedding->weight);
     } else if (auto* adaptive = child.as<AdaptiveEmbeddingImpl>()) {
@@ -43,25 +41,22 @@ void init_transfo_xl_weights(torch::nn::Module& module, const TransfoXLConfig& c
     } else if (auto* softmax = child.as<ProjectedAdaptiveLogSoftmaxImpl>()) {
       if (softmax->cluster_weight.defined()) {
         draw(softmax->cluster_weight);
-        softmax->cluster_bias.zero_();
+        fill(softmax->cluster_bias, 0);
       }
       draw_projections(*softmax->out_projs);
     } else if (auto* layer_norm = child.as<BertLayerNormImpl>()) {
-      layer_norm->weight.normal_(1, config.init_std);
-      layer_norm->bias.zero_();
+      draw_normal(layer_norm->weight, 1, config.init_std);
+      fill(layer_norm->bias, 0);
     }
   });
 }
 
 void draw_position_biases(torch::nn::Module& module, const TransfoXLConfig& config) {
-  if (DefaultDevice::current().is_meta())
-    return;
-  const torch::NoGradGuard no_grad;
   std::vector<std::string> names = {"r_w_bias", "r_r_bias", "r_emb", "r_bias"};
   for (auto& parameter : module.named_parameters()) { // a shared one is drawn once
     const auto name = parameter.key().substr(parameter.key().rfind('.') + 1);
     if (std::count(names.begin(), names.end(), name) > 0)
-      parameter.value().normal_(0, config.init_std);
+      draw_normal(parameter.value(), 0, config.init_std);
   }
 }
 
