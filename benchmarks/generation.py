@@ -30,7 +30,6 @@ import torch
 
 WORKER = Path(__file__).with_name("generation_worker.py")
 PARAMETERS = 124_439_808
-EMBEDDED = 50257 * 768  # read as the head; of the token table a token reads one row
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0}
 OURS, TODAY, ENGINE = "ptbert-float32", "transformers", "ctranslate2-float32"
 

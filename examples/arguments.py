@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from pretraining_instances import TaskOptions
+from ptbert import optimization
 from ptbert.training import processes
+
+SCHEDULES = [name for name in optimization.SCHEDULES if name]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +35,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) 
     add("--output_dir", required=True, type=Path, help="folder for the model and the results")
     add("--cache_dir", help="folder for downloaded models")
     add("--overwrite_output_dir", action="store_true", help="train into a folder that is not empty")
-    add("--train_batch_size", type=int, default=32, help="examples per optimizer step")
+    add("--train_batch_size", type=int, default=32, help="examples per step and process")
     add("--learning_rate", type=float, default=5e-5, help="peak learning rate")
     add("--num_train_epochs", type=float, default=3.0, help="passes over the training data")
     add("--warmup_proportion", type=float, default=0.1, help="share of the steps that warm up")
@@ -42,7 +46,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) 
     add("--bf16", action="store_true", help="compute in bfloat16, which needs no loss scale")
     add("--shard", action="store_true", help="cut the model among the processes (FSDP2)")
     add("--optimize_on_cpu", action="store_true", help="keep the optimizer in the CPU's memory")
-    add("--save_steps", type=int, default=500, help="steps between checkpoints; 0: none")
+    add("--save_steps", type=int, default=500, help="steps between checkpoints; 0: if interrupted")
     add("--resume", action="store_true", help="go on from the newest checkpoint in --output_dir")
     add("--log_dir", type=Path, help="folder for TensorBoard's files")
     add_device_arguments(parser)
@@ -66,6 +70,17 @@ def refuse_unused(
         value = getattr(args, flag)
         if value != parser.get_default(flag):
             raise ValueError(f"`--{flag}` ({value}) has no effect {because}: leave it out.")
+
+
+def parse_fine_tuning(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Read the command line of a script that trains with `--do_train` only."""
+    args = parser.parse_args(argv)
+    if not args.do_train:
+        flags = "resume", "shard", "optimize_on_cpu", "log_dir"
+        refuse_unused(args, parser, "without `--do_train`", *flags)
+    return args
 
 
 def check_one_process() -> None:

@@ -19,7 +19,7 @@ import inputs
 import training
 from inputs import Batch
 from ptbert import BertModel, BertTokenizer
-from ptbert.training import Batches, track
+from ptbert.training import Batches, to_device, track
 
 SEPARATOR = " ||| "
 
@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the script."""
     args = parse_arguments(argv)
     training.start(args)
+    arguments.check_one_process()
     arguments.check_batch_sizes(args)
     arguments.require_file(args.input_file, "--input_file")
     if args.output_file.exists() and args.output_file.samefile(args.input_file):
@@ -158,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with WRITERS[args.output_format](args.output_file, layers) as write:
         for batch in track(batches, desc="Features", unit="batch"):
             with torch.no_grad():
-                hidden_states, _ = training.forward(model, training.to_device(batch, model))
+                hidden_states, _ = training.forward(model, to_device(batch, model))
             # [layers, batch, seq, hidden]
             states = torch.stack([hidden_states[layer] for layer in layers]).float().cpu()
             for position, index in enumerate(batch["index"].tolist()):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glue import Example, Label, Task
 from inputs import read_lines
+
+logger = logging.getLogger(__name__)
 
 HIGHEST_SIMILARITY = 5.0  # of STS-B; the site refuses values beyond
 
@@ -55,7 +58,8 @@ def files_to_predict(task: Task, folder: Path) -> list[UnlabelledFile]:
 def read_test_examples(file: UnlabelledFile, path: Path) -> tuple[list[str], list[Example]]:
     """The numbers of the examples, and the examples, whose labels are 0 as they are unknown.
 
-    No line is left out, as each one must be answered, but lines of tabs and spaces only.
+    No line is left out, as each one must be answered, but lines of tabs and spaces only, and a
+    first line that names the columns.
 
     Raises:
         ValueError: A line has too few columns, a wrong number, or the number of another one.
@@ -64,7 +68,15 @@ def read_test_examples(file: UnlabelledFile, path: Path) -> tuple[list[str], lis
     line_of: dict[str, int] = {}
     examples = []
     lines = [(n, line) for n, line in enumerate(read_lines(path), start=1) if line.strip()]
-    for number, line in lines[1:]:  # the first one names the columns
+    if lines and is_number(lines[0][1].split("\t")[0]):
+        logger.warning(
+            "%s, line %d: the names of the columns are missing; the line is an example.",
+            path,
+            lines[0][0],
+        )
+    else:
+        lines = lines[1:]
+    for number, line in lines:
         cells = line.split("\t")
         if len(cells) < columns:
             raise ValueError(
@@ -72,7 +84,7 @@ def read_test_examples(file: UnlabelledFile, path: Path) -> tuple[list[str], lis
                 f"but there are {len(cells)}."
             )
         index = cells[0].strip()
-        if not (index.isascii() and index.isdigit()):
+        if not is_number(index):
             raise ValueError(
                 f"{path}, line {number}: the first column ({index!r}) must be a whole number."
             )
@@ -86,6 +98,12 @@ def read_test_examples(file: UnlabelledFile, path: Path) -> tuple[list[str], lis
     if not examples:
         raise ValueError(f"{path} holds no examples.")
     return list(line_of), examples
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a whole number."""
+    digits = cell.strip()
+    return digits.isascii() and digits.isdigit()
 
 
 def write_submission(

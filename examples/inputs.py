@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 import torch
 
 from ptbert import BertTokenizer
+from ptbert.training import Batch as Batch
 
-Batch = dict[str, torch.Tensor]
 Token = TypeVar("Token")
 
 
@@ -38,11 +38,16 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         number = before.count(b"\n") + 1
-        raise ValueError(
-            f"{path}, line {number}: the text must be UTF-8, but has the byte "
-            f"0x{error.object[error.start]:02x}; convert the file to UTF-8."
-        ) from None
+        raise not_utf8(path, number, error) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> ValueError:
+    """What is wrong with a line, which has this number."""
+    return ValueError(
+        f"{path}, line {number}: the text must be UTF-8, but has the byte "
+        f"0x{error.object[error.start]:02x}; convert the file to UTF-8."
+    )
 
 
 def read_lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from inputs import without_limit
+from inputs import not_utf8, without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
 
@@ -116,8 +116,8 @@ def _lines(text: BinaryIO, path: Path) -> Iterator[tuple[str, int]]:
     for number, line in enumerate(text, start=1):
         try:
             decoded = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}, line {number}: the text must be UTF-8.") from None
+        except UnicodeDecodeError as error:
+            raise not_utf8(path, number, error) from None
         yield decoded.strip(), len(line)
 
 

@@ -21,8 +21,6 @@ from ptbert.training import MeanLoss
 Array = npt.NDArray[Any]
 
 SHARD_NAME = "shard-{:05d}.npy"
-# Written together.
-ROWS_AT_ONCE = 4096
 
 
 def row_type(max_seq_len: int, max_predictions: int) -> np.dtype[Any]:

@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="with --keep_best: end after so many epochs that are not better; 0: never",
     )
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace, task: Task) -> None:
@@ -93,15 +93,10 @@ def load(
     args: argparse.Namespace, task: Task
 ) -> tuple[BertForSequenceClassification, BertTokenizer]:
     """The pretrained model with a new classifier (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
+    least = 3 if task.text_b is None else 5
+    return training.load_bert(
+        args, BertForSequenceClassification, least=least, num_labels=task.num_labels
     )
-    model = BertForSequenceClassification.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, num_labels=task.num_labels
-    )
-    arguments.check_length(args.max_seq_length, model, least=3 if task.text_b is None else 5)
-    return model.to(training.select_device(args)), tokenizer
 
 
 def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:
@@ -246,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             training.write_results(directory, {**metrics, **progress})
     for file in test_files:
         predict(args, task, model, tokenizer, file)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--do_predict", action="store_true", help="write labels for --predict_file")
     add("--eval_batch_size", type=int, default=8, help="sentences per batch")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -88,15 +88,7 @@ def load(
     args: argparse.Namespace, labels: Sequence[str]
 ) -> tuple[BertForTokenClassification, BertTokenizer]:
     """The pretrained model with a new classifier (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForTokenClassification.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, num_labels=len(labels)
-    )
-    arguments.check_length(args.max_seq_length, model, least=3)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForTokenClassification, least=3, num_labels=len(labels))
 
 
 def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:
@@ -179,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             path = args.output_dir / "predictions.txt"
             ner.write_predictions(path, to_label, found)
             logger.info("Labels of %d sentences in %s.", len(found), path)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ from ptbert import OpenAIAdam, OpenAIGPTDoubleHeadsModel, OpenAIGPTTokenizer
 from ptbert.training import Batches, MeanLoss, TrainingLog, fit, processes
 from rocstories import Features, Story
 
-SCHEDULES = ("warmup_linear", "warmup_cosine", "warmup_constant", "none")
-
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -31,7 +29,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--eval_dataset", type=Path, help="CSV file to evaluate on; default: see --n_valid")
     add("--eval_batch_size", type=int, default=16, help="stories per batch")
     add("--max_grad_norm", type=float, default=1.0, help="clips each gradient on its own")
-    add("--lr_schedule", choices=SCHEDULES, default="warmup_linear", help="of the learning rate")
+    schedules = arguments.SCHEDULES
+    add("--lr_schedule", choices=schedules, default="warmup_linear", help="of the learning rate")
     add("--weight_decay", type=float, default=0.01, help="decay of matrices, not of vectors")
     add("--lm_coef", type=float, default=0.9, help="weight of the loss of the language model")
     add(
@@ -44,7 +43,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=8, learning_rate=6.25e-5, warmup_proportion=0.002
     )
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -177,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = rocstories.make_features(eval_stories, tokenizer, longest)
         results = {**evaluate(args, model, features), "train_loss": log.mean_loss}
         training.write_results(args.output_dir, results)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

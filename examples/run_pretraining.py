@@ -17,9 +17,14 @@ import training
 from inputs import Batch
 from pretraining_rows import Array, RowBatches
 from ptbert import BertConfig, BertForPreTraining, BertTokenizer
-from ptbert.training import TrainingLog, fit, track
+from ptbert.training import TrainingLog, fit, to_device, track
 
 logger = logging.getLogger(__name__)
+
+SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    "max_position_embeddings",
+)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,7 +48,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=32, learning_rate=1e-4, warmup_proportion=0.01
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    refuse_unused = functools.partial(arguments.refuse_unused, args, parser)
+    for flag in ("bert_model", "config_file"):
+        if getattr(args, flag):
+            refuse_unused(f"with `--{flag}`", *SIZES)
+    if args.num_train_steps is not None:
+        refuse_unused("with `--num_train_steps`", "num_train_epochs")
+    return args
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -74,14 +86,7 @@ def load(args: argparse.Namespace) -> tuple[BertForPreTraining, BertTokenizer]:
         model = BertForPreTraining(BertConfig.from_json_file(args.config_file))
     else:
         model = BertForPreTraining(
-            BertConfig(
-                len(tokenizer.vocab),
-                hidden_size=args.hidden_size,
-                num_hidden_layers=args.num_hidden_layers,
-                num_attention_heads=args.num_attention_heads,
-                intermediate_size=args.intermediate_size,
-                max_position_embeddings=args.max_position_embeddings,
-            )
+            BertConfig(len(tokenizer.vocab), **{name: getattr(args, name) for name in SIZES})
         )
     if len(tokenizer.vocab) > model.config.vocab_size:
         raise ValueError(
@@ -111,7 +116,7 @@ def evaluate(
     count = sum(math.ceil(len(table) / args.eval_batch_size) for table in tables)
     batches = in_order(tables, args.eval_batch_size)
     for batch in track(batches, total=count, desc="Evaluating", unit="batch"):
-        batch = training.to_device(batch, model)
+        batch = to_device(batch, model)
         scores, next_scores, labels = pretraining_rows.scores(model, batch)
         for name, rows, wanted in (
             ("masked", scores, labels),

@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--version_2_with_negative", action="store_true", help="questions may have no answer")
     add("--null_score_diff_threshold", type=float, default=0.0, help="lead that 'no answer' needs")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -71,14 +71,8 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> tuple[BertForQuestionAnswering, BertTokenizer]:
     """The pretrained model with a new output layer (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForQuestionAnswering.from_pretrained(args.bert_model, cache_dir=args.cache_dir)
     # [CLS], two [SEP] and at least one token of the paragraph stand beside the question.
-    arguments.check_length(args.max_seq_length, model, least=args.max_query_length + 4)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForQuestionAnswering, least=args.max_query_length + 4)
 
 
 def load_windows(
@@ -180,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if processes.is_first():
             predictions.write(args.output_dir)
             print_metrics(args.predict_file, predictions)
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--do_eval", action="store_true", help="evaluate on val.csv")
     parser.add_argument("--eval_batch_size", type=int, default=8, help="examples per batch")
     arguments.add_arguments(parser)
-    return parser.parse_args(argv)
+    return arguments.parse_fine_tuning(parser, argv)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -45,15 +45,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> tuple[BertForMultipleChoice, BertTokenizer]:
     """The pretrained model with a new head (seeded), and its tokenizer."""
-    training.seed_everything(args.seed)
-    tokenizer = BertTokenizer.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
-    )
-    model = BertForMultipleChoice.from_pretrained(
-        args.bert_model, cache_dir=args.cache_dir, num_choices=swag.ENDINGS
-    )
-    arguments.check_length(args.max_seq_length, model, least=5)
-    return model.to(training.select_device(args)), tokenizer
+    return training.load_bert(args, BertForMultipleChoice, least=5, num_choices=swag.ENDINGS)
 
 
 def load_features(
@@ -124,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = evaluate(args, model, tokenizer)
         progress = {"global_step": log.global_step, "loss": log.mean_loss}
         training.write_results(args.output_dir, {**results, **progress})
-    training.finish(args)
+    training.finish(args, trained=args.do_train)
 
 
 if __name__ == "__main__":

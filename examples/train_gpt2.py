@@ -24,7 +24,6 @@ from ptbert.training import Batches, MeanLoss, TrainingLog, fit, processes
 logger = logging.getLogger(__name__)
 
 LONGEST_SAMPLE = 200
-SCHEDULES = ("warmup_cosine", "warmup_linear", "warmup_constant", "none")
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 
 
@@ -50,7 +49,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--n_positions", type=int, default=256, help="longest text of a new model, in tokens")
     add("--dropout", type=float, help="default: 0.1, or that of the trained model")
     add("--window", type=int, help="tokens per training example; default: the longest text")
-    add("--lr_schedule", choices=SCHEDULES, default="warmup_cosine", help="of the learning rate")
+    schedules = arguments.SCHEDULES
+    add("--lr_schedule", choices=schedules, default="warmup_cosine", help="of the learning rate")
     add("--weight_decay", type=float, default=0.1, help="decay of matrices, not of vectors")
     add("--max_grad_norm", type=float, default=1.0, help="clips all gradients together; 0: never")
     add("--eval_every", type=int, default=500, help="steps; evaluate, sample, save; 0: at the end")
@@ -58,7 +58,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.add_training_arguments(
         parser, train_batch_size=16, learning_rate=3e-4, warmup_proportion=0.02
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    refuse_unused = functools.partial(arguments.refuse_unused, args, parser)
+    if args.model_name_or_path:
+        refuse_unused("with `--model_name_or_path`", *SIZES, "vocab_size")
+    if args.tokenizer:
+        refuse_unused("with `--tokenizer`", "vocab_size")
+    if args.eval_files:
+        refuse_unused("with `--eval_files`", "held_out")
+    return args
 
 
 def check_arguments(args: argparse.Namespace) -> None:

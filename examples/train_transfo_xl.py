@@ -17,13 +17,13 @@ import arguments
 import training
 from inputs import Batch
 from ptbert import OpenAIAdam, TransfoXLConfig, TransfoXLLMHeadModel, TransfoXLTokenizer
-from ptbert.training import MeanLoss, TrainingLog, fit, processes, track
+from ptbert.training import MeanLoss, TrainingLog, fit, processes, to_device, track
 from text_stream import Memory, Segments
 
 logger = logging.getLogger(__name__)
 
-SCHEDULES = ("warmup_cosine", "warmup_linear", "warmup_constant", "none")
 SIZES = ("n_layer", "n_head", "d_head", "d_model", "d_embed", "d_inner")
+OF_NEW_MODELS = ("cutoffs", "div_val", "dropout", "dropatt", "lower_case", "min_freq", "max_size")
 SPECIAL = ["<unk>", "<eos>"]
 
 
@@ -53,15 +53,26 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--mem_len", type=int, default=128, help="tokens that memory holds")
     add("--eval_mem_len", type=int, help="the same in evaluation; default: --mem_len")
     add("--optimizer", choices=("adam", "openai_adam"), default="openai_adam", help="the optimizer")
-    add("--lr_schedule", choices=SCHEDULES, default="warmup_cosine", help="of the learning rate")
-    add("--weight_decay", type=float, default=0.0, help="decay of matrices, not of vectors")
+    schedules = arguments.SCHEDULES
+    add("--lr_schedule", choices=schedules, default="warmup_cosine", help="of the learning rate")
+    add(
+        "--weight_decay", type=float, default=0.0, help="of matrices; with --optimizer adam, of all"
+    )
     add("--max_grad_norm", type=float, default=0.25, help="clips all gradients together; 0: never")
     add("--eval_every", type=int, default=500, help="steps; evaluate and save; 0: at the end")
     add("--eval_batch_size", type=int, default=10, help="parts of the text read side by side")
     arguments.add_training_arguments(
         parser, train_batch_size=16, learning_rate=2.5e-4, warmup_proportion=0.02
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    refuse_unused = functools.partial(arguments.refuse_unused, args, parser)
+    if args.optimizer == "adam":
+        refuse_unused("with `--optimizer adam`", "lr_schedule", "warmup_proportion")
+    if args.model_name_or_path:
+        refuse_unused("with `--model_name_or_path`", *SIZES, *OF_NEW_MODELS)
+    if args.eval_files:
+        refuse_unused("with `--eval_files`", "held_out")
+    return args
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -70,12 +81,21 @@ def check_arguments(args: argparse.Namespace) -> None:
     for flag in ("train_files", "eval_files"):
         for path in getattr(args, flag) or ():
             arguments.require_file(path, f"--{flag}")
-    for flag in (*SIZES, "tgt_len", "div_val"):
-        if getattr(args, flag) < 1:
-            raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 1.")
-    for flag in ("mem_len", "eval_every", "max_grad_norm", "weight_decay", "min_freq"):
-        if not getattr(args, flag) >= 0:
-            raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be at least 0.")
+    for flag in (*SIZES, "tgt_len", "div_val", "max_size"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise ValueError(f"`--{flag}` ({value}) must be at least 1.")
+    for flag in (
+        "mem_len",
+        "eval_mem_len",
+        "eval_every",
+        "max_grad_norm",
+        "weight_decay",
+        "min_freq",
+    ):
+        value = getattr(args, flag)
+        if value is not None and not value >= 0:
+            raise ValueError(f"`--{flag}` ({value}) must be at least 0.")
     for flag, most in (("held_out", 0.5), ("dropout", 0.9), ("dropatt", 0.9)):
         if not 0 <= getattr(args, flag) <= most:
             raise ValueError(f"`--{flag}` ({getattr(args, flag)}) must be between 0 and {most}.")
@@ -181,7 +201,7 @@ def evaluate(
     for batch in track(
         segments.of_epoch(0), total=len(segments), desc="Evaluating", unit="segment"
     ):
-        batch = training.to_device(batch, model)
+        batch = to_device(batch, model)
         losses, mems = model(batch["input_ids"], batch["target"], memory.before(batch))
         memory.after(batch, mems)
         total += float(losses.sum())

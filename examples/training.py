@@ -18,17 +18,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import arguments
 import inputs
 from inputs import Batch
-from ptbert import CONFIG_NAME, WEIGHTS_NAME, plots
+from ptbert import CONFIG_NAME, WEIGHTS_NAME, BertTokenizer, plots
 from ptbert.file_utils import SAFETENSORS_NAME
+from ptbert.modeling import BertPreTrainedModel
 from ptbert.training import (
-    HISTORY_NAME,
     Batches,
     Checkpoints,
     TrainingLog,
     TrainingOptions,
     processes,
+    to_device,
     track,
     whole,
 )
@@ -50,6 +52,7 @@ NOT_OF_THE_RUN = {
 
 Row = TypeVar("Row")
 Example = TypeVar("Example", bound=inputs.Encoded)
+Pretrained = TypeVar("Pretrained", bound=BertPreTrainedModel)
 
 
 def start(args: argparse.Namespace) -> None:
@@ -77,6 +80,26 @@ def seed_training(seed: int) -> None:
     To be called after the model is loaded, which may draw more or fewer numbers.
     """
     seed_everything(seed + processes.rank())
+
+
+def load_bert(
+    args: argparse.Namespace, model_class: type[Pretrained], *, least: int, **head: Any
+) -> tuple[Pretrained, BertTokenizer]:
+    """A pretrained BERT with a new head (seeded), and its tokenizer.
+
+    Args:
+        args: Flags of `arguments.add_arguments`, and `max_seq_length`.
+        model_class: The class of the model.
+        least: The smallest `max_seq_length` that holds a text.
+        head: Arguments of the head.
+    """
+    seed_everything(args.seed)
+    tokenizer = BertTokenizer.from_pretrained(
+        args.bert_model, cache_dir=args.cache_dir, do_lower_case=args.do_lower_case
+    )
+    model = model_class.from_pretrained(args.bert_model, cache_dir=args.cache_dir, **head)
+    arguments.check_length(args.max_seq_length, model, least=least)
+    return model.to(select_device(args)), tokenizer
 
 
 def options_from(args: argparse.Namespace) -> TrainingOptions:
@@ -125,12 +148,6 @@ def forward(
     """The model's outputs for the inputs of a batch, which have these names, without its labels."""
     outputs = model(*(batch[name] for name in names))
     return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def to_device(batch: Batch, model: torch.nn.Module) -> Batch:
-    """The batch on the device of the model's parameters."""
-    device = next(model.parameters()).device
-    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def predict(
@@ -264,14 +281,14 @@ def save_and_report(
     if processes.is_first():
         results = {"global_step": log.global_step, "loss": log.mean_loss, **evaluate(whole)}
         write_results(args.output_dir, results)
-    finish(args)
+    finish(args, trained=True)
 
 
-def finish(args: argparse.Namespace) -> None:
-    """End a script whose model is saved: checkpoints are not needed any more, and the run is drawn
-    if it has trained and matplotlib is installed."""
-    Checkpoints(args.output_dir, {}).remove()
-    has_history = (args.output_dir / HISTORY_NAME).is_file()
-    if processes.is_first() and has_history and importlib.util.find_spec("matplotlib"):
-        plots.training_curves(args.output_dir, args.output_dir / CURVES_NAME)
+def finish(args: argparse.Namespace, *, trained: bool) -> None:
+    """End a script. If it has trained a model, which is saved, checkpoints are not needed any more,
+    and the run is drawn where matplotlib is installed; those of another run stay."""
+    if trained:
+        Checkpoints(args.output_dir, {}).remove()
+        if processes.is_first() and importlib.util.find_spec("matplotlib"):
+            plots.training_curves(args.output_dir, args.output_dir / CURVES_NAME)
     processes.stop()

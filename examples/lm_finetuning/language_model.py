@@ -35,4 +35,4 @@ def save(
     training.save(model, tokenizer, args, args.output_dir)
     if processes.is_first():
         logger.info("Mean loss of the last epoch: %.4f", log.mean_loss)
-    training.finish(args)
+    training.finish(args, trained=True)

@@ -19,8 +19,9 @@ Example:
 from __future__ import annotations
 
 from ._training import processes
-from ._training.batches import Batches, BatchSource
+from ._training.batches import Batch, Batches, BatchSource
 from ._training.checkpoints import Checkpoints
+from ._training.devices import to_device
 from ._training.history import HISTORY_NAME, METRICS_NAME
 from ._training.host_optimizer import HostOptimizer
 from ._training.loop import Carried, TrainingLog, TrainingOptions, bert_adam, fit
@@ -31,6 +32,7 @@ from ._training.replicas import MeanLoss, whole
 __all__ = [
     "HISTORY_NAME",
     "METRICS_NAME",
+    "Batch",
     "BatchSource",
     "Batches",
     "Carried",
@@ -43,6 +45,7 @@ __all__ = [
     "bert_adam",
     "fit",
     "processes",
+    "to_device",
     "track",
     "whole",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -69,6 +70,27 @@ def test_results_are_in_float32_where_weights_are_not() -> None:
     assert logits.dtype == torch.float32
 
 
+@pytest.mark.parametrize("level", ["O1", "O2", "O3"])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_copies_compute_with_weights_of_their_own(level: str, pickled: bool) -> None:
+    model = amp.initialize(make_model().eval(), opt_level=level, verbosity=0)
+    (batch,) = batches(18)
+    before = model(batch["input_ids"])
+    other = pickle.loads(pickle.dumps(model)) if pickled else copy.deepcopy(model)
+    assert_equal(other(batch["input_ids"]), before)
+    with torch.no_grad():
+        model.classifier.bias.add_(1.0)
+    assert_equal(other(batch["input_ids"]), before)
+    assert other(batch["input_ids"]).dtype == before.dtype
+
+
+def test_forward_of_the_users_is_kept() -> None:
+    model: Any = torch.nn.Linear(2, 2)
+    model.forward = lambda x: x @ x
+    amp.initialize(model, opt_level="O1", verbosity=0)
+    assert model(torch.eye(2)).dtype == torch.float16
+
+
 @pytest.mark.parametrize(("level", "delayed"), [("O1", False), ("O1", True), ("O2", True)])
 def test_backward_passes_of_one_step_add_up(level: str, delayed: bool) -> None:
     gradients = []
@@ -89,6 +111,26 @@ def test_backward_passes_of_one_step_add_up(level: str, delayed: bool) -> None:
     for whole, summed in zip(*gradients, strict=True):
         assert whole.dtype == torch.float32
         assert_close(summed, whole, atol=2e-3 * max(1.0, float(whole.abs().max())))
+
+
+@pytest.mark.parametrize("level", ["O0", "O2"])
+def test_delayed_gradients_are_added_to_those_before(level: str) -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    amp.initialize(model, optimizer, opt_level=level, loss_scale=128.0, verbosity=0)
+
+    def gradient(*delays: bool) -> float:
+        for delay in delays:
+            loss = model(torch.ones(1, 1)).sum()
+            with amp.scale_loss(loss, optimizer, delay_unscale=delay) as scaled:
+                scaled.backward()
+        (parameter,) = amp.master_params(optimizer)
+        assert parameter.grad is not None
+        return parameter.grad.item()
+
+    assert gradient(False, True, True, False) == 4.0
+    optimizer.zero_grad()
+    assert gradient(True, False) == 2.0
 
 
 @pytest.mark.parametrize("level", ["O1", "O2"])
@@ -131,6 +173,42 @@ def test_amp_that_is_not_enabled_does_nothing() -> None:
         assert scaled is loss
 
 
+@pytest.mark.parametrize(
+    ("level", "keep", "dtype"),
+    [
+        ("O1", True, torch.float32),
+        ("O2", None, torch.float32),
+        ("O2", True, torch.float32),
+        ("O2", False, torch.float16),
+        ("O3", None, torch.float16),
+        ("O3", True, torch.float32),
+    ],
+)
+def test_batch_normalization_is_kept_in_float32(
+    level: str, keep: bool | None, dtype: torch.dtype
+) -> None:
+    model: Any = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    model[1].running_mean.fill_(0.1)  # has no exact float16
+    weights = {name: tensor.clone() for name, tensor in model[1].state_dict().items()}
+    amp.initialize(model, opt_level=level, keep_batchnorm_fp32=keep, verbosity=0)
+    assert model[0].weight.dtype == (torch.float32 if level == "O1" else torch.float16)
+    for name in ("weight", "running_mean"):
+        tensor = model[1].state_dict()[name]
+        assert tensor.dtype == dtype
+        assert_equal(tensor, weights[name].to(dtype))
+    model(torch.randn(3, 2)).float().sum().backward()
+    assert model[1].weight.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("several", [list, tuple])
+def test_models_and_optimizers_may_be_several(several: Any) -> None:
+    models = several([make_model(), make_model()])
+    optimizers = several(ptbert.BertAdam(m.parameters(), lr=1e-3) for m in models)
+    assert amp.initialize(models, optimizers, opt_level="O2", verbosity=0) == (models, optimizers)
+    assert all(model.classifier.weight.dtype == torch.float16 for model in models)
+    assert amp.initialize(models, opt_level="O1", verbosity=0) is models
+
+
 def test_level_and_scale_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     model = make_model()
     optimizer = ptbert.BertAdam(model.parameters(), lr=1e-3)
@@ -148,6 +226,10 @@ def test_level_and_scale_are_logged(caplog: pytest.LogCaptureFixture) -> None:
             "`loss_scale` must be a positive number or \"dynamic\", but is 'big'.",
         ),
         ({"loss_scale": -1}, '`loss_scale` must be a positive number or "dynamic", but is -1.'),
+        (
+            {"keep_batchnorm_fp32": False},
+            "`keep_batchnorm_fp32` must not be False at level O1, whose weights are in float32.",
+        ),
     ],
     ids=str,
 )
@@ -161,8 +243,22 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_mistakes_in_use_are_refused() -> None:
     _, optimizer, _ = train_with_amp("O1")
+    model = make_model()
     with pytest.raises(ValueError, match="`optimizers` must not have been initialized before"):
-        amp.initialize(make_model(), optimizer)
+        amp.initialize(model, optimizer, opt_level="O2")
+    assert model.classifier.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="`models` must have parameters, but one has none"):
+        amp.initialize([model, torch.nn.ReLU()])
+    with pytest.raises(TypeError, match=r"`models` must be of class Module, .* of class int"):
+        amp.initialize([model, 1])
+    with pytest.raises(TypeError, match=r"`optimizers` must be of class Opt.* of class dict"):
+        amp.initialize(model, {})
+    forgotten = ptbert.BertAdam(model.parameters(), lr=1e-3)
+    with (
+        pytest.raises(RuntimeError, match=r"must be initialized by `amp\.initialize`, but one is"),
+        amp.scale_loss(torch.tensor(1.0), forgotten),
+    ):
+        pass
     with pytest.raises(ValueError, match="`closure` must be None"):
         optimizer.step(lambda: None)
     with (
@@ -288,13 +384,31 @@ def test_fused_adam_is_adam(bias_correction: bool) -> None:
         assert_close(parameter, p.float(), atol=1e-6)
 
 
+def test_fused_adam_clips_each_group_on_its_own() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(3)) for _ in range(3)]
+    groups = [{"params": parameters[:2]}, {"params": parameters[2:]}]
+    optimizer = FusedAdam(groups, lr=0.1, max_grad_norm=1.0)
+    for parameter, size in zip(parameters, (3.0, 4.0, 0.1), strict=True):
+        parameter.grad = torch.tensor([size, 0.0, 0.0])
+    optimizer.step()
+    assert [p.grad[0].item() for p in parameters if p.grad is not None] == pytest.approx(
+        [0.6, 0.8, 0.1], abs=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"amsgrad": True}, RuntimeError, "`amsgrad` must be False, but is True."),
         ({"eps_inside_sqrt": True}, RuntimeError, "`eps_inside_sqrt` must be False, but is True."),
         ({"lr": -1.0}, ValueError, "`lr` must be at least 0, but is -1.0."),
-        ({"betas": (0.9, 1.0)}, ValueError, "`betas` must be in [0, 1), but are (0.9, 1.0)."),
+        ({"max_grad_norm": -1.0}, ValueError, "`max_grad_norm` must be at least 0, but is -1.0."),
+        (
+            {"betas": (0.9, 1.0)},
+            ValueError,
+            "`betas` must be two numbers in [0, 1), but are (0.9, 1.0).",
+        ),
+        ({"betas": (0.9,)}, ValueError, "`betas` must be two numbers in [0, 1), but are (0.9,)."),
     ],
     ids=str,
 )
@@ -313,7 +427,13 @@ def test_fp16_optimizer_refuses_mistakes() -> None:
     with pytest.raises(ValueError, match=r"`static_loss_scale` \(0\.0\) must be positive"):
         FP16_Optimizer(optimizer.optimizer, static_loss_scale=0.0)
     with pytest.raises(ValueError, match='may have "init_scale" and "scale_window", but has "x"'):
-        FP16_Optimizer(optimizer.optimizer, dynamic_loss_args={"x": 1})
+        FP16_Optimizer(optimizer.optimizer, 1.0, True, {"x": 1})
+    with pytest.raises(ValueError, match="`dynamic_loss_args` may be given only with `dynamic_los"):
+        FP16_Optimizer(optimizer.optimizer, 128.0, dynamic_loss_args={"init_scale": 4})
+    with pytest.raises(ValueError, match=r"`init_scale` \(0\) must be positive and finite"):
+        FP16_Optimizer(optimizer.optimizer, 1.0, True, {"init_scale": 0})
+    with pytest.raises(ValueError, match=r"`scale_window` \(0\) must be at least 1"):
+        FP16_Optimizer(optimizer.optimizer, 1.0, True, {"scale_window": 0})
     state = optimizer.state_dict()
     state["master_weights"] = state["master_weights"][:-1]
     with pytest.raises(ValueError, match="`state_dict` must have the float32 weights of the same"):

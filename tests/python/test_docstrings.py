@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-import ptbert
+import ptbert.amp
+import ptbert.training
 from test_parity_table import ROWS, find
 
 NAMES_IN_EXAMPLES = {
@@ -48,11 +49,20 @@ CLASSES = {
     if inspect.isclass(value := find(name)) and not value.__name__.startswith("_")
 }
 
+# Modules beyond 2019 in which every public class and function has an example.
+MODULES = (ptbert.training, ptbert.amp)
+FUNCTIONS_AND_CLASSES = CLASSES | {
+    f"{module.__name__}.{name}": value
+    for module in MODULES
+    for name in module.__all__
+    if callable(value := getattr(module, name)) and value is not ptbert.training.Batch
+}
 
-@pytest.mark.parametrize("name", sorted(CLASSES))
-def test_class_has_an_example(name: str) -> None:
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS_AND_CLASSES))
+def test_class_or_function_has_an_example(name: str) -> None:
     # Its own docstring: `inspect.getdoc` would also return that of a base class.
-    assert ">>> " in (vars(CLASSES[name])["__doc__"] or "")
+    assert ">>> " in (FUNCTIONS_AND_CLASSES[name].__doc__ or "")
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

@@ -108,6 +108,18 @@ def test_test_files_may_be_written_in_many_ways(tmp_path: Path, end: str, last: 
     assert [example.text_a for example in examples] == ['"good', 'a ""film"""']
 
 
+def test_first_line_that_is_an_example_is_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_lines(tmp_path / "test.tsv", ["", "0\tgood", "1\tbad"])
+    indices, examples = glue_submission.read_test_examples(SST2, path)
+    assert indices == ["0", "1"]
+    assert [example.text_a for example in examples] == ["good", "bad"]
+    assert caplog.messages == [
+        f"{path}, line 2: the names of the columns are missing; the line is an example."
+    ]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -124,7 +124,7 @@ def test_files_and_empty_lines_end_documents(tmp_path: Path, model: Path) -> Non
     [
         (b"the cat\na dog\n", r"at least two documents, with an empty line between them, but .* 1"),
         (b"", r"at least two documents, with an empty line between them, but .* has 0"),
-        (b"the cat\n\n\xff\n", r"line 3: the text must be UTF-8"),
+        (b"the cat\n\n\xff\n", r"line 3: the text must be UTF-8, but has the byte 0xff; convert"),
     ],
 )
 def test_text_that_makes_no_examples_is_refused(
@@ -417,7 +417,8 @@ def create(text: Path, model: Path, folder: Path, *more: str) -> Path:
 
 
 def pretrain(data: Path, model: Path, output: Path, *more: str) -> None:
-    flags = ["--train_data", str(data), "--vocab", str(model), "--output_dir", str(output), *SIZES]
+    flags = ["--train_data", str(data), "--vocab", str(model), "--output_dir", str(output)]
+    flags += [] if "--bert_model" in more else SIZES
     flags += ["--do_lower_case", "--train_batch_size", "8", "--learning_rate", "3e-3"]
     run_pretraining.main([*flags, *more])
 
@@ -531,3 +532,26 @@ def test_mistakes_in_pretraining_are_refused(tmp_path: Path, text: Path, model: 
     config = ["--config_file", "c", "--bert_model", str(model)]
     with pytest.raises(ValueError, match="Only one of `--bert_model` and `--config_file`"):
         pretrain(data, model, tmp_path / "o4", *config)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--bert_model", "m", "--hidden_size", "32"],
+            "`--hidden_size` (32) has no effect with `--bert_model`: leave it out.",
+        ),
+        (
+            ["--config_file", "c", "--max_position_embeddings", "64"],
+            "`--max_position_embeddings` (64) has no effect with `--config_file`: leave it out.",
+        ),
+        (
+            ["--num_train_steps", "5", "--num_train_epochs", "2"],
+            "`--num_train_epochs` (2.0) has no effect with `--num_train_steps`: leave it out.",
+        ),
+    ],
+)
+def test_flags_of_pretraining_without_effect_are_refused(flags: list[str], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        run_pretraining.main(["--train_data", "d", "--vocab", "v", "--output_dir", "o", *flags])
+    assert str(error.value) == message

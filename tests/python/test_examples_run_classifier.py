@@ -89,6 +89,19 @@ def test_evaluation_alone_has_no_training_loss(tmp_path: Path, model: Path) -> N
     assert [path.name for path in output.iterdir()] == ["eval_results.txt"]
 
 
+def test_evaluation_alone_leaves_the_checkpoints_of_an_interrupted_training(
+    tmp_path: Path, model: Path
+) -> None:
+    data, output = write_sst2(tmp_path / "data"), tmp_path / "output"
+    checkpoint = output / "checkpoints" / "step-00000004.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"PK")
+    run_classifier.main(argv(model, data, output, "--do_eval"))
+    assert checkpoint.is_file()
+    run_classifier.main(argv(model, data, output, "--do_train", "--overwrite_output_dir"))
+    assert not checkpoint.parent.exists()
+
+
 def test_results_do_not_depend_on_padding_or_batch_size(tmp_path: Path, model: Path) -> None:
     data = write_sst2(tmp_path / "data")
     losses = []

@@ -206,6 +206,18 @@ def test_short_windows_are_padded_where_nothing_is_predicted() -> None:
         (["--eval_every", "-1"], "`--eval_every` (-1) must be at least 0."),
         (["--max_grad_norm", "nan"], "`--max_grad_norm` (nan) must be at least 0."),
         (["--eval_files", "none"], "`--eval_files`: there is no file none."),
+        (
+            ["--eval_files", "e", "--held_out", "0.1"],
+            "`--held_out` (0.1) has no effect with `--eval_files`: leave it out.",
+        ),
+        (
+            ["--tokenizer", "t", "--vocab_size", "300"],
+            "`--vocab_size` (300) has no effect with `--tokenizer`: leave it out.",
+        ),
+        (
+            ["--model_name_or_path", "m", "--n_layer", "2"],
+            "`--n_layer` (2) has no effect with `--model_name_or_path`: leave it out.",
+        ),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_loaded(

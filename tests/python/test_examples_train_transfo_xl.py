@@ -14,7 +14,7 @@ from ptbert import TransfoXLLMHeadModel, TransfoXLTokenizer
 from text_stream import Memory, Segments
 
 SIZES = ["--n_layer", "2", "--n_head", "2", "--d_head", "8", "--d_model", "16", "--d_embed", "16"]
-SIZES += ["--d_inner", "32", "--tgt_len", "8", "--mem_len", "8"]
+SIZES += ["--d_inner", "32", "--dropout", "0"]
 
 
 @pytest.fixture
@@ -28,8 +28,10 @@ def text(tmp_path: Path) -> Path:
 
 
 def argv(text: Path, output: Path, *more: str) -> list[str]:
-    start = ["--train_files", str(text), "--output_dir", str(output), "--dropout", "0", *SIZES]
-    return [*start, "--train_batch_size", "4", "--learning_rate", "0.01", *more]
+    start = ["--train_files", str(text), "--output_dir", str(output)]
+    start += [] if "--model_name_or_path" in more else SIZES
+    start += ["--tgt_len", "8", "--mem_len", "8", "--train_batch_size", "4"]
+    return [*start, "--learning_rate", "0.01", *more]
 
 
 def read_results(folder: Path) -> dict[str, float]:
@@ -150,7 +152,25 @@ def test_text_that_is_too_short_is_refused() -> None:
         (["--tgt_len", "0"], "`--tgt_len` (0) must be at least 1."),
         (["--mem_len", "-1"], "`--mem_len` (-1) must be at least 0."),
         (["--held_out", "0.9"], "`--held_out` (0.9) must be between 0 and 0.5."),
+        (["--eval_mem_len", "-5"], "`--eval_mem_len` (-5) must be at least 0."),
+        (["--max_size", "0"], "`--max_size` (0) must be at least 1."),
         (["--eval_files", "none"], "`--eval_files`: there is no file none."),
+        (
+            ["--optimizer", "adam", "--warmup_proportion", "0.1"],
+            "`--warmup_proportion` (0.1) has no effect with `--optimizer adam`: leave it out.",
+        ),
+        (
+            ["--model_name_or_path", "m", "--min_freq", "2"],
+            "`--min_freq` (2) has no effect with `--model_name_or_path`: leave it out.",
+        ),
+        (
+            ["--model_name_or_path", "m", "--n_layer", "2"],
+            "`--n_layer` (2) has no effect with `--model_name_or_path`: leave it out.",
+        ),
+        (
+            ["--eval_files", "e", "--held_out", "0.1"],
+            "`--held_out` (0.1) has no effect with `--eval_files`: leave it out.",
+        ),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_loaded(

@@ -12,13 +12,21 @@ import safetensors.torch
 import torch
 
 import arguments
+import extract_features
 import glue
 import inputs
 import ptbert
+import run_classifier
+import run_gpt2
+import run_ner
+import run_openai_gpt
+import run_squad
+import run_swag
+import run_transfo_xl
 import training
 from examples_support import load_tokenizer, write_model
 from glue import Features
-from ptbert.training import Batches, TrainingLog, TrainingOptions, bert_adam, fit
+from ptbert.training import Batches, TrainingLog, TrainingOptions, bert_adam, fit, processes
 from support import assert_close, assert_equal
 
 TASK = glue.find_task("SST-2")
@@ -273,6 +281,41 @@ def test_wrong_arguments_are_refused(argv: list[str], message: str) -> None:
     with pytest.raises(ValueError) as error:
         arguments.check_arguments(parse(*argv))
     assert str(error.value) == message
+
+
+FINE_TUNING = {
+    run_classifier: ["--bert_model", "m", "--data_dir", "d", "--task_name", "mrpc", "--do_eval"],
+    run_ner: ["--bert_model", "m", "--do_eval"],
+    run_openai_gpt: ["--do_eval"],
+    run_squad: ["--bert_model", "m", "--do_predict"],
+    run_swag: ["--bert_model", "m", "--data_dir", "d", "--do_eval"],
+}
+
+
+@pytest.mark.parametrize("script", FINE_TUNING, ids=lambda script: str(script.__name__))
+@pytest.mark.parametrize("flag", ["--resume", "--shard", "--optimize_on_cpu", "--log_dir"])
+def test_flags_of_training_need_a_training(script: Any, flag: str) -> None:
+    value = ["board"] if flag == "--log_dir" else []
+    with pytest.raises(ValueError) as error:
+        script.main([*FINE_TUNING[script], "--output_dir", "o", flag, *value])
+    given = value[0] if value else "True"
+    assert (
+        str(error.value) == f"`{flag}` ({given}) has no effect without `--do_train`: leave it out."
+    )
+
+
+ALONE: dict[Any, list[str]] = {
+    extract_features: ["--input_file", "i", "--output_file", "o", "--bert_model", "m"],
+    run_gpt2: [],
+    run_transfo_xl: ["--data_dir", "d"],
+}
+
+
+@pytest.mark.parametrize("script", ALONE, ids=lambda script: str(script.__name__))
+def test_scripts_for_one_process_refuse_more(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(ValueError, match="must run in one process, but was started in 2"):
+        script.main(ALONE[script])
 
 
 def test_training_never_overwrites_another_run_unasked(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ PYTHON_BELOW = {
     "_text": {"_files", "file_utils"},
     "_models": {"_files", "file_utils"},
     "_training": {"optimization"},
+    "amp": {"_training", "optimization"},
     "_analysis": {"_models", "_training", "file_utils", "tokenization", "tokenization_gpt2"},
 }
 
@@ -78,6 +79,22 @@ def test_python_imports_run_downward(path: Path) -> None:
 
 def test_file_utils_imports_nothing_of_the_package() -> None:
     assert list(imported_parts(PACKAGE / "file_utils.py")) == []
+
+
+def test_architecture_has_every_folder_of_the_package() -> None:
+    text = (REPOSITORY / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert folders == set(PYTHON_BELOW)
+    for folder in folders:
+        assert f"\n   {folder}/ " in text
+
+
+def test_contributing_has_every_benchmark() -> None:
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in (REPOSITORY / "benchmarks").glob("*.py"):
+        is_script = '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+        if is_script and not path.stem.endswith("_worker"):
+            assert f"benchmarks/{path.name}" in text
 
 
 @pytest.mark.parametrize("path", CPP_FILES, ids=relative)

@@ -17,6 +17,7 @@ import killed_run
 import ptbert
 from ptbert.training import (
     Batches,
+    Checkpoints,
     HostOptimizer,
     LossScaler,
     MeanLoss,
@@ -91,6 +92,13 @@ def test_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, options: dict[st
         assert parts.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
 
 
+def test_run_that_had_come_to_its_end_is_resumed_with_the_same_log(tmp_path: Path) -> None:
+    _, log = run(tmp_path)
+    _, other = run(tmp_path, resume=True)
+    assert other == log
+    assert other.mean_loss == log.mean_loss
+
+
 def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,6 +133,18 @@ def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "parts" / "checkpoints" / "unfinished-step-00000008.pt").write_bytes(b"PK")
     resumed, _ = run(tmp_path / "parts", seed=None, resume=True)
     assert_same_weights(undisturbed, resumed)
+
+
+def test_only_checkpoints_are_removed(tmp_path: Path) -> None:
+    run(tmp_path)
+    folder = tmp_path / "checkpoints"
+    (folder / "unfinished-step-00000016.pt").write_bytes(b"PK")
+    (folder / "notes.txt").write_text("")
+    Checkpoints(tmp_path, {}).remove()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    Checkpoints(tmp_path, {}).remove()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -175,9 +195,19 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0.0}, "`epochs` (0.0) must be positive."),
-        ({"accumulation_steps": 0}, "`accumulation_steps` (0) must be at least 1."),
-        ({"save_steps": -1}, "`save_steps` (-1) must be at least 0."),
+        ({"epochs": 0.0}, "`epochs` (0.0) must be positive and finite."),
+        ({"epochs": float("inf")}, "`epochs` (inf) must be positive and finite."),
+        (
+            {"accumulation_steps": 0},
+            "`accumulation_steps` (0) must be a whole number of at least 1.",
+        ),
+        (
+            {"accumulation_steps": 1.5},
+            "`accumulation_steps` (1.5) must be a whole number of at least 1.",
+        ),
+        ({"save_steps": -1}, "`save_steps` (-1) must be a whole number of at least 0."),
+        ({"max_grad_norm": -1.0}, "`max_grad_norm` (-1.0) must be at least 0."),
+        ({"max_grad_norm": float("nan")}, "`max_grad_norm` (nan) must be at least 0."),
         (
             {"precision": "fp16"},
             '`precision` (fp16) must be "float32", "bfloat16" or "float16".',
@@ -187,13 +217,21 @@ def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
             '`loss_scale` (128.0) must be left out unless `precision` is "float16".',
         ),
         (
+            {"precision": "float16", "loss_scale": -1.0},
+            "`loss_scale` (-1.0) must be positive and finite, or 0 for a dynamic scale.",
+        ),
+        (
             {"shard": True, "optimize_on_cpu": True},
             "`optimize_on_cpu` (True) must be False with `shard`, which cuts the averages among "
             "the processes.",
         ),
         (
             {"resume": True},
-            "`output_dir` (None) must be given to save checkpoints or to resume.",
+            "`output_dir` (None) must be given to save checkpoints, to resume or to log.",
+        ),
+        (
+            {"log_dir": Path("board")},
+            "`output_dir` (None) must be given to save checkpoints, to resume or to log.",
         ),
     ],
     ids=str,
@@ -204,16 +242,56 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"exclude": "poler"},
+            "`exclude` (poler) must be in the name of a parameter, but is in none.",
+        ),
+        (
+            {"exclude": "pooler", "new_optimizer": lambda model, steps: None},
+            "`exclude` (pooler) must be left out with `new_optimizer`, which chooses what is "
+            "trained.",
+        ),
+    ],
+    ids=["no parameter", "other optimizer"],
+)
+def test_exclude_without_effect_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        fit(make_model(), batches(6), class_loss, TrainingOptions(), **options)
+    assert str(error.value) == message
+
+
 def test_parts_need_processes() -> None:
     with pytest.raises(ValueError, match="`shard` must be used with several processes"):
         train("rows", shard=True)
+
+
+MASTER = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
 
 
 @pytest.mark.parametrize(
     ("local_rank", "environment", "message"),
     [
         (-2, {}, r"`local_rank` \(-2\) must be at least 0, or -1 for one process"),
+        (
+            -1,
+            {"LOCAL_RANK": "-2"},
+            r"`local_rank` \(-2\) must be at least 0, or -1 for one process",
+        ),
+        (-1, {"LOCAL_RANK": "x"}, r"`LOCAL_RANK` \(x\) must be a whole number"),
         (0, {"RANK": "0"}, "WORLD_SIZE, MASTER_ADDR, MASTER_PORT is not; start the processes by"),
+        (
+            0,
+            {**MASTER, "RANK": "0", "WORLD_SIZE": "x"},
+            r"`WORLD_SIZE` \(x\) must be a whole number",
+        ),
+        (
+            0,
+            {**MASTER, "RANK": "5", "WORLD_SIZE": "2"},
+            r"`RANK` \(5\) must be at least 0 and below `WORLD_SIZE` \(2\)",
+        ),
     ],
 )
 def test_processes_are_started_by_a_launcher(
@@ -280,7 +358,7 @@ def test_tensorboard_gets_losses_and_metrics(tmp_path: Path) -> None:
 def test_tensorboard_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="`log_dir` needs TensorBoard: pip install tensorboard"):
-        TrainingOptions(log_dir=tmp_path)
+        TrainingOptions(output_dir=tmp_path, log_dir=tmp_path)
 
 
 def test_means_over_other_items_are_added() -> None:

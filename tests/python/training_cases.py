@@ -10,9 +10,8 @@ from torch import Tensor
 
 import ptbert
 from examples_support import tiny_bert
-from ptbert.training import Batches, MeanLoss, TrainingLog, TrainingOptions, fit
+from ptbert.training import Batch, Batches, MeanLoss, TrainingLog, TrainingOptions, fit
 
-Batch = dict[str, Tensor]
 Row = tuple[list[int], int]
 
 ROWS = 18

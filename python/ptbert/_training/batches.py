@@ -17,7 +17,18 @@ MOST_BATCHES_PER_BUCKET = 16
 
 
 class BatchSource(Protocol):
-    """What `fit` trains on."""
+    """What `fit` trains on: `Batches`, or a class of yours.
+
+    Example:
+        >>> class Numbers:
+        ...     def __len__(self):
+        ...         return 3
+        ...
+        ...     def of_epoch(self, epoch, first=0):
+        ...         return ({"x": torch.tensor([[number]])} for number in range(first, 3))
+        >>> [batch["x"].item() for batch in Numbers().of_epoch(0, first=1)]
+        [1, 2]
+    """
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -42,6 +53,11 @@ class Batches(Generic[Row]):
 
     Raises:
         ValueError: `batch_size` is less than 1.
+
+    Example:
+        >>> batches = Batches([3, 1, 2], 2, lambda rows: {"x": torch.tensor(rows)})
+        >>> [batch["x"].tolist() for batch in batches]
+        [[3, 1], [2]]
     """
 
     def __init__(

@@ -19,6 +19,8 @@ from .replicas import part_like, whole
 
 CHECKPOINT_FOLDER = "checkpoints"
 KEPT = 2
+# What a file is called until it is complete.
+UNFINISHED = "unfinished-"
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -31,6 +33,17 @@ class Checkpoints:
     Args:
         folder: Folder of the run.
         arguments: What makes two runs the same; plain values.
+
+    Example:
+        >>> import tempfile
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoints = Checkpoints(Path(folder), {"seed": 42})
+        ...     path = checkpoints.save(100, model, optimizer, {"losses": [0.5]})
+        ...     progress, carried = checkpoints.resume(model, optimizer)
+        >>> path.name, progress
+        ('step-00000100.pt', {'losses': [0.5]})
     """
 
     def __init__(self, folder: Path, arguments: Mapping[str, object]) -> None:
@@ -99,10 +112,14 @@ class Checkpoints:
         return state["progress"], own["carried"]
 
     def remove(self) -> None:
-        """Delete all checkpoints, when the run has come to its end and its model is saved."""
-        if processes.is_first() and self._folder.is_dir():
-            for path in self._folder.iterdir():
+        """Delete all checkpoints, when the run has come to its end and its model is saved; files
+        of other names stay."""
+        if not processes.is_first() or not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            if _NAME.fullmatch(path.name.removeprefix(UNFINISHED)):
                 path.unlink()
+        if not any(self._folder.iterdir()):
             self._folder.rmdir()
 
     def _found(self) -> list[tuple[int, Path]]:
@@ -137,7 +154,7 @@ class Checkpoints:
 
 def write_durably(path: Path, state: object) -> None:
     """`torch.save` to a file that is on the disk as a whole, or not at all."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
+    unfinished = path.with_name(UNFINISHED + path.name)
     with unfinished.open("wb") as file:
         torch.save(state, file)
         file.flush()

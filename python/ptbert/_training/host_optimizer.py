@@ -23,6 +23,13 @@ class HostOptimizer:
         model: The model to train.
         new_optimizer: Makes the optimizer for a module that has the copies under the names of the
             model's parameters. It must leave parameters without gradients alone.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = HostOptimizer(model, lambda copy: torch.optim.AdamW(copy.parameters()))
+        >>> model(torch.ones(1, 2)).sum().backward()
+        >>> optimizer.step()
+        >>> optimizer.zero_grad()
     """
 
     def __init__(self, model: nn.Module, new_optimizer: Callable[[nn.Module], Optimizer]) -> None:

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,13 +19,13 @@ from torch.optim import Optimizer
 
 from ..optimization import BertAdam
 from . import processes
-from .batches import BatchSource
+from .batches import Batch, BatchSource
 from .checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from .devices import device_of
 from .history import History, check_tensorboard
 from .host_optimizer import AnyOptimizer, HostOptimizer
 from .interrupts import Interrupts
-from .loss_scaler import LossScaler
-from .processes import Batch
+from .loss_scaler import LossScaler, check_scale
 from .progress import track
 from .replicas import BatchLoss, Replicas
 
@@ -36,7 +37,23 @@ NO_DECAY = ("bias", "LayerNorm.weight")
 
 
 class Carried(Protocol):
-    """What a loss carries from one batch to the next, such as memory of the text before."""
+    """What a loss carries from one batch to the next, such as memory of the text before.
+
+    Example:
+        >>> class Memory:
+        ...     states = None
+        ...
+        ...     def state_dict(self):
+        ...         return self.states
+        ...
+        ...     def load_state_dict(self, state):
+        ...         self.states = state
+        >>> before, resumed = Memory(), Memory()
+        >>> before.states = torch.ones(2)
+        >>> resumed.load_state_dict(before.state_dict())
+        >>> resumed.states
+        tensor([1., 1.])
+    """
 
     def state_dict(self) -> Any:
         """Plain values and tensors."""
@@ -49,7 +66,13 @@ class Carried(Protocol):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How `fit` trains."""
+    """How `fit` trains.
+
+    Example:
+        >>> options = TrainingOptions(learning_rate=3e-5, precision="bfloat16")
+        >>> options.epochs, dataclasses.replace(options, epochs=4.0).epochs
+        (3.0, 4.0)
+    """
 
     learning_rate: float = 5e-5
     """Peak learning rate."""
@@ -81,14 +104,16 @@ class TrainingOptions:
     """What else must be the same in a run that goes on, such as the data; plain values."""
 
     def __post_init__(self) -> None:
-        _check(self.epochs > 0, "epochs", "positive", self.epochs)
-        _check(
-            self.accumulation_steps >= 1,
-            "accumulation_steps",
-            "at least 1",
-            self.accumulation_steps,
-        )
-        _check(self.save_steps >= 0, "save_steps", "at least 0", self.save_steps)
+        _check(0 < self.epochs < math.inf, "epochs", "positive and finite", self.epochs)
+        for name, least in (("accumulation_steps", 1), ("save_steps", 0)):
+            value = getattr(self, name)
+            _check(
+                isinstance(value, Integral) and int(value) >= least,
+                name,
+                f"a whole number of at least {least}",
+                value,
+            )
+        _check(self.max_grad_norm >= 0, "max_grad_norm", "at least 0", self.max_grad_norm)
         _check(
             self.precision in ("float32", "bfloat16", "float16"),
             "precision",
@@ -96,9 +121,9 @@ class TrainingOptions:
             self.precision,
         )
         _check(
-            self.output_dir is not None or not (self.resume or self.save_steps),
+            self.output_dir is not None or not (self.resume or self.save_steps or self.log_dir),
             "output_dir",
-            "given to save checkpoints or to resume",
+            "given to save checkpoints, to resume or to log",
             self.output_dir,
         )
         _check(
@@ -107,6 +132,7 @@ class TrainingOptions:
             'left out unless `precision` is "float16"',
             self.loss_scale,
         )
+        check_scale(self.loss_scale)
         _check(
             not (self.shard and self.optimize_on_cpu),
             "optimize_on_cpu",
@@ -124,7 +150,13 @@ def _check(holds: bool, name: str, rule: str, value: object) -> None:
 
 @dataclass
 class TrainingLog:
-    """What happened during `fit`."""
+    """What happened during `fit`.
+
+    Example:
+        >>> log = TrainingLog(losses=[0.9, 0.7, 0.5, 0.25], last_epoch_start=2)
+        >>> log.global_step, log.mean_loss
+        (4, 0.375)
+    """
 
     losses: list[float] = field(default_factory=list)
     """Loss of every optimizer step."""
@@ -176,8 +208,21 @@ def fit(
         carried: What `batch_loss` carries from batch to batch, to be kept in checkpoints.
 
     Raises:
-        ValueError: There are too few batches for one step, or the checkpoint is of another run.
+        ValueError: There are too few batches for one step, the checkpoint is of another run, or
+            `exclude` would change nothing.
         SystemExit: Ctrl-C or SIGTERM came; the run is saved, and can be resumed.
+
+    Example:
+        >>> from ptbert.training import Batches
+        >>> def collate(rows):
+        ...     return {"x": torch.tensor(rows)[:, None]}  # [rows] -> [rows, 1]
+        >>> def squares(model, batch):
+        ...     return (model(batch["x"]) - 2 * batch["x"]).square().mean()
+        >>> batches = Batches([0.0, 1.0, 2.0, 3.0], 2, collate, shuffle_seed=42)
+        >>> options = TrainingOptions(learning_rate=0.1, epochs=50)
+        >>> log = fit(torch.nn.Linear(1, 1), batches, squares, options)
+        >>> log.global_step
+        100
     """
     steps_per_epoch = len(batches) // options.accumulation_steps
     total_steps = int(steps_per_epoch * options.epochs)
@@ -186,11 +231,17 @@ def fit(
             f"{len(batches)} batches, {options.accumulation_steps} per step, for {options.epochs} "
             "epochs do not make one training step; give more data, smaller batches or more epochs."
         )
+    if new_optimizer is not None and exclude is not None:
+        raise ValueError(
+            f"`exclude` ({exclude}) must be left out with `new_optimizer`, which chooses what is "
+            "trained."
+        )
     if new_optimizer is None:
         new_optimizer = functools.partial(bert_adam, options=options, exclude=exclude)
     run = _Run(model, batch_loss, options, new_optimizer, total_steps, carried)
     log = run.log
     epochs = math.ceil(total_steps / steps_per_epoch)
+    log.last_epoch_start = (epochs - 1) * steps_per_epoch  # of a run that had come to its end
     with run:
         for epoch in range(log.global_step // steps_per_epoch, epochs):
             begin, end = epoch * steps_per_epoch, min((epoch + 1) * steps_per_epoch, total_steps)
@@ -220,7 +271,19 @@ def bert_adam(
         total_steps: Steps after which the learning rate has fallen to 0.
         options: Learning rate and warm-up.
         exclude: Parameters with this in their name are left as they are.
+
+    Raises:
+        ValueError: No parameter has `exclude` in its name.
+
+    Example:
+        >>> optimizer = bert_adam(torch.nn.Linear(2, 1), 100, TrainingOptions())
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.01, 0.0]
     """
+    if exclude is not None and not any(exclude in name for name, _ in model.named_parameters()):
+        raise ValueError(
+            f"`exclude` ({exclude}) must be in the name of a parameter, but is in none."
+        )
     named = [
         (name, parameter)
         for name, parameter in model.named_parameters()
@@ -255,7 +318,7 @@ class _Run:
         _warn_of_slow_precision(model, options.precision)
         self._options = options
         self._replicas = Replicas(model, _in_precision(batch_loss, options), shard=options.shard)
-        on_host = options.optimize_on_cpu and _device_of(model).type != "cpu"
+        on_host = options.optimize_on_cpu and device_of(model).type != "cpu"
         if options.optimize_on_cpu and not on_host:
             logger.info("`optimize_on_cpu` changes nothing: the model is on the CPU as well.")
         self._optimizer: AnyOptimizer = (
@@ -379,7 +442,7 @@ _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 def _warn_of_slow_precision(model: nn.Module, precision: Precision) -> None:
     """Say so if a processor has no instructions for bfloat16, which is then slower than float32."""
-    if precision == "bfloat16" and _device_of(model).type == "cpu":
+    if precision == "bfloat16" and device_of(model).type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         if not any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS):
             logger.warning("This processor has no bfloat16 instructions: float32 is faster here.")
@@ -392,7 +455,7 @@ def _in_precision(batch_loss: BatchLoss, options: TrainingOptions) -> BatchLoss:
     dtype = getattr(torch, options.precision)
 
     def autocast_loss(model: nn.Module, batch: Batch) -> Any:
-        with torch.autocast(_device_of(model).type, dtype):
+        with torch.autocast(device_of(model).type, dtype):
             return batch_loss(model, batch)
 
     return autocast_loss
@@ -404,10 +467,6 @@ def _identity(options: TrainingOptions, total_steps: int) -> dict[str, object]:
     own = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     own = {name: value for name, value in own.items() if name not in where}
     return {**options.arguments, **own, "total_steps": total_steps}
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _rate(optimizer: AnyOptimizer) -> float:

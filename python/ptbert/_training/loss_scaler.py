@@ -29,14 +29,18 @@ class LossScaler:
 
     Raises:
         ValueError: `loss_scale` is negative or not finite.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> scaler = LossScaler()
+        >>> (weight.sum() * scaler.loss_scale).backward()
+        >>> scaler.update(scaler.unscale([weight.grad]))
+        >>> weight.grad, scaler.loss_scale
+        (tensor([1., 1.]), 65536.0)
     """
 
     def __init__(self, loss_scale: float = 0.0) -> None:
-        if not 0 <= loss_scale < float("inf"):
-            raise ValueError(
-                f"`loss_scale` ({loss_scale}) must be positive and finite, or 0 for a dynamic "
-                "scale."
-            )
+        check_scale(loss_scale)
         self.dynamic = loss_scale == 0
         self.loss_scale = loss_scale or FIRST_SCALE
         self.good_steps = 0
@@ -75,3 +79,11 @@ class LossScaler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the result of `state_dict`."""
         vars(self).update({name: state[name] for name in vars(self)})
+
+
+def check_scale(loss_scale: float) -> None:
+    """Refuse what can be no factor."""
+    if not 0 <= loss_scale < float("inf"):
+        raise ValueError(
+            f"`loss_scale` ({loss_scale}) must be positive and finite, or 0 for a dynamic scale."
+        )

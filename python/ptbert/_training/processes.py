@@ -1,5 +1,12 @@
 """Several processes that train one model, on one machine or on more: which is which, and what they
-tell each other. Without others every function works, and does next to nothing."""
+tell each other. Without others every function works, and does next to nothing.
+
+Example:
+    >>> from ptbert.training import processes
+    >>> device = processes.start(no_cuda=True)
+    >>> processes.is_first(), processes.count(), processes.total([0.5])
+    (True, 1, [0.5])
+"""
 
 from __future__ import annotations
 
@@ -12,10 +19,10 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+
+from .batches import Batch
 
 Value = TypeVar("Value")
-Batch = dict[str, Tensor]
 
 # What torchrun sets, and whoever starts processes by hand must set.
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -41,12 +48,12 @@ def start(
         ValueError: `local_rank` or a variable is wrong or missing, or `timeout_s` is not positive.
         RuntimeError: The processes do not find each other in time, or the port is taken.
     """
+    if local_rank == -1 and os.environ.get("LOCAL_RANK"):
+        local_rank = _number_in("LOCAL_RANK")
     if local_rank < -1:
         raise ValueError(f"`local_rank` ({local_rank}) must be at least 0, or -1 for one process.")
     if not timeout_s > 0:
         raise ValueError(f"`timeout_s` ({timeout_s}) must be positive.")
-    if local_rank == -1:
-        local_rank = int(os.environ.get("LOCAL_RANK", "-1"))
     use_cuda = torch.cuda.is_available() and not no_cuda
     if local_rank == -1:
         return torch.device("cuda" if use_cuda else "cpu")
@@ -56,6 +63,11 @@ def start(
             f"`local_rank` ({local_rank}): {', '.join(_VARIABLES)} must be set in the environment, "
             f"but {', '.join(missing)} is not; start the processes by torchrun."
         )
+    number, processes = _number_in("RANK"), _number_in("WORLD_SIZE")
+    if not 0 <= number < processes:
+        raise ValueError(
+            f"`RANK` ({number}) must be at least 0 and below `WORLD_SIZE` ({processes})."
+        )
     if use_cuda:
         if local_rank >= torch.cuda.device_count():
             raise ValueError(
@@ -63,9 +75,18 @@ def start(
                 f"({torch.cuda.device_count()})."
             )
         torch.cuda.set_device(local_rank)
-    if not dist.is_initialized() and int(os.environ["WORLD_SIZE"]) > 1:
+    if not dist.is_initialized() and processes > 1:
         _join("nccl" if use_cuda else "gloo", timeout_s)
     return torch.device("cuda", local_rank) if use_cuda else torch.device("cpu")
+
+
+def _number_in(variable: str) -> int:
+    """The number that a variable of the environment holds."""
+    value = os.environ[variable]
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"`{variable}` ({value}) must be a whole number.") from None
 
 
 def _join(backend: str, timeout_s: float) -> None:

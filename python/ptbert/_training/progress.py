@@ -34,7 +34,12 @@ def track(
     initial: int = 0,
 ) -> Any:
     """A tqdm over `items`, or one of `total` steps that the caller updates, of which `initial` are
-    done already. Of several processes only the first shows it."""
+    done already. Of several processes only the first shows it.
+
+    Example:
+        >>> sum(track([1, 2, 3], desc="Adding", unit="number"))
+        6
+    """
     known: dict[str, Any] = {"desc": desc, "unit": unit, "total": total, "initial": initial}
     if not processes.is_first():
         return tqdm(items, disable=True, **known)

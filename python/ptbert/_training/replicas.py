@@ -12,12 +12,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from . import processes
-from .processes import Batch
+from .batches import Batch
+from .devices import device_of, to_device
 
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """A loss that is a mean over some items, which need not be as many in every process."""
+    """A loss that is a mean over some items, which need not be as many in every process.
+
+    Example:
+        >>> scores, labels = torch.zeros(3, 4), torch.tensor([2, -1, 0])
+        >>> mean = torch.nn.functional.cross_entropy(scores, labels, ignore_index=-1)
+        >>> MeanLoss(mean, count=int((labels != -1).sum()))
+        MeanLoss(value=tensor(1.3863), count=2)
+    """
 
     value: Tensor
     """The mean, a scalar."""
@@ -51,7 +59,7 @@ class Replicas:
         self._wrapped: nn.Module = self._loss
         self._has_begun = False
         self._is_sharded = shard
-        device = next(model.parameters()).device
+        device = device_of(model)
         if shard:
             if processes.count() == 1:
                 raise ValueError("`shard` must be used with several processes, but there is one.")
@@ -89,7 +97,7 @@ class Replicas:
         self._has_begun = True
         mine, has_rows = processes.share(batch)
         with self._synchronized(is_last):
-            means, counts = self._wrapped(_to_device(mine, self._loss.device))
+            means, counts = self._wrapped(to_device(mine, self._loss.model))
             # [copies * losses], from all GPUs of this process.
             local = counts.flatten().tolist() if has_rows else [0] * counts.numel()
             kinds = counts.shape[-1]
@@ -130,10 +138,6 @@ class _Loss(nn.Module):
         self.model = model
         self.batch_loss = batch_loss
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The means and the numbers of their items, each `[losses]`."""
         loss = self.batch_loss(self.model, batch)
@@ -160,7 +164,13 @@ def shard_module(module: nn.Module, device: torch.device) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor, or all of one of which each process holds a part; every process must call this."""
+    """A tensor, or all of one of which each process holds a part; every process must call this.
+
+    Example:
+        >>> weights = {name: whole(t) for name, t in torch.nn.Linear(2, 1).state_dict().items()}
+        >>> weights["weight"].shape
+        torch.Size([1, 2])
+    """
     return tensor.full_tensor() if _is_part(tensor) else tensor  # type: ignore[attr-defined]
 
 
@@ -176,7 +186,3 @@ def part_like(tensor: Tensor, other: Tensor) -> Tensor:
 def _is_part(tensor: Tensor) -> bool:
     """Whether it is a DTensor, without importing that class."""
     return hasattr(tensor, "full_tensor")
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: tensor.to(device) for name, tensor in batch.items()}

@@ -12,6 +12,10 @@ class FusedLayerNorm(torch.nn.LayerNorm):
         normalized_shape: Sizes of the dimensions to normalize, the last ones of the input.
         eps: Added to the variance.
         elementwise_affine: Whether there are a weight and a bias.
+
+    Example:
+        >>> FusedLayerNorm(4)(torch.ones(2, 4)).shape
+        torch.Size([2, 4])
     """
 
     def __init__(

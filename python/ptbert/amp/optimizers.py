@@ -68,12 +68,21 @@ class FP16_Optimizer:  # noqa: N801
         init_optimizer: The optimizer of the model's parameters.
         static_loss_scale: Factor of the loss.
         dynamic_loss_scale: Halve the factor when gradients overflow, double it after 2,000 steps
-            without.
+            without; `static_loss_scale` is then not used.
         dynamic_loss_args: `init_scale` and `scale_window` to use in the place of 65536 and 2,000.
         verbose: As in apex; overflows are logged in any case.
 
     Raises:
-        ValueError: `static_loss_scale` is not positive.
+        ValueError: A scale or the window is out of its range, or `dynamic_loss_args` are given for
+            a static scale.
+
+    Example:
+        >>> model = nn.Linear(4, 2).half()
+        >>> optimizer = FP16_Optimizer(FusedAdam(model.parameters()), dynamic_loss_scale=True)
+        >>> optimizer.backward(model(torch.ones(3, 4).half()).float().mean())
+        >>> optimizer.step()
+        >>> optimizer.overflow
+        False
     """
 
     def __init__(
@@ -86,19 +95,27 @@ class FP16_Optimizer:  # noqa: N801
     ) -> None:
         if not dynamic_loss_scale and not static_loss_scale > 0:
             raise ValueError(f"`static_loss_scale` ({static_loss_scale}) must be positive.")
+        if dynamic_loss_args and not dynamic_loss_scale:
+            raise ValueError(
+                "`dynamic_loss_args` may be given only with `dynamic_loss_scale`, which is False."
+            )
+        self._scaler = LossScaler(0.0 if dynamic_loss_scale else static_loss_scale)
+        for name, value in (dynamic_loss_args or {}).items():
+            self._set_dynamic(name, value)
         self.optimizer = init_optimizer
         self.overflow = False
         """Whether the last step was left out."""
         self._masters = MasterWeights(init_optimizer)
-        self._scaler = LossScaler(0.0 if dynamic_loss_scale else static_loss_scale)
-        for name, value in (dynamic_loss_args or {}).items():
-            self._set_dynamic(name, value)
         self._are_fetched = False
 
     def _set_dynamic(self, name: str, value: Any) -> None:
         if name == "init_scale":
+            if not 0 < value < math.inf:
+                raise ValueError(f"`init_scale` ({value}) must be positive and finite.")
             self._scaler.loss_scale = float(value)
         elif name == "scale_window":
+            if not value >= 1:
+                raise ValueError(f"`scale_window` ({value}) must be at least 1.")
             self._scaler.growth_interval = int(value)
         else:
             raise ValueError(
@@ -216,13 +233,19 @@ class FusedAdam(Optimizer):
         eps: Added to the square root of the latter.
         eps_inside_sqrt: Must be False.
         weight_decay: Weight decay.
-        max_grad_norm: L2 norm to which the gradients are clipped, all of them together; 0 leaves
-            them.
+        max_grad_norm: L2 norm to which the gradients of each group are clipped, all of them
+            together, as in apex; 0 leaves them.
         amsgrad: Must be False, as in apex.
 
     Raises:
         ValueError: An argument is out of its range.
         RuntimeError: `amsgrad` or `eps_inside_sqrt` is True.
+
+    Example:
+        >>> model = nn.Linear(4, 2)
+        >>> optimizer = FusedAdam(model.parameters(), bias_correction=False, max_grad_norm=1.0)
+        >>> model(torch.ones(3, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     def __init__(
@@ -240,22 +263,18 @@ class FusedAdam(Optimizer):
         for name, flag in (("amsgrad", amsgrad), ("eps_inside_sqrt", eps_inside_sqrt)):
             if flag:
                 raise RuntimeError(f"`{name}` must be False, but is {flag}.")
-        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+        numbers = {
+            "lr": lr,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "max_grad_norm": max_grad_norm,
+        }
+        for name, value in numbers.items():
             if not value >= 0:
                 raise ValueError(f"`{name}` must be at least 0, but is {value}.")
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"`betas` must be in [0, 1), but are {betas}.")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "bias_correction": bias_correction,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "max_grad_norm": max_grad_norm,
-            },
-        )
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"`betas` must be two numbers in [0, 1), but are {betas}.")
+        super().__init__(params, {"bias_correction": bias_correction, "betas": betas, **numbers})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from .._training.devices import device_of
+
 
 class DistributedDataParallel(nn.parallel.DistributedDataParallel):
     """torch's DistributedDataParallel with the arguments of apex's.
@@ -16,6 +18,14 @@ class DistributedDataParallel(nn.parallel.DistributedDataParallel):
             for parameters without gradients. Here these are found in any case, and gradients are
             exchanged as they come.
         options: Tuning options of apex (`message_size`, ...), which have no effect.
+
+    Example:
+        >>> import torch.distributed as dist
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        >>> model = DistributedDataParallel(nn.Linear(4, 2))
+        >>> model(torch.ones(3, 4)).shape
+        torch.Size([3, 2])
+        >>> dist.destroy_process_group()
     """
 
     def __init__(self, module: nn.Module, delay_allreduce: bool = False, **options: Any) -> None:
@@ -24,7 +34,7 @@ class DistributedDataParallel(nn.parallel.DistributedDataParallel):
             raise TypeError(
                 f"`{unknown[0]}` must be an argument of apex's DistributedDataParallel, but is not."
             )
-        device = next(module.parameters()).device
+        device = device_of(module)
         super().__init__(
             module,
             device_ids=[device.index] if device.type == "cuda" else None,
