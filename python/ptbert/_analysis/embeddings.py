@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import _C
+from .._training.devices import device_of
 from .._training.progress import track
 from .corpus import Corpus
-from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
+from .trunks import hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 Pooling = Literal["first", "mean", "max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)

@@ -6,17 +6,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .._models.self_attention import SelfAttention
+from .._training.batches import Batch
+from .._training.devices import device_of
 from .._training.progress import track
 from .trunks import looking, trunk_of
 
-Batch = Mapping[str, Tensor]
 # A model as the callables below are given it: called as the model itself, with heads masked.
 Model = Callable[..., Any]
 
@@ -264,8 +265,7 @@ class _Masked(functools.partial[Any]):
 def _masked(model: nn.Module, head_mask: Tensor | None) -> Model:
     if head_mask is None:
         return model
-    device = next(model.parameters()).device
-    return _Masked(model, head_mask=head_mask.to(device))
+    return _Masked(model, head_mask=head_mask.to(device_of(model)))
 
 
 def _call_by_names(model: Model, batch: Batch) -> Any:

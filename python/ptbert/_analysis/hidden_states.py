@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from .. import _C
+from .._training.devices import device_of
 from .._training.progress import track
 from ..file_utils import StrPath
 from .corpus import Corpus
 from .embeddings import POOLINGS, Pooling
-from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
+from .trunks import hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 LAST_FOUR = (-4, -3, -2, -1)
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._training.devices import device_of
 from ..tokenization_gpt2 import GPT2Tokenizer
 from .corpus import without_limit
 from .trunks import (
     attentions_of,
     check_tokenizer,
-    device_of,
     is_bert,
     looking,
     trunk_of,
