@@ -185,7 +185,8 @@ def mask_heads(
     """Masks heads from the least important up, for as long as the metric allows.
 
     In each round a share of all heads is masked, and the importance of the others is measured anew.
-    The most important head of each layer stays, since a layer cannot be pruned to none.
+    The most important head of each layer stays, which the script of 2019 did not see to: a layer
+    without heads works under a mask, but could not be pruned.
 
     Args:
         model: A BERT, GPT or GPT-2, with or without a head.
