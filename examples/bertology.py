@@ -18,10 +18,9 @@ import arguments
 import glue
 import training
 from glue import Task
-from inputs import Batch
 from ptbert import BertForSequenceClassification, BertTokenizer, plots
 from ptbert.analysis import attention_entropy, head_importance, mask_heads, prune_heads
-from ptbert.training import Batches
+from ptbert.training import Batch, Batches, to_device
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ def metric_of(task: Task, name: str | None) -> str:
 
 
 def load_batches(
-    args: argparse.Namespace, task: Task, tokenizer: BertTokenizer, device: torch.device
+    args: argparse.Namespace, task: Task, tokenizer: BertTokenizer, model: torch.nn.Module
 ) -> list[Batch]:
     """The dev set, padded to the longest example of each batch."""
     examples = glue.read_examples(task, args.data_dir / task.dev_files[0][0])
@@ -100,7 +99,7 @@ def load_batches(
     # Of like lengths, so that little padding is computed.
     features.sort(key=lambda row: len(row.input_ids))
     batches = Batches(features, args.batch_size, glue.collate)
-    return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in batches]
+    return [to_device(batch, model) for batch in batches]
 
 
 def logits_of(model: Any, batch: Batch) -> torch.Tensor:
@@ -162,9 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.model_name_or_path, cache_dir=args.cache_dir, num_labels=task.num_labels
     )
     arguments.check_length(args.max_seq_length, model, least=3 if task.text_b is None else 5)
-    device = training.select_device(args)
-    model.to(device).eval()
-    batches = load_batches(args, task, tokenizer, device)
+    model.to(training.select_device(args)).eval()
+    batches = load_batches(args, task, tokenizer, model)
     evaluation = functools.partial(evaluate, task, batches, metric_of(task, args.metric_name))
     normalization: dict[str, Any] = {
         "normalize_by_layer": not args.dont_normalize_importance_by_layer,

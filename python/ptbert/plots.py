@@ -37,6 +37,16 @@ def head_map(values: Tensor | Sequence[Sequence[float]], path: StrPath, *, title
     Raises:
         ImportError: matplotlib is missing.
         ValueError: `values` has another number of dimensions or no heads, or `path` ends with .csv.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import plots
+        >>> with TemporaryDirectory() as folder:
+        ...     plots.head_map([[0.5, 1.0], [0.0, 0.25]], Path(folder, "heads.png"))
+        ...     print(*Path(folder, "heads.csv").read_text().splitlines()[:3], sep="\\n")
+        layer,head,value
+        0,0,0.5
+        0,1,1.0
     """
     values = torch.as_tensor(values)
     if values.dim() != 2 or not values.numel():
@@ -76,6 +86,17 @@ def curve(
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no points, or `path` ends with .csv.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import plots
+        >>> with TemporaryDirectory() as folder:
+        ...     points = [(0, 0.9), (4, 0.85)]
+        ...     plots.curve(points, Path(folder, "masking.svg"), x="heads masked", y="accuracy")
+        ...     print(*Path(folder, "masking.csv").read_text().splitlines()[:3], sep="\\n")
+        heads masked,accuracy
+        0,0.9
+        4,0.85
     """
     if not points:
         raise ValueError("`points` must hold at least one point, but is empty.")
@@ -99,6 +120,18 @@ def training_curves(folder: StrPath, path: StrPath) -> None:
         FileNotFoundError: There is no `history.csv`.
         ImportError: matplotlib is missing.
         ValueError: `history.csv` holds no step, a file has other columns, or `path` ends with .csv.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import plots
+        >>> with TemporaryDirectory() as folder:
+        ...     history = "step,epoch,loss,learning_rate,loss_scale\\n1,0,2.5,0.001,1\\n"
+        ...     _ = Path(folder, "history.csv").write_text(history)
+        ...     plots.training_curves(folder, Path(folder, "run.png"))
+        ...     print(*Path(folder, "run.csv").read_text().splitlines()[:3], sep="\\n")
+        series,step,value
+        loss,1,2.5
+        learning_rate,1,0.001
     """
     history = _read(Path(folder) / HISTORY_NAME, "step", "loss", "learning_rate")
     if not history:
@@ -134,6 +167,16 @@ def schedules(path: StrPath, *, warmup: float = 0.1, cycles: float = 3) -> None:
     Raises:
         ImportError: matplotlib is missing.
         ValueError: `path` ends with .csv.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import plots
+        >>> with TemporaryDirectory() as folder:
+        ...     plots.schedules(Path(folder, "schedules.png"))
+        ...     print(*Path(folder, "schedules.csv").read_text().splitlines()[:3], sep="\\n")
+        schedule,progress,multiplier
+        warmup_constant,0.0,0.0
+        warmup_constant,0.005,0.05
     """
     restarts = _C.warmup_cosine_with_hard_restarts
     drawn: dict[str, Callable[[float], float]] = {
@@ -176,6 +219,17 @@ def bars(
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no values, or `path` ends with .csv.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import plots
+        >>> with TemporaryDirectory() as folder:
+        ...     values = {"batch 1": {"ours": 1.5, "theirs": 3.0}}
+        ...     plots.bars(values, Path(folder, "bars.png"), unit="ms")
+        ...     print(*Path(folder, "bars.csv").read_text().splitlines()[:3], sep="\\n")
+        case,name,ms
+        batch 1,ours,1.5
+        batch 1,theirs,3.0
     """
     names = list(dict.fromkeys(name for group in values.values() for name in group))
     if not names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
@@ -55,6 +56,11 @@ def batch_of(rows: slice = slice(None)) -> dict[str, Tensor]:
     return {"input_ids": ids * mask, "attention_mask": mask, "label": labels}
 
 
+def first_of(output: Any) -> Tensor:
+    """The scores; of GPT-2 presents come with them."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
 ONE_BY_ONE = [batch_of(slice(n, n + 1)) for n in range(5)]
 
 
@@ -63,8 +69,7 @@ def losses(model: Any, batch: Any) -> Tensor:
     if isinstance(getattr(model, "func", model), BertForSequenceClassification):
         scores = model(batch["input_ids"], attention_mask=batch["attention_mask"])
     else:
-        output = model(batch["input_ids"])
-        scores = output if isinstance(output, Tensor) else output[0]
+        scores = first_of(model(batch["input_ids"]))
         last = batch["attention_mask"].sum(1) - 1
         scores = scores[torch.arange(len(last)), last]
     return nn.functional.cross_entropy(scores, batch["label"], reduction="none")
@@ -212,14 +217,43 @@ def test_mask_heads_stops_below_the_threshold() -> None:
     assert found.curve[-1] == (6, 1.0)
 
 
+def test_mask_heads_leaves_every_layer_a_head() -> None:
+    model = make("bert")
+    model.bert.encoder.layer[0].attention.output.dense.weight.data.zero_()  # nobody sees its heads
+    masks = []
+
+    def metric(model: Any) -> float:
+        masks.append(getattr(model, "keywords", {}).get("head_mask", torch.ones(2, 4)))
+        return 1.0
+
+    mask_heads(model, [batch_of()], losses, metric, amount=0.5)
+    assert masks[1].sum(-1).tolist() == [1, 3]
+    assert masks[-1].sum(-1).tolist() == [1, 1]
+    prune_heads(model, masks[-1])
+
+
+@every_family
+def test_a_mask_may_leave_a_layer_no_head_but_pruning_may_not(family: str) -> None:
+    model, mask = make(family), torch.tensor([[0.0, 0, 0, 0], [1, 1, 1, 1]])
+    ids, before = batch_of()["input_ids"], copy.deepcopy(model)
+    masked = first_of(model(ids, head_mask=mask))
+    importance = head_importance(model, [batch_of()], losses, head_mask=mask)
+    assert_equal(importance == 0, mask == 0)
+    with pytest.raises(ValueError, match=r"must leave at least one of 4 heads, but names all\."):
+        prune_heads(model, mask)
+    first = before.bert.encoder.layer[0] if family == "bert" else before.transformer.h[0]
+    dense = first.attention.output.dense if family == "bert" else first.attn.c_proj
+    dense.weight.data.zero_()
+    assert_close(masked, first_of(before(ids)), 1e-6)
+
+
 @every_family
 def test_pruning_equals_masking(family: str) -> None:
     model, mask = make(family), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]])
     ids = batch_of()["input_ids"]
 
     def scores(**options: Any) -> Tensor:
-        output = model(ids, **options)
-        return output if isinstance(output, Tensor) else output[0]
+        return first_of(model(ids, **options))
 
     masked = scores(head_mask=mask)
     prune_heads(model, mask)

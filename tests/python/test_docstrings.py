@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 import ptbert.amp
+import ptbert.analysis
+import ptbert.plots
 import ptbert.training
 from test_parity_table import ROWS, find
 
@@ -50,8 +52,8 @@ CLASSES = {
 }
 
 # Modules beyond 2019 in which every public class and function has an example.
-MODULES = (ptbert.training, ptbert.amp)
-FUNCTIONS_AND_CLASSES = CLASSES | {
+MODULES = (ptbert.training, ptbert.amp, ptbert.analysis, ptbert.plots)
+FUNCTIONS_AND_CLASSES = {**CLASSES, "ptbert.embed": ptbert.embed} | {
     f"{module.__name__}.{name}": value
     for module in MODULES
     for name in module.__all__
@@ -62,11 +64,15 @@ FUNCTIONS_AND_CLASSES = CLASSES | {
 @pytest.mark.parametrize("name", sorted(FUNCTIONS_AND_CLASSES))
 def test_class_or_function_has_an_example(name: str) -> None:
     # Its own docstring: `inspect.getdoc` would also return that of a base class.
-    assert ">>> " in (FUNCTIONS_AND_CLASSES[name].__doc__ or "")
+    text = FUNCTIONS_AND_CLASSES[name].__doc__ or ""
+    assert ">>> " in text
+    assert "+SKIP" not in text
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_example_gives_what_it_shows(name: str) -> None:
+    if name.startswith("ptbert.plots."):
+        pytest.importorskip("matplotlib")
     test = EXAMPLES[name]
     failures: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)

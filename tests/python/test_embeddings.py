@@ -62,28 +62,32 @@ def test_what_is_wrong_is_named(bert: tuple[Any, Any], tmp_path: Path) -> None:
             with pytest.raises(ValueError, match=message):
                 ptbert.embed(model, tokenizer, texts, pooling=pooling)  # type: ignore[arg-type]
     gpt2, tokenizer_of_gpt2 = load("gpt2", tmp_path / "gpt2")
-    for (encoder, words), message in (
+    for wrong_model, wrong_tokenizer, message in (
         (
-            (nn.Linear(1, 1), tokenizer),
+            nn.Linear(1, 1),
+            tokenizer,
             "`model` must be a BERT, GPT or GPT-2, or hold one, but is a Linear.",
         ),
         (
-            (None, tokenizer),
+            None,
+            tokenizer,
             "`model` must be a BERT, GPT or GPT-2, or hold one, but is a NoneType.",
         ),
         (
-            (model, tokenizer_of_gpt2),
+            model,
+            tokenizer_of_gpt2,
             "`tokenizer` must be a BertTokenizer for a model of the family bert, but is a "
             "GPT2Tokenizer.",
         ),
         (
-            (gpt2, tokenizer),
+            gpt2,
+            tokenizer,
             "`tokenizer` must be no BertTokenizer for a model of the family gpt2, but is a "
             "BertTokenizer.",
         ),
     ):
         with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-            ptbert.embed(encoder, words, TEXTS)
+            ptbert.embed(wrong_model, wrong_tokenizer, TEXTS)
 
 
 def test_embeddings_of_a_text_of_gpt_without_tokens_are_refused(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import _C
+from .._training.devices import device_of
 from .._training.progress import track
 from .corpus import Corpus
-from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
+from .trunks import hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 Pooling = Literal["first", "mean", "max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -53,8 +54,19 @@ def embed(
         ValueError: A text of GPT has no token, or an argument is out of range.
 
     Example:
-        >>> vectors = ptbert.embed(model, tokenizer, ["A cat.", "A dog."])  # doctest: +SKIP
-        >>> vectors @ vectors.T  # their cosines  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import BertConfig, BertModel, BertTokenizer, embed
+        >>> model = BertModel(BertConfig(6, 32, 2, 4, 37))
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "vocab.txt").write_text("[UNK]\\n[CLS]\\n[SEP]\\na\\ncat\\ndog")
+        ...     tokenizer = BertTokenizer.from_pretrained(folder)
+        >>> vectors = embed(model, tokenizer, ["A cat", "A dog", "cat dog"])
+        >>> vectors.shape
+        torch.Size([3, 32])
+        >>> cosines = vectors @ vectors.T
+        >>> bool((cosines.diag() > 0.999).all())
+        True
     """
     trunk = trunk_of(model)
     if pooling not in POOLINGS:

@@ -6,23 +6,31 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .._models.self_attention import SelfAttention
+from .._training.batches import Batch
+from .._training.devices import device_of
 from .._training.progress import track
 from .trunks import looking, trunk_of
 
-Batch = Mapping[str, Tensor]
 # A model as the callables below are given it: called as the model itself, with heads masked.
 Model = Callable[..., Any]
 
 
 class MaskedHeads(NamedTuple):
-    """What `mask_heads` found."""
+    """What `mask_heads` found.
+
+    Example:
+        >>> found = MaskedHeads(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), [(0, 0.9), (1, 0.88)])
+        >>> masked, metric = found.curve[-1]
+        >>> masked, metric
+        (1, 0.88)
+    """
 
     head_mask: Tensor
     """[layers, heads], 0 for the heads that the metric does not need."""
@@ -57,6 +65,7 @@ def attention_entropy(
 
     Example:
         >>> from ptbert import BertConfig, BertModel
+        >>> from ptbert.analysis import attention_entropy
         >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
         >>> attention_entropy(model, [{"input_ids": torch.tensor([[1, 2, 3]])}]).shape
         torch.Size([2, 4])
@@ -116,6 +125,19 @@ def head_importance(
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: `losses` returns something else than a loss for each example; there is no token;
             layers have different numbers of heads; or the model is passed another `head_mask`.
+
+    Example:
+        >>> from ptbert import BertConfig, BertForSequenceClassification
+        >>> from ptbert.analysis import head_importance
+        >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37), num_labels=2)
+        >>> ids, labels = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([0, 1])
+        >>> batches = [{"input_ids": ids, "labels": labels}]
+        >>> def losses(model, batch):
+        ...     scores = model(batch["input_ids"])
+        ...     return nn.functional.cross_entropy(scores, batch["labels"], reduction="none")
+        >>> importance = head_importance(model, batches, losses)
+        >>> importance.shape, importance.min().item(), importance.max().item()
+        (torch.Size([2, 4]), 0.0, 1.0)
     """
     attentions = _self_attentions_of(model)
     means = [_Mean() for _ in attentions]
@@ -163,7 +185,8 @@ def mask_heads(
     """Masks heads from the least important up, for as long as the metric allows.
 
     In each round a share of all heads is masked, and the importance of the others is measured anew.
-    The most important head of each layer stays, since a layer cannot be pruned to none.
+    The most important head of each layer stays, which the script of 2019 did not see to: a layer
+    without heads works under a mask, but could not be pruned.
 
     Args:
         model: A BERT, GPT or GPT-2, with or without a head.
@@ -178,6 +201,23 @@ def mask_heads(
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: `threshold` or `amount` is out of range; or as `head_importance`.
+
+    Example:
+        >>> from ptbert import BertConfig, BertForSequenceClassification
+        >>> from ptbert.analysis import mask_heads
+        >>> model = BertForSequenceClassification(BertConfig(99, 32, 2, 4, 37), num_labels=2)
+        >>> ids, labels = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([0, 1])
+        >>> batches = [{"input_ids": ids, "labels": labels}]
+        >>> def losses(model, batch):
+        ...     scores = model(batch["input_ids"])
+        ...     return nn.functional.cross_entropy(scores, batch["labels"], reduction="none")
+        >>> def metric(model):  # here one that does not mind, so that all go which may
+        ...     return 1.0
+        >>> found = mask_heads(model, batches, losses, metric, amount=0.25)
+        >>> found.head_mask.sum(1)
+        tensor([1., 1.])
+        >>> found.curve
+        [(0, 1.0), (2, 1.0), (4, 1.0), (6, 1.0)]
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"`threshold` must be in [0, 1], but is {threshold}.")
@@ -225,6 +265,14 @@ def prune_heads(model: nn.Module, head_mask: Tensor) -> None:
     Raises:
         TypeError: `model` has no attention heads that can be looked into.
         ValueError: The mask has another shape or other values, or a layer would have no head left.
+
+    Example:
+        >>> from ptbert import BertConfig, BertModel
+        >>> from ptbert.analysis import prune_heads
+        >>> model = BertModel(BertConfig(99, 32, 2, 4, 37))
+        >>> prune_heads(model, torch.tensor([[1, 0, 0, 1], [1, 1, 1, 0]]))
+        >>> model.config.pruned_heads
+        {0: [1, 2], 1: [3]}
     """
     trunk = trunk_of(model)
     layers = len(_self_attentions_of(model))
@@ -264,8 +312,7 @@ class _Masked(functools.partial[Any]):
 def _masked(model: nn.Module, head_mask: Tensor | None) -> Model:
     if head_mask is None:
         return model
-    device = next(model.parameters()).device
-    return _Masked(model, head_mask=head_mask.to(device))
+    return _Masked(model, head_mask=head_mask.to(device_of(model)))
 
 
 def _call_by_names(model: Model, batch: Batch) -> Any:

@@ -12,18 +12,27 @@ import numpy as np
 import torch
 
 from .. import _C
+from .._training.devices import device_of
 from .._training.progress import track
 from ..file_utils import StrPath
 from .corpus import Corpus
 from .embeddings import POOLINGS, Pooling
-from .trunks import device_of, hidden_states_of, looking, num_layers_of, trunk_of, width_of
+from .trunks import hidden_states_of, looking, num_layers_of, trunk_of, width_of
 
 LAST_FOUR = (-4, -3, -2, -1)
 
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """What `hidden_states` has written."""
+    """What `hidden_states` has written.
+
+    Example:
+        >>> tokens = np.zeros((5, 1, 32), "float16")  # of two texts, without pooling
+        >>> file = HiddenStates(tokens, layers=[2], offsets=np.array([0, 3, 5]))
+        >>> second = file.states[file.offsets[1] : file.offsets[2]]
+        >>> second.shape  # tokens, layers, hidden
+        (2, 1, 32)
+    """
 
     states: Any
     """The file, mapped into memory: [texts, layers, hidden], or without pooling [tokens of all
@@ -76,10 +85,18 @@ def hidden_states(
             another argument is out of range.
 
     Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import BertConfig, BertModel, BertTokenizer
         >>> from ptbert.analysis import hidden_states
-        >>> file = hidden_states(model, tokenizer, texts, "mrpc.npy")  # doctest: +SKIP
-        >>> file.states.shape  # doctest: +SKIP
-        (3668, 1, 768)
+        >>> model = BertModel(BertConfig(6, 32, 2, 4, 37))
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "vocab.txt").write_text("[UNK]\\n[CLS]\\n[SEP]\\na\\ncat\\ndog")
+        ...     tokenizer = BertTokenizer.from_pretrained(folder)
+        ...     path = Path(folder, "features.npy")
+        ...     file = hidden_states(model, tokenizer, ["A cat", "dog"], path, layers="all")
+        ...     file.states.shape  # texts, layers with the embeddings, hidden
+        (2, 3, 32)
     """
     trunk = trunk_of(model)
     target = Path(path)

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from .._models.messages import with_article
@@ -51,12 +50,6 @@ def window_of(trunk: Any) -> int:
 def is_bert(trunk: Any) -> bool:
     """Whether the trunk is BERT's; else it is GPT's or GPT-2's."""
     return bool(trunk._family == "bert")
-
-
-def device_of(trunk: Any) -> torch.device:
-    """Where the model computes."""
-    device: torch.device = next(trunk.parameters()).device
-    return device
 
 
 Shown = Literal["output_attentions", "keep_multihead_output"]

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._training.devices import device_of
 from ..tokenization_gpt2 import GPT2Tokenizer
 from .corpus import without_limit
 from .trunks import (
     attentions_of,
     check_tokenizer,
-    device_of,
     is_bert,
     looking,
     trunk_of,
@@ -62,9 +62,17 @@ def attention_page(
         ValueError: There are no tokens, or more than the model can read or the page can show.
 
     Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ptbert import BertConfig, BertModel, BertTokenizer
         >>> from ptbert.analysis import attention_page
-        >>> model = ptbert.BertModel.from_pretrained(folder)  # doctest: +SKIP
-        >>> page = attention_page(model, tokenizer, "The cat sat.")  # doctest: +SKIP
+        >>> model = BertModel(BertConfig(6, 32, 2, 4, 37))
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "vocab.txt").write_text("[UNK]\\n[CLS]\\n[SEP]\\na\\ncat\\ndog")
+        ...     tokenizer = BertTokenizer.from_pretrained(folder)
+        ...     page = Path(folder, "page.html")
+        ...     page.write_text(attention_page(model, tokenizer, "A cat", "dog")) > 10000
+        True
     """
     trunk = trunk_of(model)
     tokens = _read(trunk, tokenizer, text_a, text_b)

@@ -92,25 +92,27 @@ class PretrainedModel(nn.Module):
                 model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
                 assert files.weights is not None
                 return load_foreign_weights(model, files.weights, cls._family, cls._logger)
-        with resolve_model(
-            pretrained_model_name_or_path,
-            cache_dir,
-            cls._family,
-            need_weights=state_dict is None,
-        ) as files:
-            with _deferred_weights(cls) as deferred:
-                model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
-                if state_dict is None:
-                    assert files.weights is not None  # asked for by need_weights
-                    state_dict = read_state_dict(files.weights)
-                else:
-                    state_dict = state_dict_of(state_dict, "`state_dict`")
-                state = model.state_dict()
-                missing, unused = _C.load_weights(state, dict(state_dict), cls._family)
-                if deferred is not None:
-                    loaded = {state[name].data_ptr() for name in state.keys() - missing}
-                    new = (state[name] for name in missing)
-                    deferred.fill([weight for weight in new if weight.data_ptr() not in loaded])
+        with (
+            resolve_model(
+                pretrained_model_name_or_path,
+                cache_dir,
+                cls._family,
+                need_weights=state_dict is None,
+            ) as files,
+            _deferred_weights(cls) as deferred,
+        ):
+            model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
+            if state_dict is None:
+                assert files.weights is not None  # asked for by need_weights
+                state_dict = read_state_dict(files.weights)
+            else:
+                state_dict = state_dict_of(state_dict, "`state_dict`")
+            state = model.state_dict()
+            missing, unused = _C.load_weights(state, dict(state_dict), cls._family)
+            if deferred is not None:
+                loaded = {state[name].data_ptr() for name in state.keys() - missing}
+                new = (state[name] for name in missing)
+                deferred.fill([weight for weight in new if weight.data_ptr() not in loaded])
         _report(cls._logger, cls.__name__, missing, unused)
         return model
 

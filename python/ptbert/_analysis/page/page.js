@@ -125,6 +125,7 @@
 
   // ---------------------------------------------------------------- tokens and lines
   const columns = { from: [], to: [] };
+  let width = 0;  // of the lines
   const room = Math.max(14, Math.min(24, Math.floor(620 / count)));
 
   function options(list) {
@@ -180,7 +181,8 @@
       path.setAttribute("stroke-opacity", 0.1 + 0.9 * Math.sqrt(strength));
       return path;
     })));
-    new ResizeObserver(() => draw(showLines)).observe(byId("lines"));
+    // To ask for the width while drawing would have the page laid out once more.
+    new ResizeObserver(([entry]) => { width = entry.contentRect.width; draw(showLines); }).observe(byId("lines"));
   }
 
   function showLeast() {
@@ -226,8 +228,8 @@
 
   /** Equally strong lines of a head are one path. */
   function showLines() {
-    const svg = byId("lines"), width = svg.clientWidth;
     if (!width) return;
+    const svg = byId("lines");
     const middle = [Math.round(width * 0.45), Math.round(width * 0.55)], end = width - 2;
     const paths = Array(svg.children.length).fill("");
     const step = (weight) => Math.min(STROKES - 1, Math.floor(weight * STROKES));
@@ -281,8 +283,8 @@
     const strongest = Math.max(...shares) || 1;
     columns[other].forEach((option, at) => wash(option, token === null ? 0 : 0.6 * shares[at] / strongest));
     columns[side].forEach((option) => wash(option, 0));
-    shareRows.forEach((row) => { row.item.hidden = true; });
     if (token === null) {
+      shareRows.forEach((row) => { row.item.hidden = true; });
       byId("token-title").textContent = "Choose a token";
       byId("token-text").textContent = "Point at a token on the left to see what it attends to, on the right to see what attends to it.";
       byId("rest").textContent = "";
@@ -294,7 +296,12 @@
     const mean = state.heads.length > 1 ? `, mean of ${state.heads.length} heads` : "";
     byId("token-text").textContent = `token ${token + 1} of ${count} ${side === "from" ? "attends to" : "is attended to by"}${mean}`;
     const order = byShare(shares), listed = order.slice(0, LISTED).filter((at) => shares[at] > 0);
-    listed.forEach((at, row) => setBar(shareRows[row], data.tokens[at], at + 1, shares[at], percent(shares[at])));
+    shareRows.forEach((row, place) => {
+      row.item.hidden = place >= listed.length;
+      if (place >= listed.length) return;
+      const at = listed[place];
+      setBar(row, data.tokens[at], at + 1, shares[at], percent(shares[at]));
+    });
     const rest = order.slice(listed.length).filter((at) => shares[at] > 0);
     const sum = rest.reduce((total, at) => total + shares[at], 0);
     byId("rest").textContent = !rest.length ? "" : side === "from" ? `and ${rest.length} more with ${percent(sum)} together` : `and ${rest.length} more`;
