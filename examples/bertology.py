@@ -176,7 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = training.select_device(args)
     model.to(device).eval()
     batches = load_batches(args, task, tokenizer, device)
-    evaluation = functools.partial(evaluate, task, batches, metric_of(task, args.metric_name))
+    metric = metric_of(task, args.metric_name)
+    evaluation = functools.partial(evaluate, task, batches, metric)
     normalization: dict[str, Any] = {
         "normalize_by_layer": not args.dont_normalize_importance_by_layer,
         "normalize_globally": not args.dont_normalize_global_importance,
@@ -197,8 +198,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             **normalization,
         )
         write_heads(args.output_dir, "head_mask", found.head_mask)
+        (_, whole), *_ = found.curve
         draw(
-            lambda path: plots.curve(found.curve, path, x="heads masked", y="metric"),
+            lambda path: plots.curve(
+                found.curve,
+                path,
+                x="heads masked",
+                y="metric",
+                title=f"{metric} of {task.name}, and the least that is kept",
+                limit=whole * args.masking_threshold,
+            ),
             args.output_dir,
             "masking_curve",
         )
