@@ -15,7 +15,7 @@ FUZZ_CXX ?= clang++
 # Of each target.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= bert_tokenizer_fuzz gpt2_tokenizer_fuzz openai_gpt_tokenizer_fuzz transfo_xl_tokenizer_fuzz \
-  tf_checkpoint_fuzz safetensors_fuzz pytorch_bin_fuzz config_fuzz
+  tf_checkpoint_fuzz safetensors_fuzz pytorch_bin_fuzz pickled_attributes_fuzz config_fuzz
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 CPP_FILES := $(shell git ls-files 'cpp/*.h' 'cpp/*.cpp' 'tests/cpp/*.h' 'tests/cpp/*.cpp' \

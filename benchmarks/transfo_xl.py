@@ -5,13 +5,15 @@ python benchmarks/transfo_xl.py [--rounds 5] [--output benchmarks/results/transf
 A model of 6 layers, 410 wide, vocabulary 20,000 in 3 clusters, batch 10, segments of 128 tokens:
 evaluation (losses of a segment) with memory of 128 and 1,600, and a training step (forward,
 backward, Adam) with memory of 128. The median of each over the rounds; "cached" is ptbert with
-`cache_memory`.
+`cache_memory`, "score" its `model.score`. Then the time of a token that `model.stream` writes,
+early and late in a text.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import statistics
 import time
@@ -36,11 +38,13 @@ FIELDS: dict[str, Any] = {
 }
 TOKENS, BATCH, SEQ = 20_000, 10, 128
 ROWS = [("evaluation", 128), ("evaluation", 1600), ("training", 128)]
+SEGMENTS = 4  # of a text that is scored
+WRITTEN = {"500": slice(450, 550), "5000": slice(4950, 5050)}
 
 
 def runner(name: str, row: str, mem_len: int) -> Callable[[], None]:
-    """A function that computes one segment of a text."""
-    library: Any = importlib.import_module("ptbert" if name == "cached" else name)
+    """A function that computes one segment of a text, or SEGMENTS of them by `model.score`."""
+    library: Any = importlib.import_module("ptbert" if name in ("cached", "score") else name)
     torch.manual_seed(0)
     model = library.TransfoXLLMHeadModel(library.TransfoXLConfig(TOKENS, mem_len=mem_len, **FIELDS))
     # Frequent tokens have low ids: as likely as in the log-uniform distribution of a text.
@@ -62,7 +66,26 @@ def runner(name: str, row: str, mem_len: int) -> Callable[[], None]:
         losses.mean().backward()
         optimizer.step()
 
-    return train if row == "training" else evaluate
+    def score() -> None:
+        text = torch.cat([*[inputs] * SEGMENTS, target[:, -1:]], 1)
+        model.score(text)
+
+    return score if name == "score" else train if row == "training" else evaluate
+
+
+def written_tokens(mem_len: int) -> dict[str, Any]:
+    """The milliseconds of a token that a model with so much memory writes, by its place."""
+    library: Any = importlib.import_module("ptbert")
+    torch.manual_seed(0)
+    config = library.TransfoXLConfig(TOKENS, mem_len=mem_len, **FIELDS)
+    model = library.TransfoXLLMHeadModel(config).eval()
+    times = [time.perf_counter()]
+    stream = model.stream([1, 2, 3], max_new_tokens=WRITTEN["5000"].stop, temperature=1.0, seed=1)
+    times += [time.perf_counter() for _ in stream]
+    steps = [end - start for start, end in itertools.pairwise(times)]
+    medians = {name: statistics.median(steps[place]) for name, place in WRITTEN.items()}
+    milliseconds = {name: round(1000 * seconds, 2) for name, seconds in medians.items()}
+    return {"row": "generation", "mem_len": mem_len, "milliseconds_of_token": milliseconds}
 
 
 def main() -> None:
@@ -73,7 +96,11 @@ def main() -> None:
     torch.Tensor.byte = torch.Tensor.bool  # type: ignore[method-assign, assignment]  # 0.6.2's masks
     results = []
     for row, mem_len in ROWS:
-        names = ["ptbert", *(["cached"] if row == "evaluation" else []), "pytorch_pretrained_bert"]
+        names = [
+            "ptbert",
+            *(["cached", "score"] if row == "evaluation" else []),
+            "pytorch_pretrained_bert",
+        ]
         runs = {name: runner(name, row, mem_len) for name in names}
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for round_ in range(arguments.rounds + 1):
@@ -81,7 +108,8 @@ def main() -> None:
                 start = time.perf_counter()
                 run()
                 if round_ > 0:  # the first warms up
-                    seconds[name].append(time.perf_counter() - start)
+                    elapsed = time.perf_counter() - start
+                    seconds[name].append(elapsed / SEGMENTS if name == "score" else elapsed)
         medians = {name: statistics.median(times) for name, times in seconds.items()}
         result = {
             "row": row,
@@ -91,6 +119,9 @@ def main() -> None:
         }
         print(json.dumps(result), flush=True)
         results.append(result)
+    for mem_len in (128, 1600):
+        results.append(written_tokens(mem_len))
+        print(json.dumps(results[-1]), flush=True)
     if arguments.output:
         record = {"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": results}
         arguments.output.write_text(json.dumps(record, indent=1) + "\n")

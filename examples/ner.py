@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+import feature_cache
 from inputs import Batch, model_inputs, read_lines, without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
@@ -45,12 +47,17 @@ class Features:
     """The number of the sentence, of which long ones are in several parts."""
 
 
-def read_sentences(path: Path) -> list[Sentence]:
+def read_sentences(path: Path, allowed: Sequence[str] | None = None) -> list[Sentence]:
     """Read a file with a word and, in the last column, its label in each line, separated by white
     space; an empty line ends a sentence, and lines that begin with -DOCSTART- are passed over.
 
+    Args:
+        path: The file.
+        allowed: The labels that may be in it; `None` for any.
+
     Raises:
-        ValueError: Some lines have labels and others have not, or there is no sentence.
+        ValueError: A label is not allowed, some lines have labels and others have not, or there is
+            no sentence.
     """
     sentences: list[Sentence] = []
     rows: list[list[str]] = []
@@ -63,6 +70,11 @@ def read_sentences(path: Path) -> list[Sentence]:
             if (len(columns) > 1) != is_labelled:
                 has, first = ("no label", "has one") if is_labelled else ("a label", "has none")
                 raise ValueError(f"{path}, line {number}: there is {has}, but the first {first}.")
+            if is_labelled and allowed is not None and columns[-1] not in allowed:
+                raise ValueError(
+                    f"{path}, line {number}: the label ({columns[-1]!r}) must be one of "
+                    f"{', '.join(allowed)}."
+                )
             rows.append([columns[0], columns[-1]])
         elif rows:
             labels = [label for _, label in rows] if is_labelled else None
@@ -89,16 +101,6 @@ def read_labels(path: Path) -> list[str]:
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise ValueError(f"{path} must have at least two labels, all different, but has {labels}.")
     return labels
-
-
-def check_labels(sentences: Sequence[Sentence], labels: Sequence[str], path: Path) -> None:
-    """Refuse a file with labels that the model does not have."""
-    unknown = sorted(set(labels_of(sentences)) - set(labels))
-    if unknown:
-        raise ValueError(
-            f"{path}: the labels must be among {', '.join(labels)}, but "
-            f"{', '.join(unknown)} is not."
-        )
 
 
 def make_features(
@@ -152,6 +154,52 @@ def report(parts: int, cut_words: int, max_seq_length: int) -> None:
             "%d words have more pieces than %d tokens hold; their last pieces are left out.",
             *(cut_words, max_seq_length),
         )
+
+
+def load_features(
+    path: Path,
+    sentences: Sequence[Sentence],
+    labels: Sequence[str],
+    tokenizer: BertTokenizer,
+    bert_model: str,
+    max_seq_length: int,
+    cache_dir: Path | None = None,
+) -> list[Features]:
+    """The features of the sentences of a file, from the cache if made from the same things."""
+    settings = (max_seq_length, "ner")
+    cache = feature_cache.path_for(
+        path.stem, bert_model, *settings, data_file=path, folder=cache_dir
+    )
+    made_from = feature_cache.fingerprint(path, tokenizer, *settings, *labels)
+    stored = feature_cache.load(cache, made_from)
+    if stored is not None:
+        return from_arrays(stored)
+    features = make_features(sentences, labels, tokenizer, max_seq_length)
+    feature_cache.save(cache, made_from, to_arrays(features))
+    return features
+
+
+def to_arrays(features: Sequence[Features]) -> dict[str, feature_cache.Array]:
+    """The features as arrays for the cache."""
+    return {
+        "lengths": np.array([len(row.input_ids) for row in features]),
+        "input_ids": feature_cache.pack([row.input_ids for row in features]),
+        "words": np.array([len(row.firsts) for row in features]),
+        "firsts": feature_cache.pack([row.firsts for row in features]),
+        "labels": feature_cache.pack([row.labels for row in features]),
+        "sentences": np.array([row.sentence for row in features]),
+    }
+
+
+def from_arrays(arrays: Mapping[str, feature_cache.Array]) -> list[Features]:
+    """The features that `to_arrays` stored."""
+    columns = (
+        feature_cache.unpack(arrays["input_ids"], arrays["lengths"]),
+        feature_cache.unpack(arrays["firsts"], arrays["words"]),
+        feature_cache.unpack(arrays["labels"], arrays["words"]),
+        arrays["sentences"].tolist(),
+    )
+    return [Features(*row) for row in zip(*columns, strict=True)]
 
 
 def collate(rows: list[Features], length: int | None = None) -> Batch:

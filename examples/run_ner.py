@@ -75,10 +75,13 @@ def find_labels(args: argparse.Namespace) -> list[str]:
     return ner.read_labels(saved)
 
 
-def read(args: argparse.Namespace, task: str) -> list[ner.Sentence]:
-    """The sentences of a file; all but those to predict must have labels."""
+def read(
+    args: argparse.Namespace, task: str, labels: Sequence[str] | None = None
+) -> list[ner.Sentence]:
+    """The sentences of a file; all but those to predict must have labels, and these must be among
+    `labels`."""
     path: Path = getattr(args, f"{task}_file")
-    sentences = ner.read_sentences(path)
+    sentences = ner.read_sentences(path, labels)
     if task != "predict" and sentences[0].labels is None:
         raise ValueError(f"`--{task}_file`: {path} must have labels in its last column.")
     return sentences
@@ -97,6 +100,26 @@ def collate_for(args: argparse.Namespace) -> functools.partial[Batch]:
     return functools.partial(ner.collate, length=length)
 
 
+def load_features(
+    args: argparse.Namespace,
+    task: str,
+    sentences: Sequence[ner.Sentence],
+    labels: Sequence[str],
+    tokenizer: BertTokenizer,
+) -> list[ner.Features]:
+    """The features of the sentences of a file."""
+    with processes.first_goes_ahead():  # the others read what it has cached
+        return ner.load_features(
+            getattr(args, f"{task}_file"),
+            sentences,
+            labels,
+            tokenizer,
+            args.bert_model,
+            args.max_seq_length,
+            args.feature_cache_dir,
+        )
+
+
 def word_loss(model: torch.nn.Module, batch: Batch) -> MeanLoss:
     """The loss of the labels at the first pieces of words."""
     (scores,) = training.forward(model, batch)
@@ -106,15 +129,9 @@ def word_loss(model: torch.nn.Module, batch: Batch) -> MeanLoss:
 
 
 def train(
-    args: argparse.Namespace,
-    labels: Sequence[str],
-    model: BertForTokenClassification,
-    tokenizer: BertTokenizer,
+    args: argparse.Namespace, model: BertForTokenClassification, features: Sequence[ner.Features]
 ) -> TrainingLog:
-    """Fine-tune the model in place on --train_file."""
-    sentences = read(args, "train")
-    ner.check_labels(sentences, labels, args.train_file)
-    features = ner.make_features(sentences, labels, tokenizer, args.max_seq_length)
+    """Fine-tune the model in place."""
     batches = training.training_batches(args, features, collate_for(args))
     training.seed_training(args.seed)
     return fit(model, batches, word_loss, training.options_from(args))
@@ -122,14 +139,12 @@ def train(
 
 def predict(
     args: argparse.Namespace,
-    labels: Sequence[str],
     model: BertForTokenClassification,
-    tokenizer: BertTokenizer,
-    sentences: Sequence[ner.Sentence],
+    features: Sequence[ner.Features],
+    labels: Sequence[str],
 ) -> tuple[list[list[str]], float]:
     """The most probable labels of the words of each sentence, and the mean loss of those that have
     one (0 without any)."""
-    features = ner.make_features(sentences, labels, tokenizer, args.max_seq_length)
     batches = Batches(features, args.eval_batch_size, collate_for(args))
     predicted: list[list[int]] = []
     loss, count = 0.0, 0
@@ -150,26 +165,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_arguments(args)
     labels = find_labels(args)
     # A mistake in a file is better known before the training than after it.
-    to_evaluate = read(args, "eval") if args.do_eval else []
-    ner.check_labels(to_evaluate, labels, args.eval_file)
-    to_label = read(args, "predict") if args.do_predict else []
+    tasks = [task for task in ("train", "eval", "predict") if getattr(args, f"do_{task}")]
+    sentences = {task: read(args, task, labels) for task in tasks}
     model, tokenizer = load(args, labels)
+    features = {
+        task: load_features(args, task, sentences[task], labels, tokenizer) for task in tasks
+    }
     log = TrainingLog()
     if args.do_train:
-        log = train(args, labels, model, tokenizer)
+        log = train(args, model, features["train"])
         training.save(model, tokenizer, args, args.output_dir)
     if processes.is_first():
         (args.output_dir / LABELS_NAME).write_text("\n".join(labels) + "\n", encoding="utf-8")
     if args.do_eval:
-        found, loss = predict(args, labels, model, tokenizer, to_evaluate)
-        truth = [sentence.labels or [] for sentence in to_evaluate]
+        found, loss = predict(args, model, features["eval"], labels)
+        truth = [sentence.labels or [] for sentence in sentences["eval"]]
         progress = {"global_step": log.global_step, "loss": log.mean_loss, "eval_loss": loss}
         training.write_results(args.output_dir, {**ner.score(truth, found), **progress})
     if args.do_predict:
-        found, _ = predict(args, labels, model, tokenizer, to_label)
+        found, _ = predict(args, model, features["predict"], labels)
         if processes.is_first():
             path = args.output_dir / "predictions.txt"
-            ner.write_predictions(path, to_label, found)
+            ner.write_predictions(path, sentences["predict"], found)
             logger.info("Labels of %d sentences in %s.", len(found), path)
     training.finish(args, trained=args.do_train)
 

@@ -5,16 +5,14 @@
 #include <cstdlib>
 
 #include "ptbert/errors.h"
+#include "ptbert/files/transfo_xl_vocabulary.h"
 #include "ptbert/models/loading.h"
 #include "ptbert/models/transfo_xl_heads.h"
-#include "ptbert/text/transfo_xl_tokenizer.h"
 
 int main(int argc, char** argv) try {
   TORCH_CHECK(argc == 3 || argc == 4, "usage: perplexity FOLDER TEXT_FILE [TOKENS_A_SEGMENT]");
   const std::string folder = argv[1], text = argv[2];
-  // One token per line, by id. Python writes it: "\n".join(tokenizer.idx2sym).
-  ptbert::TransfoXLTokenizer tokenizer({.vocab_file = folder + "/vocab.txt"});
-  tokenizer.build_vocab();
+  const auto tokenizer = ptbert::load_transfo_xl_tokenizer(folder);
   const auto config = ptbert::TransfoXLConfig::from_json_file(folder + "/config.json");
   ptbert::TransfoXLLMHeadModel model(config);
   for (const auto& name : ptbert::load_pretrained(*model, folder).missing)

@@ -44,6 +44,7 @@ __all__: list[str] = [
     "DecoderLayer",
     "DecoderState",
     "DefaultDevice",
+    "DeferredWeights",
     "Dropout",
     "Dropout2d",
     "Embedding",
@@ -117,12 +118,14 @@ __all__: list[str] = [
     "load_weights",
     "make_decoder",
     "make_plain_decoder",
+    "make_plain_transfo_xl_decoder",
     "match_weights",
     "openai_adam_update",
     "pad_rows",
     "parameter_list",
     "pool_tokens",
     "read_first_words",
+    "read_pickled_attributes",
     "record_paths",
     "register_activation",
     "register_kind",
@@ -160,6 +163,18 @@ class DefaultDevice:
     def __enter__(self) -> None: ...
     def __exit__(self, *args) -> None: ...
     def __init__(self, device: torch.device) -> None: ...
+
+class DeferredWeights:
+    """
+    New weights are filled later.
+    """
+    def __enter__(self) -> DeferredWeights: ...
+    def __exit__(self, *args) -> None: ...
+    def __init__(self) -> None: ...
+    def fill(self, weights: collections.abc.Sequence[torch.Tensor]) -> None:
+        """
+        Fills those that no checkpoint has filled.
+        """
 
 class Linear(torch._C.cpp.nn.Module):
     pass
@@ -709,6 +724,8 @@ class Decoder:
         self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
     ) -> DecoderState: ...
     @property
+    def has_memory(self) -> bool: ...
+    @property
     def vocabulary(self) -> int: ...
     @property
     def window(self) -> int: ...
@@ -1071,6 +1088,7 @@ def make_plain_decoder(
     window: typing.SupportsInt | typing.SupportsIndex,
     vocabulary: typing.SupportsInt | typing.SupportsIndex,
 ) -> Decoder: ...
+def make_plain_transfo_xl_decoder(forward: typing.Any, config: TransfoXLConfig) -> Decoder: ...
 def match_weights(model: dict, checkpoint: dict, family: str) -> tuple[dict, list[str], list[str]]:
     """
     Renames a checkpoint by the tensors of a model; returns it, missing and unused names.
@@ -1119,6 +1137,11 @@ def pool_tokens(
 def read_first_words(vocab_file: typing.Any) -> list[str]:
     """
     The first word of every line, without repetitions.
+    """
+
+def read_pickled_attributes(path: os.PathLike | str | bytes) -> tuple[dict, list[str]]:
+    """
+    Reads a pickled dict of plain data; returns it and the names of what is none.
     """
 
 def record_paths(run: collections.abc.Callable) -> list[tuple[str, str, str, int]]:

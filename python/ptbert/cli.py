@@ -20,6 +20,8 @@ from . import (
     GPT2Tokenizer,
     OpenAIGPTLMHeadModel,
     OpenAIGPTTokenizer,
+    TransfoXLLMHeadModel,
+    TransfoXLTokenizer,
 )
 from ._files.families import family_of
 from .cli_attention import add_view_attention
@@ -34,8 +36,9 @@ _TOKENIZERS: dict[str, type[BertTokenizer] | type[OpenAIGPTTokenizer] | type[GPT
 _LANGUAGE_MODELS: dict[str, Any] = {
     "gpt2": (GPT2LMHeadModel, GPT2Tokenizer),
     "openai-gpt": (OpenAIGPTLMHeadModel, OpenAIGPTTokenizer),
+    "transfo-xl": (TransfoXLLMHeadModel, TransfoXLTokenizer),
 }
-_END_OF_TEXT = "<|endoftext|>"
+_END_OF_TEXT, _END_OF_LINE = "<|endoftext|>", "<eos>"
 # What a user can cause.
 _ERRORS = (ImportError, LookupError, OSError, RuntimeError, ValueError)
 # Options of `Decoder.generate` that are options of the command as well.
@@ -120,7 +123,7 @@ def _train_vocab(options: argparse.Namespace) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("-m", "--model", required=True, help="a folder, archive or name of a GPT or GPT-2")
+    add("-m", "--model", required=True, help="a folder, archive or name of a model")
     add("--cache-dir", help="the folder for downloaded models")
     add(
         "--weights",
@@ -131,7 +134,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 
 def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    help_text = "continue a text with GPT or GPT-2"
+    help_text = "continue a text with GPT, GPT-2 or Transformer-XL"
     command = commands.add_parser("generate", help=help_text, description=help_text)
     add = command.add_argument
     add(
@@ -141,7 +144,11 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "continued, each as it is entered, until Ctrl-D",
     )
     _add_model(command)
-    add("--max-new-tokens", type=int, help="default: until the window of the model is full")
+    add(
+        "--max-new-tokens",
+        type=int,
+        help="default: until the window of the model is full; Transformer-XL needs it",
+    )
     add(
         "--temperature",
         type=float,
@@ -193,15 +200,17 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace, decoder: Decoder, tokenizer: Any, prompt: str) -> None:
     """Prints continuations of a prompt; a single one token by token."""
-    end = tokenizer.encoder.get(_END_OF_TEXT)
-    ids = tokenizer.encode(prompt)
+    is_transfo_xl = isinstance(tokenizer, TransfoXLTokenizer)
+    end = None if is_transfo_xl else tokenizer.encoder.get(_END_OF_TEXT)
+    ids = _encode(tokenizer, prompt, whole_lines=False)
     if not ids:
-        if end is None:
+        first = tokenizer.sym2idx.get(_END_OF_LINE) if is_transfo_xl else end
+        if first is None:
             raise ValueError(
                 f"`prompt` must hold at least one token for a model without {_END_OF_TEXT}, but "
                 "is empty."
             )
-        ids = [end]
+        ids = [first]
     arguments = {name: getattr(options, name) for name in _GENERATION}
     arguments |= {"tokenizer": tokenizer, "stop_ids": [] if end is None else [end]}
     if options.num_return_sequences == 1 and options.num_beams == 1:
@@ -217,6 +226,17 @@ def _write(options: argparse.Namespace, decoder: Decoder, tokenizer: Any, prompt
         print("".join(_text_of(tokenizer, continuation.ids, end)))
 
 
+def _encode(tokenizer: Any, text: str, whole_lines: bool) -> list[int]:
+    """Returns the ids of a text; for Transformer-XL with <eos> between lines, and with
+    `whole_lines` behind the last one, as in its corpora."""
+    if not isinstance(tokenizer, TransfoXLTokenizer):
+        ids: list[int] = tokenizer.encode(text)
+        return ids
+    lines = (text.removesuffix("\n") if whole_lines else text).split("\n")
+    ends = [True] * (len(lines) - 1) + [whole_lines]
+    return [i for line, end in zip(lines, ends, strict=True) for i in tokenizer.encode(line, end)]
+
+
 def _text_of(tokenizer: Any, ids: Iterator[int] | Sequence[int], end: int | None) -> Iterator[str]:
     """Yields the text of tokens up to the end of a text, in pieces that later tokens leave as they
     are."""
@@ -230,6 +250,10 @@ def _text_of(tokenizer: Any, ids: Iterator[int] | Sequence[int], end: int | None
             yield utf8.decode(b"".join(bytes_of.get(char) or char.encode() for char in token))
         yield utf8.decode(b"", final=True)
         return
+    if isinstance(tokenizer, TransfoXLTokenizer):
+        for symbol in (tokenizer.get_sym(index) for index in known):
+            yield "\n" if symbol == _END_OF_LINE else f"{symbol} "
+        return
     so_far: list[int] = []
     written = 0
     for index in known:
@@ -241,7 +265,7 @@ def _text_of(tokenizer: Any, ids: Iterator[int] | Sequence[int], end: int | None
 
 
 def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    help_text = "tell how probable a text is to GPT or GPT-2"
+    help_text = "tell how probable a text is to GPT, GPT-2 or Transformer-XL"
     command = commands.add_parser(
         "score",
         help=help_text,
@@ -267,7 +291,8 @@ def _score(options: argparse.Namespace) -> None:
     lines = [text] if options.document else [line.rstrip("\r") for line in text.split("\n")]
     decoder, tokenizer = _load(options)
     tokenizer.max_len = sys.maxsize  # longer texts are scored in steps
-    rows = {number: ids for number, ids in enumerate(map(tokenizer.encode, lines), 1) if ids}
+    encoded = (_encode(tokenizer, line, whole_lines=True) if line else [] for line in lines)
+    rows = {number: ids for number, ids in enumerate(encoded, 1) if ids}
     if not rows:
         raise ValueError(f"`FILE` must hold text, but {options.file} holds none.")
     # disable=None: hidden unless stderr is a terminal
@@ -313,5 +338,7 @@ def _load(options: argparse.Namespace) -> tuple[Decoder, Any]:
 def _family_of(name: str, cache_dir: str | None) -> str:
     found = family_of(name, cache_dir)
     if found not in _LANGUAGE_MODELS:
-        raise ValueError(f"`--model` must be a GPT or GPT-2, but `{name}` is of {found}.")
+        raise ValueError(
+            f"`--model` must be a GPT, GPT-2 or Transformer-XL, but `{name}` is of {found}."
+        )
     return found

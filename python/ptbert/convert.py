@@ -69,7 +69,8 @@ Target = Literal["2019", "transformers", "tensorflow"]
 _CONFIG_NAMES = (CONFIG_NAME, BERT_CONFIG_NAME, "openai_gpt_config.json", "hparams.json")
 # Copied if they lie beside the checkpoint.
 _COMPANIONS = (
-    *("vocab.txt", "vocab.json", "merges.txt", "special_tokens.txt", "vocab.bin"),
+    *("vocab.txt", "vocab.json", "merges.txt", "special_tokens.txt"),
+    *("vocab.bin", "vocab.pkl"),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"),
 )
 # OpenAI's names of two of them.

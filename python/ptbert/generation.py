@@ -1,8 +1,13 @@
-"""Text generation and scoring with GPT and GPT-2.
+"""Text generation and scoring with GPT, GPT-2 and Transformer-XL.
 
 `model.generate`, `model.stream` and `model.score` of a model with the language-model head use the
 weights as they are. A `Decoder` may store them in fewer bytes, which is faster, and keeps the model
 out of memory.
+
+A Transformer-XL has memory instead of a window: texts may have any length, and every token costs
+the same. It reads a prompt in segments of `tgt_len` tokens and then goes on token by token, with
+the `mem_len` last tokens in memory. `max_new_tokens` must be given, and `sliding_window` changes
+nothing.
 
 Tokens are chosen from the scores of the model in this order: `repetition_penalty`,
 `no_repeat_ngram_size`, `min_new_tokens`, then with `temperature` above 0 `temperature`, `top_k`,
@@ -157,7 +162,8 @@ class TextGenerator:
         Args:
             input_ids: One prompt (ids, or a tensor [seq]) or several, of any lengths (lists of ids,
                 or a tensor [batch, seq]). Prompts are computed without padding: give them none.
-            max_new_tokens: How many tokens to write at most; None until the window is full.
+            max_new_tokens: How many tokens to write at most; None until the window is full, which a
+                model with memory does not have.
             min_new_tokens: How many to write before a stop id may be chosen.
             temperature: 0 takes the most probable token; above 0 tokens are drawn, with scores
                 divided by it.
@@ -260,8 +266,9 @@ class TextGenerator:
             texts: Ids of one text or of several, as for `generate`.
             stride: A text longer than the window is scored in steps of so many tokens, each step
                 with `window - stride` tokens before it; None for half a window. Fewer are slower
-                and more exact.
-            window: Length of the window; None for that of the model.
+                and more exact. Always None with a model that has memory, which reads texts from
+                beginning to end.
+            window: Length of the window; None for that of the model. Always None with memory.
             batch_tokens: About how many tokens are computed at once.
             callback: Called with the numbers of tokens scored so far and of all.
 
@@ -308,10 +315,11 @@ class Decoder(TextGenerator):
     faster. `docs/GENERATION.md` has speed and accuracy of each format.
 
     Args:
-        model: A `GPT2LMHeadModel` or `OpenAIGPTLMHeadModel` on the CPU, in evaluation mode.
+        model: A `GPT2LMHeadModel`, `OpenAIGPTLMHeadModel` or `TransfoXLLMHeadModel` (`attn_type`
+            0) on the CPU, in evaluation mode.
         weights: "float32" shares the model's parameters; "bfloat16" and "int8" (a scale for each
-            output) copy them. Sums are computed in float32. It does not see parameters that are
-            replaced later.
+            output) copy those of the layers and of GPT's softmax. Sums are computed in float32. It
+            does not see parameters that are replaced later.
 
     Raises:
         TypeError: `model` is something else.
@@ -328,8 +336,8 @@ class Decoder(TextGenerator):
     def __init__(self, model: LanguageModel, weights: Weights = "float32") -> None:
         if not isinstance(model, LanguageModel):
             raise TypeError(
-                "`model` must be a GPT2LMHeadModel or OpenAIGPTLMHeadModel, but is "
-                f"{with_article(model)}."
+                "`model` must be a GPT2LMHeadModel, OpenAIGPTLMHeadModel or TransfoXLLMHeadModel, "
+                f"but is {with_article(model)}."
             )
         self.weights = weights
         self._cpp = _C.make_decoder(model, weights)
@@ -338,9 +346,9 @@ class Decoder(TextGenerator):
         return self._cpp
 
     @property
-    def window(self) -> int:
-        """Longest text, in tokens."""
-        return self._cpp.window
+    def window(self) -> int | None:
+        """Longest text, in tokens; None for a model with memory, which has no limit."""
+        return None if self._cpp.has_memory else self._cpp.window
 
 
 class LanguageModel(TextGenerator, nn.Module):
@@ -359,17 +367,21 @@ class LanguageModel(TextGenerator, nn.Module):
             )
         if _C.why_not_decoded(self) is None:
             return _C.make_decoder(self, "float32")
-        config = self.transformer.config
-        rows = config.total_tokens_embeddings
-        vocabulary = rows if self.lm_head.predict_special_tokens else config.vocab_size
-        has_past = hasattr(self.transformer, "wte")
-        window = min(config.n_positions, config.n_ctx)
         device = next(self.parameters()).device
 
         def forward(ids: Tensor, *rest: Any) -> Any:
             with torch.no_grad():
                 return self(ids.to(device), *rest)
 
+        return self._plain_decoder(forward)
+
+    def _plain_decoder(self, forward: Callable[..., Any]) -> Any:
+        """Returns a C++ decoder that calls `forward`, of GPT and GPT-2."""
+        config = self.transformer.config
+        rows = config.total_tokens_embeddings
+        vocabulary = rows if self.lm_head.predict_special_tokens else config.vocab_size
+        has_past = hasattr(self.transformer, "wte")
+        window = min(config.n_positions, config.n_ctx)
         return _C.make_plain_decoder(forward, has_past, window, vocabulary)
 
 

@@ -26,6 +26,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -53,6 +54,7 @@ from ._models.transfo_xl_attention import (
 from ._models.transfo_xl_config import TransfoXLConfig
 from ._models.transfo_xl_modules import AdaptiveEmbedding, PositionalEmbedding, PositionwiseFF
 from .file_utils import CONFIG_NAME, WEIGHTS_NAME, StrPath, cached_path
+from .generation import LanguageModel
 
 __all__ = [
     "CONFIG_NAME",
@@ -278,7 +280,7 @@ class TransfoXLModel(_CppTransfoXLModel):
         return run(self, input_ids, mems)
 
 
-class TransfoXLLMHeadModel(_CppTransfoXLModel):
+class TransfoXLLMHeadModel(_CppTransfoXLModel, LanguageModel):
     """Transformer-XL with an adaptive softmax, or with `config.sample_softmax` above 0 a softmax
     that is sampled in training.
 
@@ -294,6 +296,8 @@ class TransfoXLLMHeadModel(_CppTransfoXLModel):
         >>> log_probs, mems = model(text[:, -1:], mems=mems)
         >>> losses.shape, log_probs.shape
         (torch.Size([1, 3]), torch.Size([1, 1, 99]))
+        >>> len(model.generate([31, 51], max_new_tokens=20)[0].ids)
+        20
     """
 
     _cpp_type = _C.TransfoXLLMHeadModel
@@ -330,6 +334,12 @@ class TransfoXLLMHeadModel(_CppTransfoXLModel):
         for i, tied in enumerate(config.tie_projs):
             if tied and len(embedding.emb_projs) > 0:
                 softmax.out_projs[i] = embedding.emb_projs[0 if config.div_val == 1 else i]
+
+    def _plain_decoder(self, forward: Callable[..., Any]) -> Any:
+        config = copy.copy(self.config)
+        for name in ("tgt_len", "ext_len", "mem_len"):
+            setattr(config, name, getattr(self.transformer, name))
+        return _C.make_plain_transfo_xl_decoder(forward, cpp_config(config))
 
     def reset_length(self, tgt_len: int, ext_len: int, mem_len: int) -> None:
         """As `TransfoXLModel.reset_length`."""

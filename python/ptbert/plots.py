@@ -72,7 +72,13 @@ def head_map(values: Tensor | Sequence[Sequence[float]], path: StrPath, *, title
 
 
 def curve(
-    points: Sequence[tuple[float, float]], path: StrPath, *, x: str, y: str, title: str = ""
+    points: Sequence[tuple[float, float]],
+    path: StrPath,
+    *,
+    x: str,
+    y: str,
+    title: str = "",
+    limit: float | None = None,
 ) -> None:
     """Draws one value by another, such as a metric by the number of heads removed.
 
@@ -82,6 +88,7 @@ def curve(
         x: What is drawn across.
         y: What is drawn upward.
         title: What the picture shows.
+        limit: Where a dashed line goes across, such as the least `y` that is good enough.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -103,6 +110,8 @@ def curve(
     _write_numbers(path, (x, y), points)
     figure, axes = _figure((6, 4))
     axes.plot(*zip(*points, strict=True), marker="o")
+    if limit is not None:
+        axes.axhline(limit, color="gray", linestyle="dashed")
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=_DPI)

@@ -188,7 +188,7 @@ TEST_F(PytorchBinTest, DamagedProgramsAreRefused) {
       {"NNNs.", "its pickle has another value where a dictionary belongs"},
       {"N)R.", "its pickle has another value where a function belongs"},
       {"\x8a\x09.........", "its pickle has a number of 9 bytes"},
-      {"0.", "its pickle has the instruction 48, which dictionaries of tensors do not need"},
+      {"0.", "its pickle has the instruction 48, which plain data and tensors do not need"},
       {"}X\1\0\0\0a(tQs."s, "its pickle names no storage"},
       {"ccollections\nOrderedDict\n(NtR.", "its pickle fills an OrderedDict in an unknown way"},
       {"ctorch._utils\n_rebuild_parameter\n)R.", "its pickle makes a parameter of nothing"},

@@ -4,43 +4,13 @@
 
 #include "ptbert/errors.h"
 #include "ptbert/files/checkpoint.h"
-#include "ptbert/models/transfo_xl_heads.h"
-#include "support.h"
+#include "transfo_xl_support.h"
 
 namespace ptbert {
 namespace {
 
 /// Values are compared with the original in tests/python.
 class TransfoXLTest : public SeededTest {};
-
-TransfoXLConfig tiny() {
-  TransfoXLConfig config;
-  config.n_token = 29;
-  config.cutoffs = {7, 15};
-  config.tie_projs = {false, true, true};
-  config.d_model = config.d_embed = 8;
-  config.n_head = 2;
-  config.d_head = 4;
-  config.d_inner = 12;
-  config.div_val = 2;
-  config.n_layer = 2;
-  config.tgt_len = 4;
-  config.mem_len = 6;
-  config.clamp_len = 7;
-  return config;
-}
-
-/// A model whose weights are large enough to tell tokens apart.
-TransfoXLLMHeadModel lively(const TransfoXLConfig& config) {
-  TransfoXLLMHeadModel model(config);
-  const torch::NoGradGuard no_grad;
-  for (auto& parameter : model->parameters())
-    parameter.add_(torch::randn_like(parameter), 0.3);
-  model->eval();
-  return model;
-}
-
-Tensor ids(torch::IntArrayRef shape) { return torch::randint(0, 29, shape, torch::kLong); }
 
 /// The last hidden states of `text` in segments, [batch, seq, d_model].
 Tensor in_segments(TransfoXLLMHeadModel& model, const Tensor& text, int64_t length) {
@@ -55,12 +25,12 @@ Tensor in_segments(TransfoXLLMHeadModel& model, const Tensor& text, int64_t leng
 
 TEST_F(TransfoXLTest, SegmentsWithMemoryEqualTheWholeText) {
   for (const int64_t attn_type : {0, 1}) {
-    auto config = tiny();
+    auto config = tiny_transfo_xl();
     config.attn_type = attn_type;
     config.same_length = false;
     config.mem_len = 12; // of the whole text
-    auto model = lively(config);
-    const auto text = ids({2, 12});
+    auto model = lively_transfo_xl(config);
+    const auto text = transfo_xl_ids({2, 12});
     // Memory of zeros is attended to: the same number of zeros in both.
     model->transformer->mem_len = 24;
     const std::vector<Tensor> zeros(2, torch::zeros({12, 2, 8}));
@@ -78,10 +48,10 @@ TEST_F(TransfoXLTest, SegmentsWithMemoryEqualTheWholeText) {
 
 TEST_F(TransfoXLTest, TokensSeeNothingBehindThem) {
   for (int64_t attn_type = 0; attn_type < 4; ++attn_type) {
-    auto config = tiny();
+    auto config = tiny_transfo_xl();
     config.attn_type = attn_type;
-    auto model = lively(config);
-    const auto text = ids({2, 4});
+    auto model = lively_transfo_xl(config);
+    const auto text = transfo_xl_ids({2, 4});
     auto changed = text.clone();
     changed.select(1, 3).fill_(3);
     const auto first_three = [&](const Tensor& x) {
@@ -92,8 +62,8 @@ TEST_F(TransfoXLTest, TokensSeeNothingBehindThem) {
 }
 
 TEST_F(TransfoXLTest, KernelEqualsOneOperationAfterTheOther) {
-  auto model = lively(tiny());
-  const auto text = ids({2, 12});
+  auto model = lively_transfo_xl(tiny_transfo_xl());
+  const auto text = transfo_xl_ids({2, 12});
   const auto slow = in_segments(model, text, 4);
   EXPECT_TRUE(slow.requires_grad());
   const torch::NoGradGuard no_grad;
@@ -106,8 +76,8 @@ TEST_F(TransfoXLTest, KernelEqualsOneOperationAfterTheOther) {
 }
 
 TEST_F(TransfoXLTest, LossesAreThoseOfTheLogProbabilities) {
-  auto model = lively(tiny());
-  const auto text = ids({2, 9}), target = ids({2, 9});
+  auto model = lively_transfo_xl(tiny_transfo_xl());
+  const auto text = transfo_xl_ids({2, 9}), target = transfo_xl_ids({2, 9});
   const auto log_probs = model->forward(text).softmax_output;
   expect_close(log_probs.exp().sum(-1), torch::ones({2, 9}), 1e-5);
   expect_close(model->forward(text, target).softmax_output,
@@ -117,7 +87,7 @@ TEST_F(TransfoXLTest, LossesAreThoseOfTheLogProbabilities) {
 }
 
 TEST_F(TransfoXLTest, WeightsAreTied) {
-  auto config = tiny();
+  auto config = tiny_transfo_xl();
   config.untie_r = false;
   TransfoXLLMHeadModel model(config);
   const auto& embedding = *model->transformer->word_emb;
@@ -130,13 +100,13 @@ TEST_F(TransfoXLTest, WeightsAreTied) {
 }
 
 TEST_F(TransfoXLTest, LengthsAreReset) {
-  auto model = lively(tiny());
+  auto model = lively_transfo_xl(tiny_transfo_xl());
   model->transformer->reset_length(4, 0, 9);
-  EXPECT_EQ(model->forward(ids({2, 4})).new_mems.front().size(0), 9);
-  EXPECT_EQ(model->transformer->init_mems(ids({4, 2})).back().sizes(),
+  EXPECT_EQ(model->forward(transfo_xl_ids({2, 4})).new_mems.front().size(0), 9);
+  EXPECT_EQ(model->transformer->init_mems(transfo_xl_ids({4, 2})).back().sizes(),
             torch::IntArrayRef({9, 2, 8}));
   model->transformer->reset_length(4, 0, 0);
-  EXPECT_TRUE(model->forward(ids({2, 4})).new_mems.empty());
+  EXPECT_TRUE(model->forward(transfo_xl_ids({2, 4})).new_mems.empty());
   EXPECT_THROW(model->transformer->reset_length(0, 0, 0), c10::ValueError);
 }
 
@@ -147,9 +117,9 @@ TEST_F(TransfoXLTest, WeightsOfTheTrunkAreLoadedByEitherName) {
       tensors.emplace_back(parameter.key(), parameter.value());
     return tensors;
   };
-  auto model = lively(tiny());
-  const auto text = ids({2, 4});
-  TransfoXLModel trunk(tiny());
+  auto model = lively_transfo_xl(tiny_transfo_xl());
+  const auto text = transfo_xl_ids({2, 4});
+  TransfoXLModel trunk(tiny_transfo_xl());
   const auto& keys = key_map(trunk->family());
   for (auto& source : {named(*model), named(*model->transformer)}) {
     EXPECT_TRUE(load_weights(named(*trunk), source, keys).missing.empty());

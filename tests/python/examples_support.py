@@ -64,6 +64,32 @@ def write_gpt(folder: Path, **fields: Any) -> Path:
     return _write_gpt(folder, "OpenAIGPT", ["<unk>", *tokens], merges, {"afn": "gelu", **fields})
 
 
+def write_transfo_xl(folder: Path) -> Path:
+    """A folder with a Transformer-XL of random weights, always the same, and a few words."""
+    tokenizer = ptbert.TransfoXLTokenizer(special=["<unk>", "<eos>"])
+    tokenizer.count_sents([VOCABULARY[5:]])
+    tokenizer.build_vocab()
+    config = ptbert.TransfoXLConfig(
+        len(tokenizer.idx2sym),
+        cutoffs=[12, 25],
+        div_val=2,
+        d_model=32,
+        d_embed=32,
+        n_head=4,
+        d_head=8,
+        d_inner=64,
+        n_layer=2,
+        tgt_len=6,
+        mem_len=8,
+        init_std=0.2,
+        proj_init_std=0.2,
+    )
+    torch.manual_seed(1)
+    ptbert.TransfoXLLMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def _write_gpt(
     folder: Path, family: str, tokens: list[str], merges: list[str], fields: dict[str, Any]
 ) -> Path:

@@ -21,6 +21,7 @@ def commands(folder: Path, processes: int) -> dict[str, list[str]]:
     train = ["--train_batch_size", ROWS[processes], "--learning_rate", "1e-3"]
     squad = [*bert, *train, "--max_seq_length", "24", "--doc_stride", "8", "--do_predict"]
     squad += ["--max_query_length", "8", "--predict_file", str(folder / "squad.json")]
+    words = str(folder / "words.txt")
     text, sizes = str(folder / "text.txt"), ["--n_layer", "1", "--n_head", "2"]
     transfo_xl = ["--d_head", "8", "--d_model", "16", "--d_embed", "16", "--d_inner", "32"]
     return {
@@ -33,6 +34,10 @@ def commands(folder: Path, processes: int) -> dict[str, list[str]]:
         "run_swag": [
             *(*bert, *train, "--do_eval", "--max_seq_length", "24"),
             *("--data_dir", str(folder / "swag")),
+        ],
+        "run_ner": [
+            *(*bert, *train, "--do_eval", "--do_predict", "--max_seq_length", "8"),
+            *("--train_file", words, "--eval_file", words, "--predict_file", words),
         ],
         "run_openai_gpt": [
             *(*train, "--do_train", "--do_eval", "--model_name", str(folder / "gpt")),

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import ptbert
-from examples_support import write_gpt, write_gpt2, write_model
+from examples_support import write_gpt, write_gpt2, write_model, write_transfo_xl
 from ptbert import cli
 
 SHORT = ["--max-new-tokens", "12", "--seed", "3"]
@@ -87,6 +87,27 @@ def test_weights_may_be_stored_in_fewer_bytes(
 def test_gpt_is_told_by_its_configuration(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (ids,) = expected(gpt, "The cat", "OpenAIGPT")
     assert generate(capsys, gpt, "The cat") == text(gpt, ids, "OpenAIGPT") + "\n"
+
+
+def test_transfo_xl_writes_lines_of_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_transfo_xl(tmp_path / "model")
+    tokenizer = ptbert.TransfoXLTokenizer.from_pretrained(model)
+    language_model = ptbert.TransfoXLLMHeadModel.from_pretrained(model).eval()
+    prompts = {"the cat": ["the", "cat"], "a\nthe": ["a", "<eos>", "the"], "": ["<eos>"]}
+    written = set()
+    for prompt, symbols in prompts.items():
+        ids = tokenizer.convert_tokens_to_ids(symbols)
+        (row,) = language_model.generate(ids, max_new_tokens=60, temperature=1.0, seed=3)
+        words = tokenizer.convert_ids_to_tokens(row.ids)
+        shown = "".join("\n" if word == "<eos>" else f"{word} " for word in words)
+        assert generate(capsys, model, prompt, "--max-new-tokens", "60") == shown + "\n"
+        written.update(words)
+    assert "<eos>" in written
+    with pytest.raises(SystemExit):
+        cli.main(["generate", "--model", str(model), "the"])
+    assert "`max_new_tokens` must be given for a model with memory" in capsys.readouterr().err
 
 
 def test_family_is_told_by_every_sign(tmp_path: Path, gpt: Path, gpt2: Path) -> None:
@@ -326,7 +347,7 @@ def test_mistakes_are_told_in_one_line(
         ([*model, "the", "--top-p", "0"], "`top_p` must be in (0, 1], but is 0."),
         ([*model, "the", "--sliding-window"], "`max_new_tokens` must be given with"),
         ([*model, "the cat " * 60], "Prompt 0 ("),
-        (["--model", "bert-base-cased", "the"], "`--model` must be a GPT or GPT-2, but `bert-"),
+        (["--model", "bert-base-cased", "the"], "`--model` must be a GPT, GPT-2 or Tr"),
         (["--model", str(tmp_path / "none"), "the"], f"`{tmp_path / 'none'}` must be an existing"),
         (["--model", str(gpt), ""], "`prompt` must hold at least one token for a model without "),
     ):
@@ -338,7 +359,7 @@ def test_other_models_and_damaged_configurations_are_refused(
     tmp_path: Path, gpt2: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bert = write_model(tmp_path / "bert")
-    message = f"`--model` must be a GPT or GPT-2, but `{bert}` is of bert."
+    message = f"`--model` must be a GPT, GPT-2 or Transformer-XL, but `{bert}` is of bert."
     assert error_of(capsys, "--model", str(bert), "the") == f"ptbert: error: {message}\n"
     damaged = shutil.copytree(gpt2, tmp_path / "damaged")
     (damaged / "config.json").write_text("{")

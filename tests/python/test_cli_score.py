@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ptbert
-from examples_support import write_gpt, write_gpt2
+from examples_support import write_gpt, write_gpt2, write_transfo_xl
 from ptbert import cli
 
 TEXT = "the cat sat on the mat\n\r\n\nthe\na naïve cat\r\n"
@@ -69,6 +69,26 @@ def test_each_line_and_all_are_scored(
     assert tokens == printed["1"][0] + printed["5"][0]
     assert log_prob == pytest.approx(printed["1"][1] + printed["5"][1], abs=1e-3)
     assert perplexity == pytest.approx(math.exp(-log_prob / tokens), rel=1e-4)
+
+
+def test_lines_of_transfo_xl_have_an_end(
+    tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_transfo_xl(tmp_path / "model")
+    tokenizer = ptbert.TransfoXLTokenizer.from_pretrained(folder)
+    model = ptbert.TransfoXLLMHeadModel.from_pretrained(folder).eval()
+    ids = [tokenizer.encode(line, add_eos=True) for line in TEXT.splitlines() if line]
+    printed = score(capsys, file, folder)
+    assert list(printed) == ["1", "4", "5", "total"]
+    for name, scored in zip(printed, model.score(ids), strict=False):
+        assert printed[name][0] == len(scored.log_probs)
+        assert printed[name][1] == pytest.approx(sum(scored.log_probs), abs=1e-3)
+    (scored,) = model.score(
+        [i for line in TEXT.split("\n")[:-1] for i in tokenizer.encode(line, True)]
+    )
+    printed = score(capsys, file, folder, "--document")
+    assert printed["total"][0] == len(scored.log_probs)
+    assert printed["total"][1] == pytest.approx(sum(scored.log_probs), abs=1e-3)
 
 
 def test_document_is_one_text_of_any_length(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -220,12 +221,23 @@ def reader(tmp_path: Path) -> ptbert.TransfoXLLMHeadModel:
     return model.eval()
 
 
+@pytest.mark.parametrize("vocabulary", ["vocab.txt", "vocab.bin", "zipped vocab.bin", "vocab.pkl"])
 @pytest.mark.parametrize("length", [None, 3])
 def test_perplexity_is_that_of_python(
-    tmp_path: Path, reader: ptbert.TransfoXLLMHeadModel, length: int | None
+    tmp_path: Path, reader: ptbert.TransfoXLLMHeadModel, length: int | None, vocabulary: str
 ) -> None:
-    tokenizer = ptbert.TransfoXLTokenizer(vocab_file=tmp_path / "vocab.txt")
+    tokenizer = ptbert.TransfoXLTokenizer(vocab_file=tmp_path / "vocab.txt", lower_case=True)
     tokenizer.build_vocab()
+    if vocabulary != "vocab.txt":
+        text = (tmp_path / "text.txt").read_text(encoding="utf-8")
+        (tmp_path / "text.txt").write_text(text.replace("the", "The"), encoding="utf-8")
+        (tmp_path / "vocab.txt").unlink()
+    if vocabulary == "vocab.bin":
+        tokenizer.save_vocabulary(tmp_path)
+    elif vocabulary == "zipped vocab.bin":
+        torch.save({**vars(tokenizer), "vocab_file": None}, tmp_path / "vocab.bin")
+    elif vocabulary == "vocab.pkl":
+        (tmp_path / "vocab.pkl").write_bytes(pickle.dumps(vars(tokenizer)))
     ids = tokenizer.encode_file(str(tmp_path / "text.txt"), ordered=True, add_eos=True)[None]
     mems, losses = None, []
     for inputs, target in zip(
@@ -245,6 +257,12 @@ def test_reader_names_what_is_wrong(tmp_path: Path, reader: ptbert.TransfoXLLMHe
     assert run(PERPLEXITY, tmp_path).stderr == usage
     result = run(PERPLEXITY, tmp_path, tmp_path / "text.txt", 0)
     assert result.stderr == "`TOKENS_A_SEGMENT` must be at least 1, but is 0.\n"
+    (tmp_path / "none").mkdir()
+    shutil.copy(tmp_path / "config.json", tmp_path / "none")
+    result = run(PERPLEXITY, tmp_path / "none", tmp_path / "text.txt")
+    assert result.stderr == (
+        f"`{tmp_path / 'none'}` must hold vocab.bin, vocab.pkl or vocab.txt, but does not.\n"
+    )
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
     result = run(PERPLEXITY, tmp_path, tmp_path / "empty.txt")
     assert result.stderr.endswith("` must hold at least two tokens.\n")

@@ -175,18 +175,49 @@ def test_mistakes_are_refused(tmp_path: Path, model: Path, flags: list[str], mes
     assert str(error.value) == message
 
 
-def test_labels_must_be_known(tmp_path: Path, model: Path) -> None:
-    data = write_sentences(tmp_path / "train.txt")
+@pytest.mark.parametrize("task", ["train", "eval", "predict"])
+def test_unknown_label_is_named_before_anything_is_loaded(tmp_path: Path, task: str) -> None:
+    pytest.importorskip("seqeval")
+    data = write_sentences(tmp_path / "data.txt")
     labels = write_lines(tmp_path / "labels.txt", ["O", "B-ANIMAL"])
-    flags = ["--do_train", "--train_file", str(data), "--labels", str(labels)]
-    with pytest.raises(ValueError, match="must be among O, B-ANIMAL, but I-ANIMAL is not"):
-        run_ner.main(argv(model, tmp_path / "output", *flags))
+    flags = [f"--do_{task}", f"--{task}_file", str(data), "--labels", str(labels)]
+    with pytest.raises(ValueError) as error:
+        run_ner.main(argv(tmp_path / "no model", tmp_path / "output", *flags))
+    message = f"{data}, line 12: the label ('I-ANIMAL') must be one of O, B-ANIMAL."
+    assert str(error.value) == message
+
+
+def test_labels_must_be_told(tmp_path: Path, model: Path) -> None:
+    data = write_sentences(tmp_path / "words.txt")
     with pytest.raises(ValueError, match="`--labels` must be given, as there is no training file"):
-        flags = ["--do_predict", "--predict_file", str(data)]
-        run_ner.main(argv(model, tmp_path / "other", *flags))
-    write_lines(labels, ["O", "O"])
+        run_ner.main(argv(model, tmp_path / "o", "--do_predict", "--predict_file", str(data)))
+    labels = write_lines(tmp_path / "labels.txt", ["O", "O"])
     with pytest.raises(ValueError, match="must have at least two labels, all different"):
         ner.read_labels(labels)
+
+
+def test_second_run_reads_the_cached_features(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, labels = write_sentences(tmp_path / "data.txt"), write_lines(tmp_path / "labels", LABELS)
+    flags = ["--do_predict", "--predict_file", str(data), "--labels", str(labels)]
+    flags += ["--feature_cache_dir", str(tmp_path / "cache")]
+    run_ner.main(argv(model, tmp_path / "first", *flags))
+    monkeypatch.setattr(ner, "make_features", None)
+    run_ner.main(argv(model, tmp_path / "second", *flags))
+    first, second = (tmp_path / name / "predictions.txt" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_cached_features_are_those_of_the_same_labels(tmp_path: Path, model: Path) -> None:
+    """Sentences in parts as well."""
+    path = write_sentences(tmp_path / "data.txt", repeat=1)
+    sentences, tokenizer = ner.read_sentences(path), load_tokenizer(model)
+    made = ner.make_features(sentences, LABELS, tokenizer, 6)
+    assert len(made) > len(sentences)
+    for labels in LABELS, LABELS, LABELS[::-1]:
+        features = ner.load_features(path, sentences, labels, tokenizer, str(model), 6)
+        assert (features == made) == (labels == LABELS)
 
 
 def test_files_to_learn_from_must_have_labels(tmp_path: Path, model: Path) -> None:
@@ -202,8 +233,6 @@ def test_missing_seqeval_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_samples_are_read() -> None:
-    train, dev = (
-        ner.read_sentences(REPOSITORY / "samples" / f"ner_{name}.txt") for name in ("train", "dev")
-    )
-    assert ner.labels_of(train) == ["O", "B-LOC", "B-ORG", "B-PER", "I-ORG", "I-PER"]
-    ner.check_labels(dev, ner.labels_of(train), Path("dev"))
+    labels = ner.labels_of(ner.read_sentences(REPOSITORY / "samples" / "ner_train.txt"))
+    assert labels == ["O", "B-LOC", "B-ORG", "B-PER", "I-ORG", "I-PER"]
+    ner.read_sentences(REPOSITORY / "samples" / "ner_dev.txt", labels)

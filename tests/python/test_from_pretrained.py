@@ -144,6 +144,23 @@ def assert_same_parameters(actual: nn.Module, expected: nn.Module) -> None:
 
 
 @every_class
+def test_what_is_missing_and_what_comes_next_are_as_drawn(class_name: str, tmp_path: Path) -> None:
+    """Although weights that the checkpoint has are not drawn."""
+    model = build(class_name)
+    state = without_decoder(model.state_dict())
+    kept = {name: state[name] for i, name in enumerate(state) if i % 3 > 0}
+    save(model, tmp_path, kept)
+    torch.manual_seed(4)
+    expected = getattr(ptbert, class_name)(model.config, *arguments_of(class_name))
+    next_numbers = torch.rand(3)
+    assert not expected.load_state_dict(kept, strict=False).unexpected_keys
+    torch.manual_seed(4)
+    loaded = load(class_name, tmp_path)
+    assert torch.equal(torch.rand(3), next_numbers)
+    assert_same_parameters(loaded, expected)
+
+
+@every_class
 def test_saved_model_is_reloaded_whole(
     class_name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

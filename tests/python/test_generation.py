@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import ptbert
-from ptbert import GPT2Config, OpenAIGPTConfig
+from ptbert import GPT2Config, OpenAIGPTConfig, TransfoXLConfig
 from ptbert.generation import Decoder, Generated, NewToken, Prefix, ScoredText
 from support import assert_close, import_or_skip, seed_weights, seeded_ids
 
@@ -26,11 +26,30 @@ FIELDS: dict[str, Any] = {
     "n_head": 4,
 }
 CONFIGS: dict[str, Any] = {"GPT2LMHeadModel": GPT2Config, "OpenAIGPTLMHeadModel": OpenAIGPTConfig}
-every_model = pytest.mark.parametrize("class_name", list(CONFIGS))
+# Every token sees the same, whether a text is read at once or token by token.
+TRANSFO_XL: dict[str, Any] = {
+    "cutoffs": [10, 30],
+    "div_val": 2,
+    "d_model": 32,
+    "d_embed": 32,
+    "n_head": 4,
+    "d_head": 8,
+    "d_inner": 64,
+    "n_layer": 3,
+    "tgt_len": 48,
+    "mem_len": 64,
+    "clamp_len": 40,
+}
+every_model = pytest.mark.parametrize("class_name", [*CONFIGS, "TransfoXLLMHeadModel"])
+every_model_with_a_window = pytest.mark.parametrize("class_name", list(CONFIGS))
 
 
 def make(class_name: str, **fields: Any) -> Any:
-    config = CONFIGS[class_name](**{"vocab_size_or_config_json_file": 61, **without_size(fields)})
+    if class_name == "TransfoXLLMHeadModel":
+        config = TransfoXLConfig(61, **{**TRANSFO_XL, **fields})
+    else:
+        fields = {"vocab_size_or_config_json_file": 61, **without_size(fields)}
+        config = CONFIGS[class_name](**fields)
     model = getattr(ptbert, class_name)(config)
     seed_weights(model)
     return model.eval()
@@ -69,6 +88,11 @@ def test_greedy_tokens_are_those_of_the_model(class_name: str) -> None:
         assert_close(torch.tensor(result.log_probs), torch.tensor(log_probs), atol=1e-4)
 
 
+def layers_of(model: Any) -> Any:
+    trunk = model.transformer
+    return trunk.layers if isinstance(trunk, ptbert.TransfoXLModel) else trunk.h
+
+
 def halved(_module: Any, _inputs: Any, output: Any) -> Any:
     return (output[0] / 2, *output[1:]) if isinstance(output, tuple) else output / 2
 
@@ -92,11 +116,15 @@ def test_changed_model_generates_with_its_changes(
     model = make(class_name)
     before = model.generate(PROMPTS[:2], max_new_tokens=5)
     if change == "hook":
-        model.transformer.h[1].register_forward_hook(halved)
+        layers_of(model)[1].register_forward_hook(halved)
     elif change == "hook of the model":
         model.register_forward_hook(halved)
     elif change == "part":
-        model.transformer.h[0].mlp.c_fc = nn.Linear(32, 128)
+        first = layers_of(model)[0]
+        if class_name == "TransfoXLLMHeadModel":
+            first.pos_ff.CoreNet[0] = nn.Sequential(nn.Linear(32, 64))
+        else:
+            first.mlp.c_fc = nn.Linear(32, 128)
     elif change == "float64":
         model.double()
     else:
@@ -233,7 +261,7 @@ def test_callback_sees_every_token_and_may_end_rows() -> None:
     assert len(model.generate(PROMPTS, max_new_tokens=5)) == 4
 
 
-@every_model
+@every_model_with_a_window
 def test_window_ends_a_text_unless_it_slides(class_name: str) -> None:
     model = make(class_name)
     result = model.generate(PROMPTS[0])[0]
@@ -378,7 +406,7 @@ def test_tokens_are_those_of_transformers(options: dict[str, Any]) -> None:
 def test_decoder_with_fewer_bytes_is_close(class_name: str, weights: Any) -> None:
     model = make(class_name)
     decoder = Decoder(model, weights=weights)
-    assert decoder.window == 48
+    assert decoder.window == (None if class_name == "TransfoXLLMHeadModel" else 48)
     mine, exact = decoder.score(PROMPTS), model.score(PROMPTS)
     allowed = {"float32": 1e-5, "bfloat16": 0.05, "int8": 0.1}[weights]
     for text, other in zip(mine, exact, strict=True):
@@ -439,8 +467,9 @@ def test_long_texts_are_scored_in_strides() -> None:
 
 
 @pytest.mark.parametrize("weights", ["float32", "int8"])
-def test_threads_generate_from_one_decoder(weights: Any) -> None:
-    decoder = Decoder(make("GPT2LMHeadModel"), weights=weights)
+@every_model
+def test_threads_generate_from_one_decoder(class_name: str, weights: Any) -> None:
+    decoder = Decoder(make(class_name), weights=weights)
     expected = [one.ids for one in decoder.generate(PROMPTS, max_new_tokens=20)]
     found: list[list[list[int]]] = []
 
@@ -527,7 +556,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@every_model
+@every_model_with_a_window
 @pytest.mark.parametrize(("options", "error", "message"), WRONG, ids=lambda x: str(x)[:40])
 def test_wrong_argument_is_named(
     class_name: str, options: dict[str, Any], error: type[Exception], message: str
@@ -554,7 +583,7 @@ def test_wrong_argument_of_stream_and_score_is_named() -> None:
         model.score([1, 2], batch_tokens=1.5)
     with pytest.raises(ValueError, match=r"^`texts` must hold at least one token each, but text 1"):
         model.score([[1], []])
-    with pytest.raises(TypeError, match=r"^`model` must be a GPT2LMHeadModel or OpenAIGPTLMHeadM"):
+    with pytest.raises(TypeError, match=r"^`model` must be a GPT2LMHeadModel, OpenAIGPTLMHeadM"):
         Decoder(nn.Linear(2, 2))  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=r'^`weights` must be "float32", "bfloat16" or "int8", but'
@@ -564,16 +593,16 @@ def test_wrong_argument_of_stream_and_score_is_named() -> None:
 
 def test_prefix_of_another_model_is_refused() -> None:
     prefix = make("GPT2LMHeadModel", n_layer=2).prefix([1, 2])
-    for class_name in CONFIGS:
+    for class_name in [*CONFIGS, "TransfoXLLMHeadModel"]:
         with pytest.raises(ValueError, match=r"^`prefix` must have been made with this model, but"):
-            make(class_name).generate([3], prefix=prefix)
+            make(class_name).generate([3], prefix=prefix, max_new_tokens=2)
     hooked = make("GPT2LMHeadModel")
     hooked.register_forward_hook(halved)
     with pytest.raises(ValueError, match=r"^`prefix` must have been made with this model, but"):
         hooked.generate([3], prefix=make("GPT2LMHeadModel").prefix([1, 2]))
 
 
-@every_model
+@every_model_with_a_window
 def test_smaller_mask_is_the_window(class_name: str) -> None:
     model = make(class_name, n_ctx=16)
     assert Decoder(model).window == 16

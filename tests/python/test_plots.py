@@ -36,6 +36,9 @@ def test_curve_and_bars(tmp_path: Path) -> None:
     plots.curve([(0, 0.9), (4, 0.8)], tmp_path / "curve.svg", x="heads", y="acc")
     assert "<svg" in (tmp_path / "curve.svg").read_text(encoding="utf-8")
     assert numbers(tmp_path / "curve.svg") == [["heads", "acc"], ["0", "0.9"], ["4", "0.8"]]
+    assert "stroke-dasharray: 5" not in (tmp_path / "curve.svg").read_text(encoding="utf-8")
+    plots.curve([(0, 0.9)], tmp_path / "limit.svg", x="heads", y="acc", limit=0.81)
+    assert "stroke-dasharray: 5" in (tmp_path / "limit.svg").read_text(encoding="utf-8")
     values = {"batch 1": {"ours": 1.5, "theirs": 3.0}, "batch 8": {"ours": 2.0}}
     plots.bars(values, tmp_path / "bars.png", unit="ms")
     assert numbers(tmp_path / "bars.png")[1:] == [

@@ -29,7 +29,7 @@ PYTHON_BELOW = {
 CPP_BELOW: dict[str, set[str]] = {
     "text": set(),
     "speed": set(),
-    "files": set(),
+    "files": {"text"},
     "optim": {"speed"},
     "analysis": set(),
     "models": {"files", "speed"},

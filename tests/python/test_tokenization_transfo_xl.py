@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import pickle
 import random
+import re
 from collections import Counter, OrderedDict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -215,6 +217,53 @@ def test_hostile_pickle_is_refused(tmp_path: Path, capsys: Any, zipped: bool) ->
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_of_other_libraries_load(
+    tmp_path: Path,
+    tokenizer: TransfoXLTokenizer,
+    protocol: int,
+    capsys: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They hold objects as well, which are left out."""
+    objects = {
+        "pattern": re.compile("a+"),
+        "hostile": Hostile(),
+        "date": datetime.date(2019, 4, 25),
+        "table": {"a": {1: 2}},
+        "more": {"set": {1, 2}, "bytes": b"12", "float": [1.5]},
+        "again": [Hostile()] * 2,
+    }
+    content = pickle.dumps({**vars(tokenizer), **objects, "share": 0.25}, protocol)
+    (tmp_path / "vocab.pkl").write_bytes(content)
+    loaded = TransfoXLTokenizer.from_pretrained(tmp_path)
+    share = vars(loaded).pop("share")
+    assert share == 0.25
+    expected = {**vars(tokenizer), "never_split": list(tokenizer.never_split)}
+    assert vars(loaded) == expected
+    assert {name: type(value) for name, value in vars(loaded).items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+    assert f"left out, which are no plain data: {', '.join(objects)}" in caplog.text
+    assert capsys.readouterr().out == ""
+    for size in (5, 40, len(content) - 1):
+        (tmp_path / "vocab.pkl").write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"must hold a dictionary of plain data, .* but its p"):
+            TransfoXLTokenizer.from_pretrained(tmp_path)
+
+
+def test_pickle_of_another_value_is_refused(tmp_path: Path) -> None:
+    for value, why in (
+        ([1], "holds another value"),
+        ({1: 2}, "has a key that is no text"),
+        ({"n": 1 << 80}, "its pickle has a number of 11 bytes"),
+        ({"n": ["a" * 1000] * 1000}, "repeats its texts too often"),
+    ):
+        (tmp_path / "vocab.pkl").write_bytes(pickle.dumps(value))
+        with pytest.raises(ValueError, match=f"saved by torch.save or pickle, but {why}"):
+            TransfoXLTokenizer.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -246,7 +295,7 @@ def test_damaged_file_is_refused(tmp_path: Path, tokenizer: TransfoXLTokenizer) 
         path.write_bytes(content[:size])
         with pytest.raises(ValueError, match="is truncated or of another format"):
             TransfoXLTokenizer.from_pretrained(tmp_path)
-    with pytest.raises(OSError, match=r"must contain `vocab\.bin`, but does not"):
+    with pytest.raises(OSError, match=r"must contain `vocab\.bin` or `vocab\.pkl`, but does not"):
         (tmp_path / "empty").mkdir()
         TransfoXLTokenizer.from_pretrained(tmp_path / "empty")
 

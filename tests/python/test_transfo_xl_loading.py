@@ -169,3 +169,33 @@ def test_head_of_the_user_s_own_is_loaded(tmp_path: Path) -> None:
     assert scorer(IDS)[0].shape == (2, 4, 1)
     assert_equal(scorer(IDS)[1][1], model(IDS)[1][1])
     assert 0 < float(scorer.score.weight.detach().std()) < 0.05
+
+
+@every_class
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_missing_and_what_comes_next_are_as_drawn(
+    name: str, class_name: str, tmp_path: Path
+) -> None:
+    """Although weights that the checkpoint has are not drawn."""
+    model = build(class_name, **CASES_BY_NAME[name].config)
+    state = model.state_dict()
+    tied = (
+        {weight.data_ptr() for weight in model.transformer.state_dict().values()}
+        if (class_name == "TransfoXLLMHeadModel")
+        else set()
+    )
+    kept = {
+        key: weight
+        for i, (key, weight) in enumerate(state.items())
+        if i % 3 > 0 and not (key.startswith("crit.") and weight.data_ptr() in tied)
+    }
+    save(model, tmp_path, kept)
+    torch.manual_seed(4)
+    expected = getattr(ptbert, class_name)(model.config)
+    next_numbers = torch.rand(3)
+    expected.load_state_dict(kept, strict=False)
+    torch.manual_seed(4)
+    loaded = getattr(ptbert, class_name).from_pretrained(tmp_path)
+    assert torch.equal(torch.rand(3), next_numbers)
+    for key, weight in loaded.state_dict().items():
+        assert_equal(weight, expected.state_dict()[key])

@@ -46,7 +46,7 @@ void HeadStatistics::add(Mean& mean, const Tensor& values, const Tensor& attenti
                       "`attention_mask` must be of shape [", batch, ", ", seq,
                       "], but is of shape ", attention_mask.sizes(), ".");
     const auto is_token = attention_mask.to(values.device()).ne(0); // [batch, seq]
-    // Not a product: padding may be infinite or NaN.
+    // Not a product: padding may be infinite or NaN. [batch, seq] -> [batch, 1, seq]
     counted = counted.masked_fill(is_token.logical_not().unsqueeze(1), 0);
     mean.tokens += is_token.sum().item<double>();
   } else {

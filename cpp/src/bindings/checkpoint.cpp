@@ -4,6 +4,7 @@
 #include <pybind11/stl/filesystem.h>
 
 #include "module.h"
+#include "ptbert/files/pickled_attributes.h"
 #include "ptbert/files/tf_checkpoint.h"
 #include "ptbert/files/tf_weights.h"
 #include "tensors.h"
@@ -31,6 +32,18 @@ py::dict to_dict(const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors)
     state_dict[to_str(name)] = to_python(tensor);
   return state_dict;
+}
+
+/// Numbers of texts as a dict.
+py::object attribute_to_python(const PickledAttribute& attribute) {
+  using Numbers = std::vector<std::pair<std::string, int64_t>>;
+  const auto* numbers = std::get_if<Numbers>(&attribute);
+  if (numbers == nullptr)
+    return py::cast(attribute);
+  py::dict result;
+  for (const auto& [text, number] : *numbers)
+    result[py::str(text)] = number;
+  return result;
 }
 
 void register_tf_checkpoint(py::module_& m) {
@@ -107,6 +120,17 @@ void register_checkpoint(py::module_& m) {
         return to_dict(load_safetensors(path.string()));
       },
       py::arg("path"), "Reads a .safetensors file.");
+  m.def(
+      "read_pickled_attributes",
+      [](const std::filesystem::path& path) {
+        const auto attributes = read_pickled_attributes(path.string());
+        py::dict values;
+        for (const auto& [name, value] : attributes.values)
+          values[py::str(name)] = attribute_to_python(value);
+        return py::make_tuple(values, attributes.left_out);
+      },
+      py::arg("path"),
+      "Reads a pickled dict of plain data; returns it and the names of what is none.");
   m.def(
       "load_weights",
       [](const py::dict& model, const py::dict& checkpoint, const std::string& family) {

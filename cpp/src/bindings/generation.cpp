@@ -26,11 +26,13 @@ WeightFormat format_of(const std::string& name) {
                         name + "\".");
 }
 
-/// Calls function(model) with the C++ model of `node`, a GPT or GPT-2 with the language-model head.
+/// Calls function(model) with the C++ model of `node`, which has a language-model head.
 template <typename Function> auto with_model(const py::object& node, const Function& function) {
   const auto module = bound_module(node);
   if (py::isinstance<GPT2LMHeadModelImpl>(module))
     return function(GPT2LMHeadModel(module.cast<std::shared_ptr<GPT2LMHeadModelImpl>>()));
+  if (py::isinstance<TransfoXLLMHeadModelImpl>(module))
+    return function(TransfoXLLMHeadModel(module.cast<std::shared_ptr<TransfoXLLMHeadModelImpl>>()));
   return function(OpenAIGPTLMHeadModel(module.cast<std::shared_ptr<OpenAIGPTLMHeadModelImpl>>()));
 }
 
@@ -82,6 +84,19 @@ SharedDecoder plain_decoder(const py::object& forward, bool has_past, int64_t wi
   });
 }
 
+/// The same for a Transformer-XL, called with ids, no target and `mems`.
+SharedDecoder plain_transfo_xl_decoder(const py::object& forward, const TransfoXLConfig& config) {
+  const auto model = shared(forward);
+  return make_plain_decoder(config, [model](const Tensor& ids, const std::vector<Tensor>& mems) {
+    const py::gil_scoped_acquire gil;
+    const py::tuple output = (*model)(to_python(ids), py::none(), argument_to_python(mems));
+    TransfoXLLMOutput result;
+    result.softmax_output = Convert<Tensor>::from_python(output[0], "the model");
+    result.new_mems = Convert<std::vector<Tensor>>::from_python(output[1], "the model");
+    return result;
+  });
+}
+
 GenerationOptions options_of(const py::dict& given) {
   GenerationOptions options;
   const auto set = [&given](const char* name, auto& field) {
@@ -114,6 +129,7 @@ void register_generation(py::module_& m) {
 
   py::class_<Decoder, SharedDecoder>(m, "Decoder", "Computes next-token scores.")
       .def_property_readonly("window", &Decoder::window)
+      .def_property_readonly("has_memory", &Decoder::has_memory)
       .def_property_readonly("vocabulary", &Decoder::vocabulary)
       .def(
           "prefix",
@@ -145,6 +161,8 @@ void register_generation(py::module_& m) {
       py::arg("node"), py::arg("weights"));
   m.def("make_plain_decoder", &plain_decoder, py::arg("forward"), py::arg("has_past"),
         py::arg("window"), py::arg("vocabulary"));
+  m.def("make_plain_transfo_xl_decoder", &plain_transfo_xl_decoder, py::arg("forward"),
+        py::arg("config"));
 
   py::class_<Generation>(m, "Generation", "Text being generated.")
       .def(py::init([](const SharedDecoder& decoder, TokenRows prompts,

@@ -5,6 +5,7 @@
 
 #include "forward.h"
 #include "module.h"
+#include "ptbert/models/initial_weights.h"
 
 namespace ptbert::python {
 namespace {
@@ -19,6 +20,17 @@ public:
 private:
   torch::Device device_;
   std::unique_ptr<DefaultDevice> scope_;
+};
+
+/// The context manager `with DeferredWeights() as deferred:` in Python.
+class DeferredWeightsContext {
+public:
+  void enter() { scope_ = std::make_unique<DeferredWeights>(); }
+  void exit(const py::args&) { scope_.reset(); }
+  DeferredWeights& scope() { return *scope_; }
+
+private:
+  std::unique_ptr<DeferredWeights> scope_;
 };
 
 void def_activation(py::module_& m, const char* name, Tensor (*function)(const Tensor&)) {
@@ -37,6 +49,23 @@ void register_layers(py::module_& m) {
       .def(py::init<torch::Device>(), py::arg("device"))
       .def("__enter__", &DefaultDeviceContext::enter)
       .def("__exit__", &DefaultDeviceContext::exit);
+  py::class_<DeferredWeightsContext>(m, "DeferredWeights", "New weights are filled later.")
+      .def(py::init())
+      .def("__enter__",
+           [](DeferredWeightsContext& self) -> DeferredWeightsContext& {
+             self.enter();
+             return self;
+           })
+      .def("__exit__", &DeferredWeightsContext::exit)
+      .def(
+          "fill",
+          [](DeferredWeightsContext& self, const std::vector<TensorObject>& weights) {
+            std::vector<Tensor> tensors;
+            for (const auto& weight : weights)
+              tensors.push_back(to_tensor("weights", weight));
+            self.scope().fill(tensors);
+          },
+          py::arg("weights"), "Fills those that no checkpoint has filled.");
   register_module<LinearImpl>(m, "Linear");
   register_module<EmbeddingImpl>(m, "Embedding");
   register_module<DropoutImpl>(m, "Dropout");

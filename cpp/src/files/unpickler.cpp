@@ -1,44 +1,19 @@
 #include "unpickler.h"
 
 #include <algorithm>
-#include <cstring>
-#include <deque>
 #include <map>
-#include <unordered_map>
-#include <variant>
 
-#include "ptbert/errors.h"
+#include "pickle_machine.h"
 
 namespace ptbert {
 namespace {
 
-enum class Function { kOrderedDict, kRebuildTensor, kRebuildParameter };
-
-/// The bytes of one or more tensors.
-struct TypedStorage {
-  torch::Storage bytes;
-  torch::ScalarType dtype;
-};
-
-struct Mark {};
-struct Sequence;
-struct Dictionary;
-using Value = std::variant<std::monostate, Mark, bool, int64_t, std::string_view, Function,
-                           torch::ScalarType, TypedStorage, torch::Tensor, Sequence*, Dictionary*>;
-/// A tuple or a list.
-struct Sequence {
-  std::vector<Value> items;
-};
-struct Dictionary {
-  std::vector<std::pair<Value, Value>> items;
-};
-
 /// The only Python names that a pickle may refer to. They are never imported or called.
-const std::map<std::string, Value>& known_names() {
-  static const std::map<std::string, Value> names = {
-      {"collections.OrderedDict", Function::kOrderedDict},
-      {"torch._utils._rebuild_tensor_v2", Function::kRebuildTensor},
-      {"torch._utils._rebuild_parameter", Function::kRebuildParameter},
+const std::map<std::string, PickledValue>& known_names() {
+  static const std::map<std::string, PickledValue> names = {
+      {"collections.OrderedDict", PickledFunction::kOrderedDict},
+      {"torch._utils._rebuild_tensor_v2", PickledFunction::kRebuildTensor},
+      {"torch._utils._rebuild_parameter", PickledFunction::kRebuildParameter},
       {"torch.DoubleStorage", torch::kDouble},
       {"torch.FloatStorage", torch::kFloat},
       {"torch.HalfStorage", torch::kHalf},
@@ -53,228 +28,22 @@ const std::map<std::string, Value>& known_names() {
   return names;
 }
 
-/// The stack machine of Python's pickle format (described in Lib/pickletools.py), limited to what
-/// torch.save writes for dictionaries of tensors and numbers in protocol 2.
-class Unpickler {
+/// For what torch.save writes of dictionaries of tensors and numbers.
+class TensorUnpickler : public PickleMachine {
 public:
-  Unpickler(std::string_view program, const LoadStorage& load) : program_(program), load_(load) {}
+  TensorUnpickler(std::string_view program, const LoadStorage& load)
+      : PickleMachine(program), load_(load) {}
 
-  /// Returns the pickled value, which lives as long as this object.
-  Value run() {
-    while (!step()) {
-    }
-    return pop();
-  }
-
-private:
-  /// Runs one instruction; true after the last one.
-  bool step() {
-    switch (const auto opcode = number<uint8_t>()) {
-    case 0x80: // PROTO
-      take(1);
-      break;
-    case '.': // STOP
-      return true;
-    case 'N': // NONE
-      push(std::monostate());
-      break;
-    case 0x88: // NEWTRUE
-      push(true);
-      break;
-    case 0x89: // NEWFALSE
-      push(false);
-      break;
-    case 'K': // BININT1
-      push(int64_t{number<uint8_t>()});
-      break;
-    case 'M': // BININT2
-      push(int64_t{number<uint16_t>()});
-      break;
-    case 'J': // BININT
-      push(int64_t{number<int32_t>()});
-      break;
-    case 0x8a: // LONG1
-      push(long_number());
-      break;
-    case 'G': // BINFLOAT
-      take(8);
-      push(std::monostate()); // not needed in a dictionary of tensors
-      break;
-    case 'X': // BINUNICODE
-      push(take(number<uint32_t>()));
-      break;
-    case 'c': // GLOBAL
-      push(known_name());
-      break;
-    case '(': // MARK
-      push(Mark());
-      break;
-    case ')': // EMPTY_TUPLE
-    case ']': // EMPTY_LIST
-      push_sequence({});
-      break;
-    case 0x85: // TUPLE1
-    case 0x86: // TUPLE2
-    case 0x87: // TUPLE3
-      push_sequence(pop_last(opcode - 0x84));
-      break;
-    case 't': // TUPLE
-      push_sequence(pop_since_mark());
-      break;
-    case 'a': { // APPEND
-      auto item = pop();
-      top<Sequence*>("a list")->items.push_back(std::move(item));
-      break;
-    }
-    case 'e': { // APPENDS
-      const auto items = pop_since_mark();
-      auto& list = top<Sequence*>("a list")->items;
-      list.insert(list.end(), items.begin(), items.end());
-      break;
-    }
-    case '}': // EMPTY_DICT
-      push(&dictionaries_.emplace_back());
-      break;
-    case 's': { // SETITEM
-      auto value = pop();
-      auto key = pop();
-      top<Dictionary*>("a dictionary")->items.emplace_back(std::move(key), std::move(value));
-      break;
-    }
-    case 'u': { // SETITEMS
-      const auto items = pop_since_mark();
-      auto& dictionary = top<Dictionary*>("a dictionary")->items;
-      for (size_t i = 0; i + 1 < items.size(); i += 2)
-        dictionary.emplace_back(items[i], items[i + 1]);
-      break;
-    }
-    case 'b': // BUILD: attributes of a dictionary, such as `_metadata` of a state dict
-      pop();
-      top<Dictionary*>("a dictionary");
-      break;
-    case 'q': // BINPUT
-      memo_[number<uint8_t>()] = top();
-      break;
-    case 'r': // LONG_BINPUT
-      memo_[number<uint32_t>()] = top();
-      break;
-    case 'h': // BINGET
-      push(recall(number<uint8_t>()));
-      break;
-    case 'j': // LONG_BINGET
-      push(recall(number<uint32_t>()));
-      break;
-    case 'Q': // BINPERSID
-      push(load_storage(as<Sequence*>(pop(), "a tuple")->items));
-      break;
-    case 'R': { // REDUCE
-      const auto* arguments = as<Sequence*>(pop(), "a tuple");
-      push(call(as<Function>(pop(), "a function"), arguments->items));
-      break;
-    }
-    default:
-      throw FormatError("its pickle has the instruction " + std::to_string(opcode) +
-                        ", which dictionaries of tensors do not need");
-    }
-    return false;
-  }
-
-  std::string_view take(size_t count) {
-    if (count > program_.size() - position_)
-      throw FormatError("its pickle ends too early");
-    position_ += count;
-    return program_.substr(position_ - count, count);
-  }
-
-  std::string_view take_line() {
-    const auto line = take(std::min(program_.find('\n', position_), program_.size()) - position_);
-    take(1);
-    return line;
-  }
-
-  template <typename Number> Number number() {
-    Number value;
-    std::memcpy(&value, take(sizeof value).data(), sizeof value); // little-endian by definition
-    return value;
-  }
-
-  int64_t long_number() {
-    const auto bytes = take(number<uint8_t>());
-    if (bytes.size() > sizeof(int64_t))
-      throw FormatError("its pickle has a number of " + std::to_string(bytes.size()) + " bytes");
-    const bool negative = !bytes.empty() && (bytes.back() & 0x80) != 0;
-    int64_t value = negative ? -1 : 0;
-    std::memcpy(&value, bytes.data(), bytes.size());
-    return value;
-  }
-
-  Value known_name() {
-    const auto module = std::string(take_line());
-    const auto name = module + "." + std::string(take_line());
+protected:
+  Value named(const std::string& name) override {
     const auto found = known_names().find(name);
     if (found == known_names().end())
       throw FormatError("contains the Python object `" + name + "`, which is not read");
     return found->second;
   }
 
-  [[noreturn]] static void fail_missing() {
-    throw FormatError("its pickle takes a value that is not there");
-  }
-
-  void push(Value value) { stack_.push_back(std::move(value)); }
-
-  Value& top() {
-    if (stack_.empty())
-      fail_missing();
-    return stack_.back();
-  }
-
-  Value pop() {
-    auto value = std::move(top());
-    stack_.pop_back();
-    return value;
-  }
-
-  template <typename T> static T as(const Value& value, const char* expected) {
-    const auto* held = std::get_if<T>(&value);
-    if (held == nullptr)
-      throw FormatError(std::string("its pickle has another value where ") + expected + " belongs");
-    return *held;
-  }
-
-  template <typename T> T top(const char* expected) { return as<T>(top(), expected); }
-
-  std::vector<Value> pop_last(size_t count) {
-    if (count > stack_.size())
-      fail_missing();
-    std::vector<Value> items(stack_.end() - static_cast<ptrdiff_t>(count), stack_.end());
-    stack_.resize(stack_.size() - count);
-    return items;
-  }
-
-  std::vector<Value> pop_since_mark() {
-    const auto is_mark = [](const Value& value) { return std::holds_alternative<Mark>(value); };
-    const auto mark = std::find_if(stack_.rbegin(), stack_.rend(), is_mark);
-    if (mark == stack_.rend())
-      fail_missing();
-    auto items = pop_last(static_cast<size_t>(mark - stack_.rbegin()));
-    pop();
-    return items;
-  }
-
-  void push_sequence(std::vector<Value> items) {
-    push(&sequences_.emplace_back(Sequence{std::move(items)}));
-  }
-
-  const Value& recall(uint32_t index) const {
-    const auto found = memo_.find(index);
-    if (found == memo_.end())
-      fail_missing();
-    return found->second;
-  }
-
   /// ("storage", dtype, name of the archive's record, device, number of elements)
-  TypedStorage load_storage(const std::vector<Value>& id) {
+  Value stored(const std::vector<Value>& id) override {
     if (id.size() != 5)
       throw FormatError("its pickle names no storage");
     const auto dtype = as<torch::ScalarType>(id[1], "a dtype");
@@ -282,25 +51,28 @@ private:
     auto found = storages_.find(name);
     if (found == storages_.end())
       found = storages_.emplace(name, load_(name)).first;
-    return {found->second, dtype};
+    return TypedStorage{found->second, dtype};
   }
 
-  Value call(Function function, const std::vector<Value>& arguments) {
+  Value call(PickledFunction function, const std::vector<Value>& arguments) override {
     switch (function) {
-    case Function::kOrderedDict:
+    case PickledFunction::kOrderedDict:
       if (!arguments.empty())
         throw FormatError("its pickle fills an OrderedDict in an unknown way");
-      return &dictionaries_.emplace_back();
-    case Function::kRebuildTensor:
+      return new_dictionary();
+    case PickledFunction::kRebuildTensor:
       return rebuild_tensor(arguments);
-    case Function::kRebuildParameter:
+    case PickledFunction::kRebuildParameter:
       if (arguments.empty())
         throw FormatError("its pickle makes a parameter of nothing");
       return as<torch::Tensor>(arguments[0], "a tensor");
+    case PickledFunction::kCounter: // not among the names
+      break;
     }
     TORCH_INTERNAL_ASSERT(false);
   }
 
+private:
   /// (storage, offset, sizes, strides, requires_grad, hooks); the last two are ignored.
   static torch::Tensor rebuild_tensor(const std::vector<Value>& arguments) {
     if (arguments.size() < 4)
@@ -315,7 +87,7 @@ private:
 
   static std::vector<int64_t> numbers(const Value& value) {
     std::vector<int64_t> result;
-    for (const auto& item : as<Sequence*>(value, "a tuple")->items)
+    for (const auto& item : as<PickledSequence*>(value, "a tuple")->items)
       result.push_back(as<int64_t>(item, "a number"));
     return result;
   }
@@ -342,19 +114,12 @@ private:
       throw FormatError("one of its tensors lies outside of the bytes that belong to it");
   }
 
-  std::string_view program_;
-  size_t position_ = 0;
   const LoadStorage& load_;
-  std::vector<Value> stack_;
-  std::unordered_map<uint32_t, Value> memo_;
   std::map<std::string, torch::Storage> storages_;
-  // Own all containers: pickled containers may refer to each other in cycles.
-  std::deque<Sequence> sequences_;
-  std::deque<Dictionary> dictionaries_;
 };
 
 /// The entries that are tensors; others, such as the number of an epoch, are left out.
-std::vector<std::pair<std::string, torch::Tensor>> tensors_of(const Dictionary& dictionary) {
+std::vector<std::pair<std::string, torch::Tensor>> tensors_of(const PickledDictionary& dictionary) {
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   for (const auto& [key, item] : dictionary.items) {
     const auto* name = std::get_if<std::string_view>(&key);
@@ -366,11 +131,11 @@ std::vector<std::pair<std::string, torch::Tensor>> tensors_of(const Dictionary& 
 }
 
 /// The state dict among what training code saved with it, or the dictionary itself.
-const Dictionary& unwrapped(const Dictionary& dictionary) {
+const PickledDictionary& unwrapped(const PickledDictionary& dictionary) {
   for (const std::string_view wrapper : {"state_dict", "model_state_dict", "model"}) {
     for (const auto& [key, item] : dictionary.items) {
       const auto* name = std::get_if<std::string_view>(&key);
-      const auto* inner = std::get_if<Dictionary*>(&item);
+      const auto* inner = std::get_if<PickledDictionary*>(&item);
       if (name != nullptr && *name == wrapper && inner != nullptr && !tensors_of(**inner).empty())
         return **inner;
     }
@@ -382,9 +147,9 @@ const Dictionary& unwrapped(const Dictionary& dictionary) {
 
 std::vector<std::pair<std::string, torch::Tensor>> unpickle_tensors(std::string_view program,
                                                                     const LoadStorage& load) {
-  Unpickler unpickler(program, load);
+  TensorUnpickler unpickler(program, load);
   const auto value = unpickler.run();
-  const auto* dictionary = std::get_if<Dictionary*>(&value);
+  const auto* dictionary = std::get_if<PickledDictionary*>(&value);
   if (dictionary == nullptr)
     throw FormatError("holds another value. Save model.state_dict() with torch.save");
   const auto tensors = tensors_of(unwrapped(**dictionary));

@@ -14,6 +14,12 @@ Tensor Decoder::append(DecoderState& state, const TokenRows& tokens) const {
   return scores(append_states(state, tokens, /*all=*/false));
 }
 
+Tensor Decoder::log_probs(const Tensor& states, const Tensor& ids) const {
+  const auto scores = this->scores(states);
+  const auto own = scores.gather(1, ids.unsqueeze(1)).squeeze(1); // -> [count]
+  return own.to(torch::kDouble) - scores.logsumexp(1).to(torch::kDouble);
+}
+
 Tensor Decoder::append_states(DecoderState& state, const TokenRows& tokens, bool all) const {
   const torch::InferenceMode no_gradients;
   TORCH_INTERNAL_ASSERT(tokens.size() == state.tokens_.size());
@@ -23,7 +29,7 @@ Tensor Decoder::append_states(DecoderState& state, const TokenRows& tokens, bool
                       "row ",
                       row, " is empty.");
     const auto length = static_cast<int64_t>(state.tokens_[row].size() + tokens[row].size());
-    TORCH_CHECK_INDEX(length <= window(), "A row must hold at most ", window(),
+    TORCH_CHECK_INDEX(has_memory() || length <= window(), "A row must hold at most ", window(),
                       " tokens (`n_positions`), but row ", row, " holds ", length, ".");
     for (const auto id : tokens[row]) {
       TORCH_CHECK_INDEX(id >= 0 && id < vocabulary(), "`input_ids` must be in [0, ", vocabulary(),

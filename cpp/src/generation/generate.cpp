@@ -82,10 +82,15 @@ Generation::Generation(std::shared_ptr<const Decoder> decoder, TokenRows prompts
                     "`prefix` must have been made with this model, but was made with another.");
   const auto before = prefix ? static_cast<int64_t>(prefix->tokens().front().size()) : 0;
   const auto window = decoder_->window();
+  TORCH_CHECK_VALUE(!decoder_->has_memory() || options_.max_new_tokens,
+                    "`max_new_tokens` must be given for a model with memory, which has no window "
+                    "that could be full, but is not.");
   for (size_t i = 0; i < prompts_.size(); ++i) {
     const auto length = static_cast<int64_t>(prompts_[i].size());
     TORCH_CHECK_VALUE(length > 0, "`input_ids` must hold at least one token a prompt, but prompt ",
                       i, " is empty.");
+    if (decoder_->has_memory())
+      continue;
     if (options_.sliding_window) {
       TORCH_CHECK_VALUE(before + length <= window, "Prompt ", i, " must fit into the window of ",
                         window, " tokens, but has ", before + length, ".");
@@ -115,7 +120,9 @@ void Generation::start(const std::shared_ptr<const DecoderState>& prefix) {
   const auto before = prefix ? static_cast<int64_t>(prefix->tokens().front().size()) : 0;
   const auto capacity =
       before + static_cast<int64_t>(longest) + options_.max_new_tokens.value_or(64);
-  const auto shared = count > 1 ? shared_beginning(prompts_) : 0;
+  auto shared = count > 1 ? shared_beginning(prompts_) : 0;
+  if (decoder_->has_memory()) // segments begin where they do for a prompt alone
+    shared -= shared % decoder_->window();
   const bool shares = prefix || shared >= kShortestSharedBeginning;
   state_ = prefix ? prefix->copy() : decoder_->new_state(shares ? 1 : count, capacity);
   pending_ = prompts_;
@@ -177,7 +184,7 @@ std::vector<NewToken> Generation::step() {
       row.stop_reason = "stop_id";
     } else if (count == options_.max_new_tokens.value_or(-1)) {
       row.stop_reason = "length";
-    } else if (!options_.sliding_window &&
+    } else if (!decoder_->has_memory() && !options_.sliding_window &&
                static_cast<int64_t>(state_->tokens()[i].size()) + 1 >= decoder_->window()) {
       row.stop_reason = "window";
     }
@@ -232,6 +239,8 @@ void Generation::leave_out_ended_rows() {
 }
 
 void Generation::make_room() {
+  if (decoder_->has_memory())
+    return;
   const auto window = decoder_->window();
   const auto& tokens = state_->tokens();
   const bool full = std::any_of(tokens.begin(), tokens.end(), [&](const auto& row) {
@@ -281,6 +290,11 @@ std::vector<GeneratedRow> generate(const GPT2LMHeadModel& model, TokenRows promp
 }
 
 std::vector<GeneratedRow> generate(const OpenAIGPTLMHeadModel& model, TokenRows prompts,
+                                   const GenerationOptions& options, const OnToken& on_token) {
+  return generate(decoder_of(model), std::move(prompts), options, on_token);
+}
+
+std::vector<GeneratedRow> generate(const TransfoXLLMHeadModel& model, TokenRows prompts,
                                    const GenerationOptions& options, const OnToken& on_token) {
   return generate(decoder_of(model), std::move(prompts), options, on_token);
 }

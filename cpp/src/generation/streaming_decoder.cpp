@@ -7,23 +7,10 @@
 #include "models/causal_attention.h"
 #include "ptbert/generation/decoder.h"
 #include "speed/row_kernels.h"
-#include "speed/streamed_weight.h"
+#include "streamed_layers.h"
 
 namespace ptbert {
 namespace {
-
-/// Up to so many tokens at once, weights are read as they are stored; for more, a general product
-/// with weights in float32 takes less time.
-constexpr int64_t kFewTokens = 16;
-
-struct LayerNormWeights {
-  Tensor weight, bias;
-  double epsilon;
-
-  Tensor operator()(const Tensor& x) const {
-    return torch::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
-  }
-};
 
 struct StreamedBlock {
   LayerNormWeights ln_1, ln_2;
@@ -45,16 +32,6 @@ struct StreamedModel {
   StreamedWeight head;
   int64_t vocabulary;
 };
-
-Tensor plain(const Tensor& x) { return x.detach().to(torch::kFloat).contiguous(); }
-
-LayerNormWeights take(const BertLayerNorm& norm) {
-  return {plain(norm->weight), plain(norm->bias), norm->eps};
-}
-
-StreamedWeight take(const Conv1D& layer, WeightFormat format) {
-  return make_streamed_weight(layer->weight, /*inputs_first=*/true, layer->bias, format);
-}
 
 template <typename Block> StreamedBlock take(const Block& block, WeightFormat format) {
   const auto& attention = block->attn;
@@ -88,15 +65,6 @@ StreamedModel take(const Model& model, const Embedding& tokens, const Embedding&
   result.vocabulary = head->predict_special_tokens ? result.head.outputs : head->vocab_size;
   return result;
 }
-
-Tensor multiply(const Tensor& x, const StreamedWeight& weight) {
-  return x.size(0) <= kFewTokens ? multiply_streamed(x, weight) : multiply_expanded(x, weight);
-}
-
-/// Where the appended tokens of a row are among all of them, and how many the row had before.
-struct AppendedRow {
-  int64_t first, count, past;
-};
 
 /// Keys and values of every block: [2, rows, heads, capacity, head_size].
 class KeyValueState : public DecoderState {
@@ -163,29 +131,6 @@ private:
   int64_t capacity_;
 };
 
-/// Stores the keys and values of the appended tokens: `projected` [tokens, 3 * width].
-void store(const Tensor& projected, const std::vector<AppendedRow>& rows, Tensor& cache) {
-  const auto heads = cache.size(2), capacity = cache.size(3), size = cache.size(4);
-  const auto width = heads * size;
-  const auto* from = projected.const_data_ptr<float>();
-  auto* to = cache.data_ptr<float>();
-  for (int64_t part = 0; part < 2; ++part) { // keys, values
-    for (size_t row = 0; row < rows.size(); ++row) {
-      for (int64_t head = 0; head < heads; ++head) {
-        auto* target =
-            to + (((part * static_cast<int64_t>(rows.size()) + static_cast<int64_t>(row)) * heads +
-                   head) *
-                      capacity +
-                  rows[row].past) *
-                     size;
-        const auto* source = from + rows[row].first * 3 * width + (1 + part) * width + head * size;
-        for (int64_t i = 0; i < rows[row].count; ++i)
-          std::copy_n(source + i * 3 * width, size, target + i * size);
-      }
-    }
-  }
-}
-
 /// softmax(Q K^T) V for rows with one appended token each; writes into `context` [tokens, width].
 void attend_one_each(const Tensor& projected, const std::vector<AppendedRow>& rows,
                      const Tensor& cache, bool scale, Tensor& context) {
@@ -202,8 +147,8 @@ void attend_one_each(const Tensor& projected, const std::vector<AppendedRow>& ro
       const auto& row = rows[i / heads];
       const auto head = i % heads;
       attend_one_query(queries + row.first * 3 * width + head * size, keys + i * capacity * size,
-                       values + i * capacity * size, row.past + 1, size, factor, weights.data(),
-                       outputs + row.first * width + head * size);
+                       values + i * capacity * size, row.past + 1, size, factor, /*bias=*/nullptr,
+                       weights.data(), outputs + row.first * width + head * size);
     }
   });
 }
@@ -213,18 +158,15 @@ void attend_many(const Tensor& projected, const std::vector<AppendedRow>& rows, 
                  bool scale, Tensor& context) {
   const auto heads = cache.size(2), size = cache.size(4);
   for (size_t begin = 0; begin < rows.size();) {
-    auto end = begin + 1; // rows that are alike are computed at once
-    while (end < rows.size() && rows[end].count == rows[begin].count &&
-           rows[end].past == rows[begin].past)
-      ++end;
-    const auto [first, count, past] = rows[begin];
+    const auto end = end_of_alike(rows, begin);
+    const auto [row, first, count, past] = rows[begin];
     const auto some = static_cast<int64_t>(end - begin);
     const auto queries = projected.narrow(0, first, some * count)
                              .narrow(1, 0, heads * size)
                              .view({some, count, heads, size})
                              .transpose(1, 2); // -> [some, heads, count, size]
     // [2, rows, heads, capacity, size] -> twice [some, heads, past + count, size]
-    const auto used = cache.narrow(1, static_cast<int64_t>(begin), some).narrow(3, 0, past + count);
+    const auto used = cache.narrow(1, row, some).narrow(3, 0, past + count);
     const auto output = causal_attention(queries, used.select(0, 0), used.select(0, 1), scale);
     context.narrow(0, first, some * count)
         .view({some, count, heads, size})
@@ -262,7 +204,7 @@ protected:
     for (size_t row = 0; row < tokens.size(); ++row) {
       const auto past = static_cast<int64_t>(state.tokens()[row].size());
       const auto count = static_cast<int64_t>(tokens[row].size());
-      rows.push_back({static_cast<int64_t>(ids.size()), count, past});
+      rows.push_back({static_cast<int64_t>(row), static_cast<int64_t>(ids.size()), count, past});
       ids.insert(ids.end(), tokens[row].begin(), tokens[row].end());
       for (int64_t i = 0; i < count; ++i)
         positions.push_back(past + i);
@@ -319,23 +261,7 @@ template <typename Model> const char* why_not(const Model& model, const Tensor& 
     if (!block->attn->has_causal_mask())
       return "the mask of an attention is not the causal one";
   }
-  for (const auto& module : model->modules()) {
-    const auto* dropout = module->template as<DropoutImpl>();
-    if (dropout != nullptr && dropout->is_dropping())
-      return "dropout is on; call eval() first";
-  }
-  for (const auto& parameter : model->parameters()) {
-    const auto dtype = parameter.scalar_type();
-    if (!parameter.is_cpu() || dtype != tokens.scalar_type() ||
-        (dtype != torch::kFloat && dtype != torch::kBFloat16))
-      return "parameters are not on the CPU in float32 or bfloat16";
-  }
-  return nullptr;
-}
-
-WeightFormat stored_format(const Tensor& weight, WeightFormat asked) {
-  const bool is_bfloat16 = weight.scalar_type() == torch::kBFloat16;
-  return is_bfloat16 && asked == WeightFormat::kFloat32 ? WeightFormat::kBFloat16 : asked;
+  return why_not_read(*model, tokens);
 }
 
 template <typename Model> void check_decoded(const Model& model) {

@@ -85,7 +85,8 @@ Tensor ProjectedAdaptiveLogSoftmaxImpl::forward(const Tensor& hidden, const Tens
   auto cluster_of = torch::zeros_like(ids);
   for (size_t i = 1; i + 1 < cutoff_ends.size(); ++i)
     cluster_of = cluster_of + ids.ge(cutoff_ends[i]);
-  const auto of_cluster = clusters.gather(1, (cluster_of - 1).clamp_min(0).unsqueeze(1)).squeeze(1);
+  const auto column = (cluster_of - 1).clamp_min(0).unsqueeze(1); // -> [count, 1]
+  const auto of_cluster = clusters.gather(1, column).squeeze(1);  // -> [count]
   auto losses = norm - torch::where(cluster_of.eq(0), own, of_cluster);
   for (size_t i = 1; i + 1 < cutoff_ends.size(); ++i) {
     const auto in_cluster = cluster_of.eq(static_cast<int64_t>(i));
@@ -112,7 +113,7 @@ Tensor ProjectedAdaptiveLogSoftmaxImpl::log_prob(const Tensor& hidden) {
                     "], but is of shape ", hidden.sym_sizes(), ".");
   const auto [tokens, clusters, norm] = head_scores(hidden);
   if (!clusters.defined())
-    return tokens - norm.unsqueeze(1);
+    return tokens - norm.unsqueeze(1); // [count, tokens] - [count, 1]
   const bool in_place = has_readable_values(tokens) && !torch::GradMode::is_enabled();
   auto all = in_place ? torch::empty({hidden.size(0), n_token}, tokens.options()) : Tensor();
   std::vector<Tensor> parts;
@@ -163,8 +164,8 @@ Tensor sample_logits(const Tensor& vectors, const Tensor& bias, const Tensor& la
   const auto true_scores =
       (true_vectors * inputs).sum(-1) + bias.index({labels}) - sample.true_log_probs;
   const auto scores = linear_product(inputs, sampled, bias.index({sample.neg_samples})) -
-                      sample.samp_log_probs; // -> [batch, seq, samples]
-  const auto hits = labels.unsqueeze(-1).eq(sample.neg_samples);
+                      sample.samp_log_probs;                     // -> [batch, seq, samples]
+  const auto hits = labels.unsqueeze(-1).eq(sample.neg_samples); // -> [batch, seq, samples]
   return torch::cat({true_scores.unsqueeze(-1), scores.masked_fill(hits, -1e30)}, -1);
 }
 

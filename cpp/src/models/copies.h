@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/models/module.h"
 
 namespace ptbert {
@@ -16,7 +17,7 @@ Item copy_without_drawing(const Item& item, const Make& make) {
   for (size_t i = 0; i < sources.size(); ++i) {
     auto& target = dynamic_cast<Node&>(*targets[i]);
     for (const auto& parameter : sources[i]->named_parameters(/*recurse=*/false))
-      target.bind(parameter.key(), parameter->detach().clone().requires_grad_());
+      target.bind(parameter.key(), copy_of(*parameter).requires_grad_());
     for (const auto& buffer : sources[i]->named_buffers(/*recurse=*/false))
       target.bind(buffer.key(), buffer->clone());
   }

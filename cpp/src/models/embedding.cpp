@@ -20,7 +20,8 @@ Tensor pool_tokens(const Tensor& hidden_states, const Tensor& attention_mask, Po
                     "`attention_mask` must be 1 at the first token of each text, but is 0.");
   if (pooling == Pooling::kFirst)
     return hidden_states.select(1, 0); // [batch, seq, hidden] -> [batch, hidden]
-  const auto mask = attention_mask.unsqueeze(-1).to(hidden_states.scalar_type());
+  const auto mask =
+      attention_mask.unsqueeze(-1).to(hidden_states.scalar_type()); // -> [batch, seq, 1]
   if (pooling == Pooling::kMean) // [batch, seq, hidden] -> [batch, hidden]
     return (hidden_states * mask).sum(1) / mask.sum(1);
   // [batch, seq, hidden] -> [batch, hidden]

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ptbert/errors.h"
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/speed/fast_paths.h"
 #include "ptbert/speed/linear_products.h"
 #include "speed/readable_values.h"
@@ -46,14 +47,13 @@ LinearImpl::LinearImpl(int64_t in_features, int64_t out_features, bool with_bias
   own_parameter("weight", weight, new_parameter({out_features, in_features}));
   if (with_bias)
     own_parameter("bias", bias, new_parameter({out_features}));
-  if (weight.is_meta())
-    return;
-  // As torch.nn.Linear initialises, so that equal seeds give equal weights.
-  torch::nn::init::kaiming_uniform_(weight, std::sqrt(5.0));
-  if (with_bias) {
-    const double bound = 1 / std::sqrt(static_cast<double>(in_features));
-    torch::nn::init::uniform_(bias, -bound, bound);
-  }
+  // As torch.nn.Linear, whose two bounds differ by rounding.
+  const auto root = std::sqrt(static_cast<double>(in_features));
+  const auto gain = std::sqrt(2 / (1 + std::pow(std::sqrt(5.0), 2)));
+  const auto bound = std::sqrt(3.0) * (gain / root);
+  draw_uniform(weight, -bound, bound);
+  if (with_bias)
+    draw_uniform(bias, -1 / root, 1 / root);
 }
 
 Tensor LinearImpl::forward(const Tensor& x) { return linear_product(x, weight, bias); }
@@ -61,10 +61,8 @@ Tensor LinearImpl::forward(const Tensor& x) { return linear_product(x, weight, b
 Conv1DImpl::Conv1DImpl(int64_t out_features, int64_t in_features) {
   own_parameter("weight", weight, new_parameter({in_features, out_features}));
   own_parameter("bias", bias, new_parameter({out_features}));
-  if (weight.is_meta())
-    return;
-  torch::nn::init::normal_(weight, 0, 0.02); // whatever `initializer_range` says, as in 2019
-  torch::nn::init::zeros_(bias);
+  draw_normal(weight, 0, 0.02); // whatever `initializer_range` says, as in 2019
+  fill(bias, 0);
 }
 
 Tensor Conv1DImpl::forward(const Tensor& x) { return linear_product(x, weight.t(), bias); }
@@ -73,12 +71,11 @@ EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width, std::optional<int64_t>
     : padding_idx(padding_idx.value_or(-1)) {
   own_parameter("weight", weight, new_parameter({rows, width}));
   own_attribute("padding_idx", this->padding_idx);
-  if (weight.is_meta())
-    return;
-  torch::NoGradGuard no_grad;
-  torch::nn::init::normal_(weight);
-  if (padding_idx)
+  draw_normal(weight, 0, 1);
+  if (padding_idx && !weight.is_meta()) {
+    const torch::NoGradGuard no_grad;
     weight[*padding_idx].zero_();
+  }
 }
 
 Tensor EmbeddingImpl::forward(const Tensor& ids) {
@@ -89,10 +86,8 @@ BertLayerNormImpl::BertLayerNormImpl(int64_t hidden_size, double eps) : eps(eps)
   own_parameter("weight", weight, new_parameter({hidden_size}));
   own_parameter("bias", bias, new_parameter({hidden_size}));
   own_attribute("eps", this->eps);
-  if (weight.is_meta())
-    return;
-  torch::nn::init::ones_(weight);
-  torch::nn::init::zeros_(bias);
+  fill(weight, 1);
+  fill(bias, 0);
 }
 
 Tensor BertLayerNormImpl::forward(const Tensor& x) {
@@ -125,19 +120,16 @@ Tensor TanhImpl::forward(const Tensor& x) { return torch::tanh(x); }
 Tensor ReLUImpl::forward(const Tensor& x) { return torch::relu(x); }
 
 void init_bert_weights(torch::nn::Module& module, double initializer_range) {
-  if (DefaultDevice::current().is_meta())
-    return;
-  torch::NoGradGuard no_grad;
   module.apply([initializer_range](torch::nn::Module& child) {
     if (auto* linear = child.as<LinearImpl>()) {
-      linear->weight.normal_(0, initializer_range);
+      draw_normal(linear->weight, 0, initializer_range);
       if (linear->bias.defined())
-        linear->bias.zero_();
+        fill(linear->bias, 0);
     } else if (auto* embedding = child.as<EmbeddingImpl>()) {
-      embedding->weight.normal_(0, initializer_range);
+      draw_normal(embedding->weight, 0, initializer_range);
     } else if (auto* layer_norm = child.as<BertLayerNormImpl>()) {
-      layer_norm->weight.fill_(1);
-      layer_norm->bias.zero_();
+      fill(layer_norm->weight, 1);
+      fill(layer_norm->bias, 0);
     }
   });
 }

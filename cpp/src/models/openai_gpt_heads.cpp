@@ -2,6 +2,7 @@
 
 #include "checks.h"
 #include "losses.h"
+#include "ptbert/models/initial_weights.h"
 #include "ptbert/speed/fast_paths.h"
 #include "speed/readable_values.h"
 
@@ -83,8 +84,8 @@ OpenAIGPTMultipleChoiceHeadImpl::OpenAIGPTMultipleChoiceHeadImpl(const OpenAIGPT
   linear = register_module("linear", Linear(config.n_embd, 1));
   if (linear->weight.is_meta())
     return;
-  torch::nn::init::normal_(linear->weight, 0, 0.02);
-  torch::nn::init::normal_(linear->bias); // as in 2019; models set it to zero afterwards
+  draw_normal(linear->weight, 0, 0.02);
+  draw_normal(linear->bias, 0, 1); // as in 2019; models set it to zero afterwards
 }
 
 // Same as in gpt2_heads.cpp.
@@ -102,6 +103,7 @@ Tensor OpenAIGPTMultipleChoiceHeadImpl::forward(const Tensor& hidden_states,
 // Same as in gpt2_heads.cpp.
 Tensor OpenAIGPTMultipleChoiceHeadImpl::score(const Tensor& chosen_states) {
   // A feature is dropped in all choices or in none.
+  // [batch, choices, width] -> [batch, width, choices] and back
   const auto kept = dropout(chosen_states.transpose(1, 2)).transpose(1, 2);
   return linear(kept).squeeze(-1); // [batch, choices, width] -> [batch, choices]
 }

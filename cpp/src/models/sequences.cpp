@@ -10,7 +10,8 @@ namespace ptbert {
 Tensor as_rows(const Tensor& x) {
   if (!x.defined() || x.dim() == 2)
     return x;
-  return x.dim() == 1 ? x.unsqueeze(0) : x.flatten(0, -2); // also where a traced length changes
+  // [seq] -> [1, seq], [*, seq] -> [rows, seq]; also where a traced length changes
+  return x.dim() == 1 ? x.unsqueeze(0) : x.flatten(0, -2);
 }
 
 Tensor with_dimensions_of(const Tensor& input_ids, const Tensor& x) {
@@ -20,9 +21,9 @@ Tensor with_dimensions_of(const Tensor& input_ids, const Tensor& x) {
   const auto sizes = input_ids.sym_sizes();
   std::vector<c10::SymInt> leading(sizes.begin(), sizes.end() - 1);
   if (leading.empty())
-    return x.squeeze(0);
+    return x.squeeze(0); // [1, ...] -> [...]
   leading.front() = -1;
-  return x.unflatten_symint(0, leading);
+  return x.unflatten_symint(0, leading); // [rows, ...] -> [*, ...]
 }
 
 const char* why_not_cut(const Node& trunk, const Tensor& input_ids, const std::vector<Tensor>& past,

@@ -8,6 +8,7 @@
 #include "length_tables.h"
 #include "ptbert/speed/fast_paths.h"
 #include "ptbert/speed/linear_products.h"
+#include "relative_scores.h"
 #include "speed/readable_values.h"
 
 namespace ptbert {
@@ -40,16 +41,9 @@ Tensor plus(Tensor sum, const Tensor& x) {
   return has_readable_values(sum) ? sum.add_(x) : sum + x;
 }
 
-/// Scores of the relative positions of queries [batch, heads, query, d_head] and keys: `positions`
-/// [key, heads, d_head], of distances key - 1 to 0, and `bias` [key, heads], if it is defined. ->
-/// [batch, heads, query, key], a view
-///
-/// Position p is at distance key - 1 - p from the last query, so the row of the i-th of `query`
-/// queries has to move to the left by query - 1 - i. Rows of length key + 1, a zero in front, that
-/// are read as rows of length key from element `query` on are moved so (Dai et al., appendix B);
-/// what then follows the last score of a row belongs to later keys. A position of zeros makes the
-/// zeros.
-Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Tensor& bias = {}) {
+} // namespace
+
+Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Tensor& bias) {
   const auto batch = queries.sym_size(0), heads = queries.sym_size(1);
   const auto query = queries.sym_size(2), key = positions.sym_size(0);
   const auto of_heads = torch::constant_pad_nd(positions, {0, 0, 0, 0, 1, 0})
@@ -63,8 +57,6 @@ Tensor relative_scores(const Tensor& queries, const Tensor& positions, const Ten
       .unflatten_symint(2, {query, key}) // -> [heads, batch, query, key]
       .transpose(0, 1);
 }
-
-} // namespace
 
 template <typename Derived, typename Signature>
 TransfoXLAttention<Derived, Signature>::TransfoXLAttention(const TransfoXLAttentionOptions& options)
@@ -105,6 +97,7 @@ Tensor TransfoXLAttention<Derived, Signature>::context_of(const Tensor& hidden,
 
 template <typename Derived, typename Signature>
 Tensor TransfoXLAttention<Derived, Signature>::split_heads(const Tensor& x) const {
+  // -> [length, batch, heads, d_head] -> [batch, heads, length, d_head]
   return x.unflatten(-1, {n_head, d_head}).permute({1, 2, 0, 3});
 }
 
@@ -114,7 +107,7 @@ Tensor TransfoXLAttention<Derived, Signature>::weights_of(Tensor scores, const T
   const auto weights = torch::softmax(hide(std::move(scores), attn_mask, masked), -1);
   if (fast_paths_enabled() && !dropatt->exposes_internals())
     return dropatt(weights);
-  // As in 2019 dropout draws, and hooks see, [query, key, batch, heads].
+  // As in 2019 dropout draws, and hooks see, [query, key, batch, heads]; then back.
   return dropatt(weights.permute({2, 3, 0, 1}).contiguous()).permute({2, 3, 0, 1});
 }
 
@@ -195,6 +188,7 @@ Tensor RelPartialLearnableMultiHeadAttnImpl::forward_keeping(const Tensor& w, co
   const auto [queries, keys, values] = project(w, mems, kept);
   const auto positions =
       r_net(r).squeeze(1).unflatten(-1, {n_head, d_head}); // [key, heads, d_head]
+  // [batch, heads, query, d_head] + [heads, 1, d_head]
   const auto for_content = (queries + r_w_bias.unsqueeze(1)) * scale;
   const auto of_positions = relative_scores((queries + r_r_bias.unsqueeze(1)) * scale, positions);
   const auto* why_not = why_not_one_kernel(dropatt, {for_content, of_positions, keys, values});
@@ -219,7 +213,7 @@ Tensor RelLearnableMultiHeadAttnImpl::forward(const Tensor& w, const Tensor& r_e
   const auto [queries, keys, values] = project(w, mems);
   const auto length = keys.sym_size(2);
   const auto bias = r_w_bias.defined() ? r_w_bias : this->r_w_bias;
-  const auto for_content = (queries + bias.unsqueeze(-2)) * scale;
+  const auto for_content = (queries + bias.unsqueeze(-2)) * scale; // + [heads or none, 1, d_head]
   const auto of_positions =
       relative_scores(queries * scale, last_rows(r_emb, length), last_rows(r_bias, length) * scale);
   const auto scores = plus(torch::matmul(for_content, keys.transpose(-1, -2)), of_positions);

@@ -53,7 +53,8 @@ TransfoXLLMOutput TransfoXLLMHeadModelImpl::forward(const Tensor& input_ids, con
     const auto log_probs = torch::log_softmax(out_layer(hidden), -1); // -> [batch, seq, n_token]
     if (!target.defined())
       return {log_probs, trunk.new_mems};
-    return {-log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1), trunk.new_mems};
+    const auto own = log_probs.gather(-1, target.unsqueeze(-1)); // -> [batch, seq, 1]
+    return {-own.squeeze(-1), trunk.new_mems};
   }
   const auto rows = hidden.flatten(0, 1); // -> [batch * seq, d_model]
   const auto output = crit(rows, target.defined() ? target.reshape({-1}) : target);
@@ -67,11 +68,11 @@ Tensor TransfoXLLMHeadModelImpl::sampled_losses(const Tensor& hidden, const Tens
                    "`out_layer` must be an nn.Linear with bias and without hooks in training with "
                    "`sample_softmax`, which takes rows of its weight.");
   const auto sample = sampler->sample(target);
-  const auto ids = torch::cat({target.flatten(), sample.neg_samples});
+  const auto ids = torch::cat({target.flatten(), sample.neg_samples}); // [labels + samples]
   const auto logits =
       sample_logits(torch::embedding(out_layer->weight, ids), out_layer->bias, target, hidden,
-                    sample); // -> [batch, seq, 1 + samples]
-  return -torch::log_softmax(logits, -1).select(-1, 0);
+                    sample);                            // -> [batch, seq, 1 + samples]
+  return -torch::log_softmax(logits, -1).select(-1, 0); // -> [batch, seq]
 }
 
 } // namespace ptbert

@@ -57,9 +57,11 @@ const RowKernels& row_kernels() {
 }
 
 void attend_one_query(const float* query, const float* keys, const float* values, int64_t count,
-                      int64_t size, float scale, float* weights, float* output) {
+                      int64_t size, float scale, const float* bias, float* weights, float* output) {
   const auto& kernels = row_kernels();
   kernels.dot_products({query, size}, 1, size, {keys, size}, count, {weights, count});
+  for (int64_t i = 0; bias != nullptr && i < count; ++i)
+    weights[i] += bias[i];
   const float largest = scale > 0 ? *std::max_element(weights, weights + count)
                                   : *std::min_element(weights, weights + count);
   float total = 0;

@@ -49,9 +49,10 @@ inline float widened(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
-/// One head of attention for one query: softmax(q K^T scale) V. `keys` and `values` are [count,
-/// size]; `weights` [count] is scratch memory; `output` [size].
+/// One head of attention for one query: softmax((q K^T + bias) scale) V. `keys` and `values` are
+/// [count, size]; `bias` [count], or nullptr for none; `weights` [count] is scratch memory;
+/// `output` [size].
 void attend_one_query(const float* query, const float* keys, const float* values, int64_t count,
-                      int64_t size, float scale, float* weights, float* output);
+                      int64_t size, float scale, const float* bias, float* weights, float* output);
 
 } // namespace ptbert

@@ -51,6 +51,18 @@ void TransfoXLTokenizer::build_vocab() {
   unknown_ = first_of({"<unk>", "<UNK>"});
 }
 
+void TransfoXLTokenizer::set_vocabulary(const std::vector<std::string>& symbols) {
+  SymbolTable vocabulary(symbols.size());
+  for (const std::string& symbol : symbols) {
+    const std::size_t id = vocabulary.size();
+    if (vocabulary.add(symbol) != id)
+      throw FormatError("A vocabulary must hold every symbol once, but holds \"" + symbol +
+                        "\" again as number " + std::to_string(id) + ".");
+  }
+  vocabulary_ = std::move(vocabulary);
+  unknown_ = first_of({"<unk>", "<UNK>"});
+}
+
 std::vector<std::string> TransfoXLTokenizer::tokenize(std::string_view line, bool add_eos,
                                                       bool add_double_eos) const {
   return split_line(line, format(add_eos, add_double_eos));

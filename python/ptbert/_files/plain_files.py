@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import uuid
@@ -15,7 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import _C
 from ..file_utils import StrPath
+
+logger = logging.getLogger(__name__)
 
 # How errors of torch.load name a forbidden function or class in a pickle.
 _FOREIGN = re.compile(r"GLOBAL (\S+)|but got <class '([\w.]+)'>")
@@ -89,8 +93,13 @@ def _is_of_another_cause(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
+# How files of `torch.save` before 1.6 begin, with a pickled number; today's are zip archives.
+_LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+
+
 def read_attributes(path: StrPath) -> dict[str, Any]:
-    """Reads a dict of plain data and tensors, in any format that `torch.save` has had.
+    """Reads a dict of plain data and tensors, in any format that `torch.save` has had, or a dict of
+    plain data by `pickle.dump`, without the Python objects in it.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -99,6 +108,10 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"`{path}` must be an existing file, but does not exist.")
+    with path.open("rb") as file:
+        beginning = file.read(len(_LEGACY))
+    if beginning.startswith(b"\x80") and not _LEGACY.startswith(beginning):
+        return _read_pickle(path)
     with torch.serialization.safe_globals(_ALLOWED):
         attributes = load_plain(
             path,
@@ -112,6 +125,24 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
             "or keys that are no str."
         )
     return attributes
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    attributes, left_out = _C.read_pickled_attributes(path)
+    if left_out:
+        logger.warning(
+            "Of %s these attributes are left out, which are no plain data: %s",
+            path,
+            ", ".join(left_out),
+        )
+    return {name: _ordered(name, value) for name, value in attributes.items()}
+
+
+def _ordered(name: str, value: Any) -> Any:
+    """Gives a dict the type that tokenizers have for it."""
+    if not isinstance(value, dict):
+        return value
+    return Counter(value) if name == "counter" else OrderedDict(value)
 
 
 def write_attributes(path: StrPath, attributes: Mapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ VOCABULARY_NAMES: dict[Family, str] = {
     "gpt2": "vocab.json",
     "transfo-xl": "vocab.bin",
 }
+# Of other libraries, if the file above is missing.
+_OTHER_VOCABULARY_NAMES: dict[Family, tuple[str, ...]] = {"transfo-xl": ("vocab.pkl",)}
 # In order of preference.
 _CONFIG_NAMES: dict[Family, tuple[str, ...]] = {
     "bert": (CONFIG_NAME, BERT_CONFIG_NAME),
@@ -86,11 +88,16 @@ def resolve_vocabulary(
     Raises:
         OSError: There is none; the message says what was looked for and where.
     """
-    filenames = (VOCABULARY_NAMES[family],)
+    filenames = _vocabulary_names(family)
     if repository := hub_repository(name_or_path, family):
         return from_hub(name_or_path, repository, filenames, cache_dir)
     path = _local_path(name_or_path, cache_dir, family)
     return _first_of(filenames, path, path) if path.is_dir() else path
+
+
+def _vocabulary_names(family: Family) -> tuple[str, ...]:
+    """In order of preference."""
+    return VOCABULARY_NAMES[family], *_OTHER_VOCABULARY_NAMES.get(family, ())
 
 
 @contextmanager
@@ -100,7 +107,7 @@ def vocabulary_inside(file: StrPath, family: Family = "bert") -> Iterator[Path]:
     Raises:
         OSError: The archive is damaged or has no vocabulary.
     """
-    path, names = Path(file), (VOCABULARY_NAMES[family],)
+    path, names = Path(file), _vocabulary_names(family)
     if not is_archive(path):
         yield path
         return

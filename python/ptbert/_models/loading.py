@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -91,19 +92,27 @@ class PretrainedModel(nn.Module):
                 model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
                 assert files.weights is not None
                 return load_foreign_weights(model, files.weights, cls._family, cls._logger)
-        with resolve_model(
-            pretrained_model_name_or_path,
-            cache_dir,
-            cls._family,
-            need_weights=state_dict is None,
-        ) as files:
+        with (
+            resolve_model(
+                pretrained_model_name_or_path,
+                cache_dir,
+                cls._family,
+                need_weights=state_dict is None,
+            ) as files,
+            _deferred_weights(cls) as deferred,
+        ):
             model = cls(cls._config_class.from_json_file(files.config), *inputs, **kwargs)
             if state_dict is None:
                 assert files.weights is not None  # asked for by need_weights
                 state_dict = read_state_dict(files.weights)
             else:
                 state_dict = state_dict_of(state_dict, "`state_dict`")
-            missing, unused = _C.load_weights(model.state_dict(), dict(state_dict), cls._family)
+            state = model.state_dict()
+            missing, unused = _C.load_weights(state, dict(state_dict), cls._family)
+            if deferred is not None:
+                loaded = {state[name].data_ptr() for name in state.keys() - missing}
+                new = (state[name] for name in missing)
+                deferred.fill([weight for weight in new if weight.data_ptr() not in loaded])
         _report(cls._logger, cls.__name__, missing, unused)
         return model
 
@@ -138,6 +147,13 @@ class PretrainedModel(nn.Module):
             write_weights(incomplete, tensors, safe=safe_serialization, max_bytes=max_bytes)
             written = {path.name for path in incomplete.iterdir()}
         remove_other_weights(folder, written)
+
+
+def _deferred_weights(model_class: type) -> AbstractContextManager[Any]:
+    """Leaves out what a checkpoint will overwrite, for a class of this package: the constructor of
+    another may look at its weights."""
+    is_ours = model_class.__module__.startswith(f"{__package__.partition('.')[0]}.")
+    return _C.DeferredWeights() if is_ours else nullcontext()
 
 
 def _bytes_of(size: int | str) -> int:

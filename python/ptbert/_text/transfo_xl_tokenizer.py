@@ -99,8 +99,9 @@ class TransfoXLTokenizer(SymbolVocabulary):
 
         Args:
             pretrained_model_name_or_path: A shortcut name (see `PRETRAINED_VOCAB_ARCHIVE_MAP`), a
-                directory with a vocab.bin, such a file or a .tar.gz archive with one, or the URL of
-                either. Its attributes override `inputs` and `kwargs`.
+                directory with a vocab.bin (or vocab.pkl of another library), such a file or a
+                .tar.gz archive with one, or the URL of either. Its attributes override `inputs`
+                and `kwargs`.
             cache_dir: Where downloaded files are kept.
             inputs: Arguments of the class, by position.
             kwargs: Arguments of the class, by name.

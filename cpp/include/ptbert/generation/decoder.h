@@ -6,6 +6,7 @@
 
 #include "ptbert/models/gpt2_heads.h"
 #include "ptbert/models/openai_gpt_heads.h"
+#include "ptbert/models/transfo_xl_heads.h"
 #include "ptbert/speed/weight_format.h"
 
 namespace ptbert {
@@ -34,8 +35,11 @@ class Decoder {
 public:
   virtual ~Decoder() = default;
 
-  /// Longest row, in tokens.
+  /// Longest row, in tokens. With has_memory() rows have no limit, and longer ones are computed in
+  /// segments of so many tokens.
   virtual int64_t window() const = 0;
+  /// Whether a token sees what the model remembers of the tokens before it, however many these are.
+  virtual bool has_memory() const { return false; }
   /// Number of scores per token; ids must be below it.
   virtual int64_t vocabulary() const = 0;
   /// `rows` rows without tokens. With `capacity` tokens per row expected, memory is taken once.
@@ -53,6 +57,9 @@ public:
   Tensor append_states(DecoderState& state, const TokenRows& tokens, bool all) const;
   /// [count, width] -> [count, vocabulary]
   virtual Tensor scores(const Tensor& states) const = 0;
+  /// The log-probabilities of `ids` [count], one after each of `states` [count, width]; [count],
+  /// float64.
+  virtual Tensor log_probs(const Tensor& states, const Tensor& ids) const;
 
 protected:
   /// append_states() of checked tokens; the caller adds them to `state.tokens()`.
@@ -69,22 +76,35 @@ std::shared_ptr<Decoder> make_decoder(const GPT2LMHeadModel& model,
                                       WeightFormat format = WeightFormat::kFloat32);
 std::shared_ptr<Decoder> make_decoder(const OpenAIGPTLMHeadModel& model,
                                       WeightFormat format = WeightFormat::kFloat32);
+/// Keys and values of the memory are kept instead of the hidden states that they follow from. The
+/// softmax and the embeddings stay as they are in the model.
+std::shared_ptr<Decoder> make_decoder(const TransfoXLLMHeadModel& model,
+                                      WeightFormat format = WeightFormat::kFloat32);
 
 /// The reason why make_decoder() cannot serve a model, or nullptr if it can.
 const char* why_not_decoded(const GPT2LMHeadModel& model);
 const char* why_not_decoded(const OpenAIGPTLMHeadModel& model);
+const char* why_not_decoded(const TransfoXLLMHeadModel& model);
 
 /// A decoder that calls a model as a whole: for any device and dtype, and where user code must see
-/// intermediate tensors. GPT-2 is given `past`, row after row; GPT computes all tokens again.
+/// intermediate tensors, row after row. GPT-2 is given `past` and Transformer-XL `mems`; GPT
+/// computes all tokens again.
 std::shared_ptr<Decoder>
 make_plain_decoder(const GPT2Config& config,
                    std::function<GPT2LMOutput(const Tensor&, const std::vector<Tensor>&)> forward);
 std::shared_ptr<Decoder> make_plain_decoder(const OpenAIGPTConfig& config,
                                             std::function<Tensor(const Tensor&)> forward);
+/// Throws ValueError for a model that cannot go on token by token with its memory: `attn_type` 2
+/// and 3 add positions to it anew in every call, `ext_len` leaves out the last tokens, and without
+/// `mem_len` there is none.
+std::shared_ptr<Decoder> make_plain_decoder(
+    const TransfoXLConfig& config,
+    std::function<TransfoXLLMOutput(const Tensor&, const std::vector<Tensor>&)> forward);
 
 /// make_decoder() if it can serve the model, otherwise a plain decoder that calls it. Throws
 /// ValueError if dropout is on.
 std::shared_ptr<Decoder> decoder_of(GPT2LMHeadModel model);
 std::shared_ptr<Decoder> decoder_of(OpenAIGPTLMHeadModel model);
+std::shared_ptr<Decoder> decoder_of(TransfoXLLMHeadModel model);
 
 } // namespace ptbert

@@ -90,5 +90,8 @@ std::vector<GeneratedRow> generate(const GPT2LMHeadModel& model, TokenRows promp
 std::vector<GeneratedRow> generate(const OpenAIGPTLMHeadModel& model, TokenRows prompts,
                                    const GenerationOptions& options,
                                    const OnToken& on_token = nullptr);
+std::vector<GeneratedRow> generate(const TransfoXLLMHeadModel& model, TokenRows prompts,
+                                   const GenerationOptions& options,
+                                   const OnToken& on_token = nullptr);
 
 } // namespace ptbert

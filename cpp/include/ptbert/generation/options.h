@@ -9,7 +9,8 @@ namespace ptbert {
 /// How text is generated. Scores of the next token are changed in the order of these fields before
 /// one is chosen.
 struct GenerationOptions {
-  /// How many tokens to write at most; without a value, until the window is full.
+  /// How many tokens to write at most; without a value, until the window is full. A model with
+  /// memory needs one.
   std::optional<int64_t> max_new_tokens;
   /// How many tokens to write before a stop id may be chosen.
   int64_t min_new_tokens = 0;
@@ -42,7 +43,7 @@ struct GenerationOptions {
   /// each time.
   std::optional<uint64_t> seed;
   /// When the window is full, go on with the last half of it as the prompt; otherwise it is an
-  /// error to ask for more than fits.
+  /// error to ask for more than fits. Nothing changes for a model with memory.
   bool sliding_window = false;
 };
 

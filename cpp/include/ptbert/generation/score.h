@@ -8,7 +8,8 @@
 
 namespace ptbert {
 
-/// How texts are scored.
+/// How texts are scored. With a model with memory `stride` and `window` stay 0: it reads texts of
+/// any length from beginning to end.
 struct ScoreOptions {
   /// Tokens of a text that is longer than the window are scored with at least window - stride
   /// tokens before them; 0 means half a window. A smaller stride is slower and more exact.

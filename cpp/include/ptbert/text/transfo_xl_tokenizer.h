@@ -41,6 +41,9 @@ public:
   /// order of appearance); or the content of `vocab_file`. Throws FormatError if that file has a
   /// blank line or neither <unk> nor <UNK>.
   void build_vocab();
+  /// Replaces the vocabulary: each symbol's id is its place. Throws FormatError if one occurs
+  /// twice.
+  void set_vocabulary(const std::vector<std::string>& symbols);
 
   /// Returns the symbols of a line. Throws std::invalid_argument if it is not UTF-8.
   std::vector<std::string> tokenize(std::string_view line, bool add_eos = false,
