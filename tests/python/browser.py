@@ -158,21 +158,21 @@ class Browser:
 
 
 def longest_frame(trace: list[dict[str, Any]]) -> float:
-    """Milliseconds of script and layout of the longest frame in a trace of one page.
+    """Milliseconds of script, layout and paint of the longest frame in a trace of one page.
 
-    That is the work of the page's thread from the start of one frame to that of the next.
+    That is the work of the page's thread from the start of one frame to that of the next, by the
+    clock of the thread: time in which other processes have the processor does not count.
     """
     names = {"FunctionCall", "EventDispatch", "UpdateLayoutTree", "Layout", "FireAnimationFrame"}
     names |= {"EvaluateScript", "RunMicrotasks", "PrePaint", "Paint", "Layerize", "HitTest"}
-    threads = {
-        (event["pid"], event["tid"]) for event in trace if event["name"] == "FireAnimationFrame"
-    }
+    frames = [event for event in trace if event["name"] == "FireAnimationFrame" and "tts" in event]
+    threads = {(event["pid"], event["tid"]) for event in frames}
     done = [
-        (event["ts"], event["ts"] + event.get("dur", 0))
+        (event["tts"], event["tts"] + event.get("tdur", 0))
         for event in trace
-        if event["name"] in names and (event["pid"], event["tid"]) in threads
+        if event["name"] in names and (event["pid"], event["tid"]) in threads and "tts" in event
     ]
-    starts = sorted(event["ts"] for event in trace if event["name"] == "FireAnimationFrame")
+    starts = sorted(event["tts"] for event in frames)
     spent = dict.fromkeys([0, *starts], 0.0)
     end_of_last = 0.0
     marks = [0, *starts]

@@ -2,8 +2,9 @@
 
 python tests/slow/viewer_frames.py
 
-Prints the size of the page, the time until it is ready, and the longest frame (script and layout)
-while a pointer moves over tokens and heads and keys are pressed: the median of five runs.
+Prints the size of the page, the time until it is ready, and the longest frame (script, layout and
+paint, by the clock of the page's thread) while a pointer moves over tokens and heads and keys are
+pressed: the median of five runs.
 """
 
 from __future__ import annotations
