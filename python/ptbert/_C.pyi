@@ -60,6 +60,7 @@ __all__: list[str] = [
     "GPT2Tokenizer",
     "GPT2_PATTERN",
     "Generation",
+    "HeadStatistics",
     "IndexedLines",
     "LineFormat",
     "Linear",
@@ -708,6 +709,27 @@ class Bridge:
     """
     def __init__(self, node: typing.Any) -> None: ...
     def __reduce__(self) -> tuple[type, tuple]: ...
+
+class HeadStatistics:
+    """
+    Entropy and importance of attention heads.
+    """
+    def __init__(self, layers: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def add_attentions(
+        self,
+        layer: typing.SupportsInt | typing.SupportsIndex,
+        attentions: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+    ) -> None: ...
+    def add_outputs(
+        self,
+        layer: typing.SupportsInt | typing.SupportsIndex,
+        outputs: torch.Tensor,
+        gradients: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+    ) -> None: ...
+    def entropy(self) -> torch.Tensor: ...
+    def importance(self, normalize_by_layer: bool, normalize_globally: bool) -> torch.Tensor: ...
 
 class DecoderState:
     """

@@ -107,19 +107,29 @@ TEST_F(HeadStatisticsTest, InputsThatDoNotFit) {
             }),
             "`gradients` must be of the shape [1, 2, 3, 4] of `outputs`, but are of shape "
             "[1, 2, 3, 5].");
-  EXPECT_EQ(message([&] {
-              statistics.add_attentions(0, torch::ones({1, 2, 3, 3}), torch::ones({1, 4}));
-            }),
-            "`attention_mask` must be of shape [1, 3], but is of shape [1, 4].");
+  EXPECT_EQ(
+      message(
+          [&] { statistics.add_attentions(0, torch::ones({1, 2, 3, 3}), torch::ones({1, 4})); }),
+      "`attention_mask` must have 3 numbers for each of the 1 texts that the model reads, but "
+      "is of shape [1, 4].");
   EXPECT_EQ(message([&] { statistics.entropy(); }),
-            "There must be attention weights of tokens of layer 0, but there are none.");
+            "Batches must hold at least one token, but hold none.");
+  EXPECT_EQ(message([] { HeadStatistics(0); }), "`layers` must be at least 1, but is 0.");
+  EXPECT_EQ(
+      message_of<c10::IndexError>([&] { statistics.add_attentions(2, torch::ones({1, 2, 3, 3})); }),
+      "`layer` must be in [0, 2), but is 2.");
   statistics.add_attentions(0, torch::ones({1, 2, 3, 3}));
   EXPECT_EQ(message([&] { statistics.add_attentions(0, torch::ones({1, 4, 3, 3})); }),
             "A layer must have the same number of heads in all batches, but has 4 after 2.");
+  // What was refused does not count: three tokens, each of two keys alike.
+  HeadStatistics one(1);
+  one.add_attentions(0, torch::full({1, 2, 3, 2}, 0.5));
+  EXPECT_THROW(one.add_attentions(0, torch::ones({1, 4, 3, 3})), c10::ValueError);
+  expect_close(one.entropy(), torch::full({1, 2}, std::log(2.0), torch::kDouble));
   statistics.add_attentions(1, torch::ones({1, 4, 3, 3}));
   EXPECT_EQ(message([&] { statistics.entropy(); }),
-            "Layers must have the same number of heads, but layer 1 has 4 and layer 0 has 2; "
-            "measure before heads are pruned, with a head mask.");
+            "All layers must have the same number of heads, but have [2, 4]; measure before heads "
+            "are pruned, with a `head_mask`.");
 }
 
 } // namespace

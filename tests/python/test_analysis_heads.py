@@ -309,7 +309,7 @@ def test_wrong_arguments() -> None:
         (
             lambda: attention_entropy(model, []),
             ValueError,
-            "`batches` must hold at least one token",
+            "Batches must hold at least one token",
         ),
         (
             lambda: head_importance(model, [batch_of()], lambda m, b: losses(m, b).sum()),

@@ -34,7 +34,7 @@ CPP_BELOW: dict[str, set[str]] = {
     "analysis": set(),
     "models": {"files", "speed"},
     "generation": {"models", "speed"},
-    "bindings": {"files", "generation", "models", "optim", "speed", "text"},
+    "bindings": {"analysis", "files", "generation", "models", "optim", "speed", "text"},
 }
 
 PYTHON_FILES = sorted(path for folder in PYTHON_BELOW for path in (PACKAGE / folder).glob("*.py"))

@@ -52,6 +52,7 @@ PYBIND11_MODULE(_C, m) {
   ptbert::python::register_node_kinds(m);
   ptbert::python::register_bridge(m);
   ptbert::python::register_embedding(m);
+  ptbert::python::register_head_statistics(m);
   ptbert::python::register_generation(m);
   ptbert::python::register_checkpoint(m);
   ptbert::python::register_optim(m);

@@ -12,6 +12,7 @@ void register_bpe_tokenizers(pybind11::module_& m);
 void register_bridge(pybind11::module_& m);
 void register_checkpoint(pybind11::module_& m);
 void register_embedding(pybind11::module_& m);
+void register_head_statistics(pybind11::module_& m);
 void register_generation(pybind11::module_& m);
 void register_gpt2(pybind11::module_& m);
 void register_layers(pybind11::module_& m);

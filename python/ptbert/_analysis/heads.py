@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .. import _C
 from .._models.self_attention import SelfAttention
 from .._training.batches import Batch
 from .._training.devices import device_of
@@ -71,7 +72,7 @@ def attention_entropy(
         torch.Size([2, 4])
     """
     call = forward or _call_by_names
-    means = [_Mean() for _ in _self_attentions_of(model)]
+    statistics = _C.HeadStatistics(len(_self_attentions_of(model)))
     with looking(model, "output_attentions"), torch.no_grad():
         for batch in track(batches, desc="Entropy", unit="batch"):
             mask = batch.get("attention_mask")
@@ -80,7 +81,7 @@ def attention_entropy(
                 number: int, _: Any, inputs: Any, output: Any, mask: Tensor | None = mask
             ) -> Any:
                 weights, *rest = output  # [batch, heads, query, key]
-                means[number].add(torch.special.entr(weights).sum(-1), mask)
+                statistics.add_attentions(number, weights, mask)
                 return rest[0] if len(rest) == 1 else tuple(rest)  # as without attention weights
 
             hooks = [
@@ -92,7 +93,7 @@ def attention_entropy(
             finally:
                 for hook in hooks:
                     hook.remove()
-    return _stack(means)
+    return statistics.entropy()
 
 
 def head_importance(
@@ -140,7 +141,7 @@ def head_importance(
         (torch.Size([2, 4]), 0.0, 1.0)
     """
     attentions = _self_attentions_of(model)
-    means = [_Mean() for _ in attentions]
+    statistics = _C.HeadStatistics(len(attentions))
     with looking(model, "keep_multihead_output"), _gradients_of_heads_only(model, attentions):
         for batch in track(batches, desc="Importance", unit="batch"):
             loss = losses(_masked(model, head_mask), batch)
@@ -158,17 +159,9 @@ def head_importance(
                 )
             outputs = [attention.multihead_output for attention in attentions]
             gradients = torch.autograd.grad(loss.sum(), outputs)
-            for mean, output, gradient in zip(means, outputs, gradients, strict=True):
-                # [batch, heads, seq, head size] -> [batch, heads, seq]
-                mean.add((output.detach() * gradient).sum(-1).abs(), batch.get("attention_mask"))
-    importance = _stack(means)
-    if normalize_by_layer:  # the constant of the 2019 script
-        importance = importance / (importance.norm(dim=-1, keepdim=True) + 1e-20)
-    if normalize_globally:
-        least, most = importance.aminmax()
-        # Equal importances stay equal, rather than NaN.
-        importance = (importance - least) / (most - least if most > least else 1.0)
-    return importance
+            for number, (output, gradient) in enumerate(zip(outputs, gradients, strict=True)):
+                statistics.add_outputs(number, output, gradient, batch.get("attention_mask"))
+    return statistics.importance(normalize_by_layer, normalize_globally)
 
 
 def mask_heads(
@@ -324,46 +317,6 @@ def _call_by_names(model: Model, batch: Batch) -> Any:
 def _examples_in(batch: Batch) -> int:
     ids = batch.get("input_ids")  # custom `losses` may give their ids another name
     return len(next(iter(batch.values())) if ids is None else ids)
-
-
-class _Mean:
-    """The mean over tokens of values of each head."""
-
-    def __init__(self) -> None:
-        self.total: Any = 0.0  # [heads]
-        self.tokens = 0
-
-    def add(self, values: Tensor, attention_mask: Tensor | None) -> None:
-        """Adds values [rows, heads, seq] of tokens and padding."""
-        rows, _, seq = values.shape
-        if attention_mask is None:
-            self.tokens += rows * seq
-        else:
-            # Of multiple choice: [batch, choices, seq] -> [rows, seq]
-            mask = attention_mask.flatten(0, -2) if attention_mask.dim() > 2 else attention_mask
-            if mask.shape != (rows, seq):
-                raise ValueError(
-                    f"`attention_mask` must have {seq} numbers for each of the {rows} texts that "
-                    f"the model reads, but is of shape {list(attention_mask.shape)}."
-                )
-            is_token = mask.to(values.device) != 0
-            values = values.masked_fill(~is_token[:, None], 0)
-            self.tokens += int(is_token.sum())
-        self.total = self.total + values.sum((0, 2), dtype=torch.float64).cpu()
-
-
-def _stack(means: list[_Mean]) -> Tensor:
-    """[layers, heads]"""
-    if not means or not means[0].tokens:
-        raise ValueError("`batches` must hold at least one token, but hold none.")
-    layers = [mean.total / mean.tokens for mean in means]
-    counts = [len(layer) for layer in layers]
-    if len(set(counts)) > 1:
-        raise ValueError(
-            f"All layers must have the same number of heads, but have {counts}; "
-            "measure before heads are pruned, with a `head_mask`."
-        )
-    return torch.stack(layers)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,10 @@ using torch::Tensor;
 ///
 /// Shapes: layers = layers of the model, [batch, heads, query, key] the attention weights of one,
 /// [batch, heads, seq, head_size] the outputs of its heads before they are merged
-/// (`multihead_output`). `attention_mask` [batch, seq] is 1 for a token and 0 for padding, which
-/// does not count; undefined counts all.
+/// (`multihead_output`). `attention_mask` [batch, seq], or [examples, choices, seq] of as many
+/// rows, is 1 for a token and 0 for padding, which does not count; undefined counts all. Throws
+/// IndexError for a layer that is not there and ValueError for shapes that do not fit; what was
+/// added before stays as it was.
 class HeadStatistics {
 public:
   explicit HeadStatistics(int64_t layers);
@@ -39,8 +41,9 @@ private:
     Tensor sum; // [heads]
     double tokens = 0;
   };
-  static void add(Mean& mean, const Tensor& values, const Tensor& attention_mask);
-  static Tensor stack(const std::vector<Mean>& means, const char* what);
+  static void add(std::vector<Mean>& means, int64_t layer, const Tensor& values,
+                  const Tensor& attention_mask);
+  static Tensor stack(const std::vector<Mean>& means);
 
   std::vector<Mean> entropy_, importance_;
 };
