@@ -260,18 +260,20 @@
 
   // ---------------------------------------------------------------- the chosen token
   const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
+  // Texts are changed rather than replaced, which would have the row built anew.
   const bars = (list, length) => Array.from({ length }, () => {
-    const row = { name: make("span"), place: make("em"), bar: make("i"), value: make("small") };
-    row.item = make("li", { hidden: true }, row.name, row.place, row.bar, row.value);
+    const row = { name: new Text(), place: new Text(), bar: make("i"), value: new Text() };
+    const [name, place, value] = [make("span", {}, row.name), make("em", {}, row.place), make("small", {}, row.value)];
+    row.item = make("li", { hidden: true }, name, place, row.bar, value);
     list.append(row.item);
     return row;
   });
   const setBar = (row, name, place, share, value) => {
     row.item.hidden = false;
-    row.name.textContent = row.name.title = name;
-    row.place.textContent = place;
+    row.name.data = row.name.parentNode.title = name;
+    row.place.data = place;
     row.bar.style.setProperty("--share", Math.max(0, share));
-    row.value.textContent = value;
+    row.value.data = value;
   };
   const byShare = (shares) => [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
   const shareRows = bars(byId("shares"), LISTED);
