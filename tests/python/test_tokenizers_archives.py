@@ -110,7 +110,9 @@ def test_extracted_files_are_deleted(
 
 def test_archive_without_vocabulary_raises(saved: tuple[Any, Path], tmp_path: Path) -> None:
     tokenizer, folder = saved
-    names = "merges.txt" if (folder / "merges.txt").exists() else r"vocab\.(txt|bin)"
+    names = (
+        "merges.txt" if (folder / "merges.txt").exists() else r"vocab\.(txt|bin` or `vocab\.pkl)"
+    )
     for path in folder.iterdir():
         if path.name != "vocab.json":
             path.unlink()

@@ -6,7 +6,7 @@ import csv
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,15 @@ def test_run_that_had_come_to_its_end_is_resumed_with_the_same_log(tmp_path: Pat
     assert other.mean_loss == log.mean_loss
 
 
+@pytest.fixture
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """Also where the tests run in the background, which begins without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_heard")
 def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -110,6 +119,7 @@ def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("_ctrl_c_is_heard")
 def test_second_signal_ends_at_once(tmp_path: Path) -> None:
     def after_step(log: TrainingLog) -> None:
         os.kill(os.getpid(), signal.SIGINT)
