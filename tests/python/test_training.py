@@ -38,6 +38,7 @@ def run(
     stop_at: int | None = None,
     seed: int | None = 5,
     model: Any = None,
+    new_optimizer: Any = None,
     **options: Any,
 ) -> tuple[Any, TrainingLog]:
     """Train with dropout, 12 steps; a signal comes in step `stop_at`."""
@@ -51,7 +52,10 @@ def run(
             os.kill(os.getpid(), signal.SIGINT)
 
     given = TrainingOptions(**OPTIONS | {"output_dir": folder} | options)
-    return model, fit(model, batches(6), class_loss, given, after_step=after_step)
+    log = fit(
+        *(model, batches(6), class_loss, given), new_optimizer=new_optimizer, after_step=after_step
+    )
+    return model, log
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,26 @@ def test_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, options: dict[st
     for name in ("history.csv", "metrics.csv"):
         whole, parts = (tmp_path / folder / name for folder in ("whole", "parts"))
         assert parts.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+
+
+def test_optimizer_of_torch_makes_the_steps_of_a_plain_loop(tmp_path: Path) -> None:
+    """And goes on after a stop."""
+
+    def adam_w(model: Any, steps: int = 12) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    trained, _ = run(tmp_path / "whole", new_optimizer=adam_w)
+    resumed, _ = stop_and_go_on(tmp_path / "parts", new_optimizer=adam_w)
+    plain = make_model(dropout=0.1).train()
+    optimizer = adam_w(plain)
+    torch.manual_seed(5)
+    for epoch in range(4):
+        for batch in batches(6).of_epoch(epoch):
+            class_loss(plain, batch).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert_same_weights(plain, trained)
+    assert_same_weights(plain, resumed)
 
 
 def test_signal_is_noted_after_the_step_and_says_how_to_go_on(
