@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 import distributed_worker
 import plain_models
 from distributed_worker import CHECKS, PROCESSES, make_pair, whole_batch
+from process_support import run_together
 from support import assert_close
 
 
@@ -19,7 +20,7 @@ from support import assert_close
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where two processes have written the outcome of every check."""
     folder = tmp_path_factory.mktemp("distributed")
-    mp.spawn(distributed_worker.run, (str(folder),), nprocs=PROCESSES)  # type: ignore[attr-defined, no-untyped-call]
+    run_together(distributed_worker.run, PROCESSES, str(folder))
     return folder
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 import pregenerate_training_data
 import scripts_worker
 from examples_support import write_gpt, write_lines, write_model, write_sst2
-from process_support import free_ports
+from process_support import free_ports, run_together
 from scripts_worker import PROCESSES, commands
 from test_examples_run_ner import write_sentences
 from test_examples_run_openai_gpt import write_stories
@@ -45,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags = ["--train_corpus", str(folder / "text.txt"), "--bert_model", str(folder / "bert")]
     flags += ["--output_dir", str(folder / "examples"), "--do_lower_case", "--max_seq_len", "24"]
     pregenerate_training_data.main(flags)
-    mp.spawn(scripts_worker.run, (str(folder), free_ports(len(SCRIPTS))), nprocs=PROCESSES)  # type: ignore[attr-defined, no-untyped-call]
+    run_together(scripts_worker.run, PROCESSES, str(folder), free_ports(len(SCRIPTS)))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name, argv in commands(folder, 1).items():

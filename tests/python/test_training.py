@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def run(
     stop_at: int | None = None,
     seed: int | None = 5,
     model: Any = None,
+    new_optimizer: Any = None,
     **options: Any,
 ) -> tuple[Any, TrainingLog]:
     """Train with dropout, 12 steps; a signal comes in step `stop_at`."""
@@ -51,7 +53,26 @@ def run(
             os.kill(os.getpid(), signal.SIGINT)
 
     given = TrainingOptions(**OPTIONS | {"output_dir": folder} | options)
-    return model, fit(model, batches(6), class_loss, given, after_step=after_step)
+    log = fit(
+        *(model, batches(6), class_loss, given), new_optimizer=new_optimizer, after_step=after_step
+    )
+    return model, log
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has come to its end."""
+
+    folder: Path
+    model: Any
+    log: TrainingLog
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An undisturbed run, whose folder no test changes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return Run(folder, *run(folder))
 
 
 def stop_and_go_on(folder: Path, **options: Any) -> tuple[Any, TrainingLog]:
@@ -90,6 +111,26 @@ def test_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, options: dict[st
     for name in ("history.csv", "metrics.csv"):
         whole, parts = (tmp_path / folder / name for folder in ("whole", "parts"))
         assert parts.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+
+
+def test_optimizer_of_torch_makes_the_steps_of_a_plain_loop(tmp_path: Path) -> None:
+    """And goes on after a stop."""
+
+    def adam_w(model: Any, steps: int = 12) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    trained, _ = run(tmp_path / "whole", new_optimizer=adam_w)
+    resumed, _ = stop_and_go_on(tmp_path / "parts", new_optimizer=adam_w)
+    plain = make_model(dropout=0.1).train()
+    optimizer = adam_w(plain)
+    torch.manual_seed(5)
+    for epoch in range(4):
+        for batch in batches(6).of_epoch(epoch):
+            class_loss(plain, batch).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert_same_weights(plain, trained)
+    assert_same_weights(plain, resumed)
 
 
 def test_run_that_had_come_to_its_end_is_resumed_with_the_same_log(tmp_path: Path) -> None:
@@ -136,13 +177,12 @@ def test_newest_two_checkpoints_stay(tmp_path: Path) -> None:
     assert names == ["checkpoints/step-00000010.pt", "checkpoints/step-00000012.pt"]
 
 
-def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    undisturbed, _ = run(tmp_path / "whole")
+def test_half_written_checkpoint_is_passed_over(tmp_path: Path, undisturbed: Run) -> None:
     with pytest.raises(SystemExit):
-        run(tmp_path / "parts", stop_at=6)
-    (tmp_path / "parts" / "checkpoints" / "unfinished-step-00000008.pt").write_bytes(b"PK")
-    resumed, _ = run(tmp_path / "parts", seed=None, resume=True)
-    assert_same_weights(undisturbed, resumed)
+        run(tmp_path, stop_at=6)
+    (tmp_path / "checkpoints" / "unfinished-step-00000008.pt").write_bytes(b"PK")
+    resumed, _ = run(tmp_path, seed=None, resume=True)
+    assert_same_weights(undisturbed.model, resumed)
 
 
 def test_only_checkpoints_are_removed(tmp_path: Path) -> None:
@@ -168,31 +208,29 @@ def test_only_checkpoints_are_removed(tmp_path: Path) -> None:
     ids=str,
 )
 def test_run_with_other_options_is_not_resumed(
-    tmp_path: Path, options: dict[str, Any], message: str
+    undisturbed: Run, options: dict[str, Any], message: str
 ) -> None:
-    run(tmp_path)
-    before = (tmp_path / "history.csv").read_bytes()
+    before = (undisturbed.folder / "history.csv").read_bytes()
     with pytest.raises(ValueError, match=r"step-00000012\.pt is of a run with") as error:
-        run(tmp_path, resume=True, **options)
+        run(undisturbed.folder, resume=True, **options)
     assert message in str(error.value)
-    assert (tmp_path / "history.csv").read_bytes() == before
+    assert (undisturbed.folder / "history.csv").read_bytes() == before
 
 
-def test_run_of_another_model_is_not_resumed(tmp_path: Path) -> None:
-    run(tmp_path)
+def test_run_of_another_model_is_not_resumed(undisturbed: Run) -> None:
     other = make_model()
     other.classifier = torch.nn.Linear(32, 3)
     message = r"of another model: `classifier\.bias` must be of shape \[3\], but is of \[2\]"
     with pytest.raises(ValueError, match=message):
-        run(tmp_path, resume=True, model=other)
+        run(undisturbed.folder, resume=True, model=other)
 
 
-def test_run_of_more_processes_is_not_resumed(tmp_path: Path) -> None:
-    run(tmp_path)
-    path = tmp_path / "checkpoints" / "step-00000012.pt"
-    state = torch.load(path, weights_only=True)
+def test_run_of_more_processes_is_not_resumed(tmp_path: Path, undisturbed: Run) -> None:
+    name = "checkpoints/step-00000012.pt"
+    state = torch.load(undisturbed.folder / name, weights_only=True)
     state["processes"] *= 2
-    torch.save(state, path)
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(state, tmp_path / name)
     with pytest.raises(ValueError, match="run with 2 processes, which must be as many to go on"):
         run(tmp_path, resume=True)
 
@@ -327,13 +365,12 @@ def test_one_process_is_first_and_alone() -> None:
     assert processes.total([1.0, 2.0]) == [1.0, 2.0]
 
 
-def test_history_has_a_row_for_each_step(tmp_path: Path) -> None:
-    _, log = run(tmp_path)
-    with (tmp_path / "history.csv").open(newline="", encoding="utf-8") as file:
+def test_history_has_a_row_for_each_step(undisturbed: Run) -> None:
+    with (undisturbed.folder / "history.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
     assert [int(row["epoch"]) for row in rows] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
-    assert [float(row["loss"]) for row in rows] == log.losses
+    assert [float(row["loss"]) for row in rows] == undisturbed.log.losses
     rates = [float(row["learning_rate"]) for row in rows]
     assert rates[-1] == pytest.approx(0.0)
     assert max(rates) == pytest.approx(1e-3, rel=0.1)
@@ -350,11 +387,11 @@ def test_results_before_an_early_end_are_noted(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.csv").read_text() == "step,metric,value\n1,accuracy,0.5\n"
 
 
-def test_new_run_writes_over_an_old_history(tmp_path: Path) -> None:
+def test_new_run_writes_over_an_old_history(tmp_path: Path, undisturbed: Run) -> None:
+    history = tmp_path / "history.csv"
+    history.write_bytes((undisturbed.folder / "history.csv").read_bytes())
     run(tmp_path)
-    before = (tmp_path / "history.csv").read_bytes()
-    run(tmp_path)
-    assert (tmp_path / "history.csv").read_bytes() == before
+    assert history.read_bytes() == (undisturbed.folder / "history.csv").read_bytes()
 
 
 def test_tensorboard_gets_losses_and_metrics(tmp_path: Path) -> None:
@@ -522,10 +559,10 @@ def test_optimizer_on_the_cpu_keeps_more_bits_than_the_model() -> None:
     assert_equal(copied.weight, torch.full((4, 4), 0.99).bfloat16())
 
 
-def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+def test_run_that_is_killed_goes_on(tmp_path: Path, one_thread: None) -> None:
     """At any moment; tests/slow/killed_runs.py does it 20 times."""
-    killed_run.run(tmp_path / "whole")
-    assert killed_run.run_and_kill(tmp_path / "parts", kills=2, seed=1) == 2
+    killed_run.run(tmp_path / "whole", steps=30)
+    assert killed_run.run_and_kill(tmp_path / "parts", steps=30, kills=2, seed=1) == 2
     expected, weights = (
         torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("whole", "parts")
     )

@@ -7,11 +7,10 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch.multiprocessing as mp
 
 import training_cases
 import training_worker
-from process_support import free_ports
+from process_support import free_ports, run_together
 from training_cases import CASES
 from training_worker import PROCESSES, SHARDED
 
@@ -21,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where two processes have written their losses."""
     folder = tmp_path_factory.mktemp("processes")
     (port,) = free_ports(1)
-    mp.spawn(training_worker.run, (str(folder), port), nprocs=PROCESSES)  # type: ignore[attr-defined, no-untyped-call]
+    run_together(training_worker.run, PROCESSES, str(folder), port)
     return folder
 
 

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 import killed_run
 
+STEPS = 120
+
 
 def main() -> None:
     """Run both and compare."""
@@ -25,8 +27,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         whole, parts = Path(name, "whole"), Path(name, "parts")
-        killed_run.run(whole)
-        killed = killed_run.run_and_kill(parts, args.kills, args.seed)
+        killed_run.run(whole, STEPS)
+        killed = killed_run.run_and_kill(parts, STEPS, args.kills, args.seed)
         expected, weights = (
             torch.load(f / "weights.pt", weights_only=True) for f in (whole, parts)
         )
