@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import torch
 
@@ -55,6 +55,17 @@ def read_lines(path: Path) -> list[str]:
     # Not splitlines: it also splits at separators that occur inside a text, such as U+2028.
     lines = read_text(path).split("\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def stream_lines(file: BinaryIO, path: Path) -> Iterator[tuple[str, int]]:
+    """The lines of an open UTF-8 file one by one, without white space at their ends, and their
+    sizes in bytes; an error names a line that is not UTF-8."""
+    for number, line in enumerate(file, start=1):
+        try:
+            decoded = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise not_utf8(path, number, error) from None
+        yield decoded.strip(), len(line)
 
 
 def without_limit(tokenizer: BertTokenizer) -> BertTokenizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from inputs import not_utf8, without_limit
+from inputs import stream_lines, without_limit
 from ptbert import BertTokenizer
 from ptbert.training import track
 
@@ -88,7 +88,7 @@ def _write(paths: Sequence[Path], tokenizer: BertTokenizer, files: Sequence[Bina
     tokens = sentences = in_document = 0
     for path in paths:
         with path.open("rb") as text:
-            lines = _lines(text, path)
+            lines = stream_lines(text, path)
             with track(total=path.stat().st_size, desc=f"Reading {path.name}", unit="B") as bar:
                 while part := list(itertools.islice(lines, LINES_AT_ONCE)):
                     ends = []
@@ -109,16 +109,6 @@ def _write(paths: Sequence[Path], tokenizer: BertTokenizer, files: Sequence[Bina
             sentences += in_document
             in_document = 0
             np.asarray([sentences], np.int64).tofile(documents_file)
-
-
-def _lines(text: BinaryIO, path: Path) -> Iterator[tuple[str, int]]:
-    """The lines of a file with their sizes in bytes; an error names a line that is not UTF-8."""
-    for number, line in enumerate(text, start=1):
-        try:
-            decoded = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise not_utf8(path, number, error) from None
-        yield decoded.strip(), len(line)
 
 
 def _read(file: BinaryIO, dtype: type, *, on_disk: bool) -> Array:

@@ -67,8 +67,7 @@ def write_rows(path: Path, rows: Iterable[Any], dtype: np.dtype[Any], count: int
     if table is None:
         return 0
     if taken < count:
-        kept = np.array(table[:taken])
-        np.save(unfinished.with_suffix(".kept.npy"), kept)
+        np.save(unfinished.with_suffix(".kept.npy"), table[:taken])
         unfinished.with_suffix(".kept.npy").replace(unfinished)
     else:
         table.flush()  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ import examples_folder  # noqa: F401
 import arguments
 import language_model
 import training
-from inputs import read_lines
+from inputs import stream_lines
 from pretraining_rows import Array, RowBatches, batch_loss, row_type
 from ptbert import BertForPreTraining, BertTokenizer
 from ptbert.training import TrainingLog, fit, track
@@ -64,28 +64,37 @@ def find_epochs(folder: Path) -> list[tuple[Path, int, int]]:
 
 def fill(table: Array, path: Path, tokenizer: BertTokenizer) -> None:
     """Read the examples of an epoch into the rows of a table; an error names the line."""
-    lines = read_lines(path)
-    if len(lines) != len(table):
-        raise ValueError(
-            f"{path} must have {len(table)} examples, as its metrics say, but has {len(lines)}."
-        )
-    for number, line in enumerate(track(lines, desc=f"Reading {path.name}", unit="example")):
-        example: dict[str, Any] = json.loads(line)
-        row = table[number]
-        tokens, segments = example["tokens"], example["segment_ids"]
-        if len(tokens) > row["ids"].shape[0]:
+    most = table["ids"].shape[1]
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+        if count != len(table):
             raise ValueError(
-                f"{path}, line {number + 1}: an example must have at most {row['ids'].shape[0]} "
-                f"tokens, but has {len(tokens)}."
+                f"{path} must have {len(table)} examples, as its metrics say, but has {count}."
             )
-        positions = example["masked_lm_positions"]
-        row["length"], row["predictions"] = len(tokens), len(positions)
-        row["second"] = segments.index(1) if 1 in segments else len(tokens)
-        row["is_random_next"] = example["is_random_next"]
-        row["ids"][: len(tokens)] = tokenizer.convert_tokens_to_ids(tokens)
-        row["positions"][: len(positions)] = positions
-        labels = tokenizer.convert_tokens_to_ids(example["masked_lm_labels"])
-        row["labels"][: len(positions)] = labels
+        file.seek(0)
+        lines = stream_lines(file, path)
+        rows = track(table, desc=f"Reading {path.name}", unit="example")
+        for number, (row, (line, _)) in enumerate(zip(rows, lines, strict=True), start=1):
+            example: dict[str, Any] = json.loads(line)
+            if len(example["tokens"]) > most:
+                raise ValueError(
+                    f"{path}, line {number}: an example must have at most {most} tokens, but has "
+                    f"{len(example['tokens'])}."
+                )
+            set_row(row, example, tokenizer)
+
+
+def set_row(row: Array, example: dict[str, Any], tokenizer: BertTokenizer) -> None:
+    """Write an example into a row of a table."""
+    tokens, segments = example["tokens"], example["segment_ids"]
+    positions = example["masked_lm_positions"]
+    row["length"], row["predictions"] = len(tokens), len(positions)
+    row["second"] = segments.index(1) if 1 in segments else len(tokens)
+    row["is_random_next"] = example["is_random_next"]
+    row["ids"][: len(tokens)] = tokenizer.convert_tokens_to_ids(tokens)
+    row["positions"][: len(positions)] = positions
+    labels = tokenizer.convert_tokens_to_ids(example["masked_lm_labels"])
+    row["labels"][: len(positions)] = labels
 
 
 @contextlib.contextmanager

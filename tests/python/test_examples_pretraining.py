@@ -395,6 +395,12 @@ def test_mistakes_in_generated_data_are_named(tmp_path: Path, text: Path, model:
     (data / "epoch_1_metrics.json").write_text('{"num_training_examples": 1, "max_seq_len": 30}')
     with pytest.raises(ValueError, match=r"must have examples of one length, but have \[24, 30\]"):
         finetune_on_pregenerated.main([*flags, "--overwrite_output_dir"])
+    (data / "epoch_1_metrics.json").unlink()
+    (data / "epoch_1.json").unlink()
+    metrics = json.loads((data / "epoch_0_metrics.json").read_text(encoding="utf-8"))
+    (data / "epoch_0_metrics.json").write_text(json.dumps(metrics | {"max_seq_len": 5}))
+    with pytest.raises(ValueError, match=r"json, line \d+: an example must have at most 5"):
+        finetune_on_pregenerated.main([*flags, "--overwrite_output_dir"])
 
 
 def test_text_alone_does_not_train(tmp_path: Path, text: Path, model: Path) -> None:
