@@ -12,58 +12,17 @@ import torch
 from torch import Tensor, nn
 
 import ptbert
-from ptbert import GPT2Config, OpenAIGPTConfig, TransfoXLConfig
+from generation_support import (
+    CONFIGS,
+    FIELDS,
+    PROMPTS,
+    every_model,
+    every_model_with_a_window,
+    logits_of,
+    make,
+)
 from ptbert.generation import Decoder, Generated, NewToken, Prefix, ScoredText
-from support import assert_close, import_or_skip, seed_weights, seeded_ids
-
-PROMPTS = [[5, 9, 3], [7], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [5, 9, 3, 8, 8]]
-FIELDS: dict[str, Any] = {
-    "vocab_size": 61,
-    "n_positions": 48,
-    "n_ctx": 48,
-    "n_embd": 32,
-    "n_layer": 3,
-    "n_head": 4,
-}
-CONFIGS: dict[str, Any] = {"GPT2LMHeadModel": GPT2Config, "OpenAIGPTLMHeadModel": OpenAIGPTConfig}
-# Every token sees the same, whether a text is read at once or token by token.
-TRANSFO_XL: dict[str, Any] = {
-    "cutoffs": [10, 30],
-    "div_val": 2,
-    "d_model": 32,
-    "d_embed": 32,
-    "n_head": 4,
-    "d_head": 8,
-    "d_inner": 64,
-    "n_layer": 3,
-    "tgt_len": 48,
-    "mem_len": 64,
-    "clamp_len": 40,
-}
-every_model = pytest.mark.parametrize("class_name", [*CONFIGS, "TransfoXLLMHeadModel"])
-every_model_with_a_window = pytest.mark.parametrize("class_name", list(CONFIGS))
-
-
-def make(class_name: str, **fields: Any) -> Any:
-    if class_name == "TransfoXLLMHeadModel":
-        config = TransfoXLConfig(61, **{**TRANSFO_XL, **fields})
-    else:
-        fields = {"vocab_size_or_config_json_file": 61, **without_size(fields)}
-        config = CONFIGS[class_name](**fields)
-    model = getattr(ptbert, class_name)(config)
-    seed_weights(model)
-    return model.eval()
-
-
-def without_size(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**FIELDS, **fields}.items() if name != "vocab_size"}
-
-
-def logits_of(model: Any, ids: list[int]) -> Tensor:
-    with torch.no_grad():
-        output = model(torch.tensor([ids]))
-    scores: Tensor = output if isinstance(output, Tensor) else output[0]
-    return scores[0]
+from support import assert_close, import_or_skip, seeded_ids
 
 
 def greedy(model: Any, prompt: list[int], count: int) -> tuple[list[int], list[float]]:
@@ -433,39 +392,6 @@ def test_bfloat16_model_is_decoded() -> None:
         assert_close(torch.tensor(text.log_probs), torch.tensor(other.log_probs), atol=0.05)
 
 
-@every_model
-def test_scores_are_those_of_the_model(class_name: str) -> None:
-    model = make(class_name)
-    results = model.score([*PROMPTS, [int(i) for i in seeded_ids("text", (48,), 0, 61)]])
-    for prompt, result in zip(PROMPTS, results, strict=False):
-        scores = logits_of(model, prompt).double().log_softmax(-1)
-        expected = [float(scores[i, token]) for i, token in enumerate(prompt[1:])]
-        assert len(result.log_probs) == len(expected)
-        if expected:
-            assert_close(torch.tensor(result.log_probs), torch.tensor(expected), atol=1e-4)
-            assert math.isclose(
-                result.perplexity, math.exp(-sum(expected) / len(expected)), rel_tol=1e-4
-            )
-    assert math.isnan(results[1].perplexity)
-
-
-def test_long_texts_are_scored_in_strides() -> None:
-    model = make("GPT2LMHeadModel")
-    text = [int(i) for i in seeded_ids("long", (200,), 0, 61)]
-    calls: list[tuple[int, int]] = []
-    result = model.score(text, stride=16, callback=lambda *counts: calls.append(counts))[0]
-    assert len(result.log_probs) == 199
-    assert calls[-1] == (199, 199)
-    for begin, end, first in ((0, 48, 1), (16, 64, 48), (152, 200, 192)):
-        scores = logits_of(model, text[begin:end]).double().log_softmax(-1)
-        for i in range(first, end):
-            if (i - 48) // 16 * 16 + 48 == first or first == 1:
-                expected = float(scores[i - 1 - begin, text[i]])
-                assert abs(result.log_probs[i - 1] - expected) < 1e-4
-    small = model.score([text] * 3, window=10, batch_tokens=1)
-    assert small[0] == small[2]
-
-
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 @every_model
 def test_threads_generate_from_one_decoder(class_name: str, weights: Any) -> None:
@@ -565,24 +491,12 @@ def test_wrong_argument_is_named(
         make(class_name).generate(**{"input_ids": [1, 2], **options})
 
 
-def test_wrong_argument_of_stream_and_score_is_named() -> None:
+def test_wrong_argument_of_stream_and_decoder_is_named() -> None:
     model = make("GPT2LMHeadModel")
     with pytest.raises(TypeError, match=r"^`callback` must be an option of `generate`, but is not"):
         model.stream([1], callback=print)
     with pytest.raises(ValueError, match=r"^`num_beams` must be 1 in a stream"):
         model.stream([1], num_beams=2)
-    with pytest.raises(ValueError, match=r"^`stride` must be at least 1, but is 0"):
-        model.score([1, 2], stride=0)
-    with pytest.raises(ValueError, match=r"^`window` must be in \[2, 48\], .* but is 49"):
-        model.score([1, 2], window=49)
-    with pytest.raises(ValueError, match=r"^`stride` must be in \[1, 48\), .* but is 48"):
-        model.score([1, 2], stride=48)
-    with pytest.raises(ValueError, match=r"^`batch_tokens` must be at least 1, but is 0"):
-        model.score([1, 2], batch_tokens=0)
-    with pytest.raises(TypeError, match=r"^`batch_tokens` must be an int, but is a float"):
-        model.score([1, 2], batch_tokens=1.5)
-    with pytest.raises(ValueError, match=r"^`texts` must hold at least one token each, but text 1"):
-        model.score([[1], []])
     with pytest.raises(TypeError, match=r"^`model` must be a GPT2LMHeadModel, OpenAIGPTLMHeadM"):
         Decoder(nn.Linear(2, 2))  # type: ignore[arg-type]
     with pytest.raises(

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from generation_support import TRANSFO_XL
 from ptbert import TransfoXLConfig, TransfoXLLMHeadModel
 from ptbert.generation import Decoder
 from support import assert_close, seed_weights, seeded_ids
-from test_generation import TRANSFO_XL
 
 SIZES = {**TRANSFO_XL, "n_layer": 2, "tgt_len": 7, "mem_len": 5}
 TEXTS = [[int(i) for i in seeded_ids(str(n), (n,), 0, 61)] for n in (1, 6, 7, 8, 23, 23, 40)]
